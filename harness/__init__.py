@@ -1,0 +1,1 @@
+"""genharness: generative image models under equal compute budgets."""

@@ -1,0 +1,45 @@
+"""What a feature extractor is: a frozen map from integer images to vectors and class logits."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from harness.contract import DataSpec
+
+
+class Features(NamedTuple):
+    """Features of a batch: vectors (B, d), and class logits (B, K) where the extractor has classes."""
+
+    vectors: Tensor
+    logits: Tensor | None
+
+
+class FeatureExtractor(nn.Module, ABC):
+    """A frozen network, the ruler that samples are measured with; built for one ``DataSpec``.
+
+    Attributes:
+        digest: SHA-256 of weights and preprocessing; values measured with other digests are never
+            compared.
+        dimensions: d, the length of a feature vector.
+        classes: K, or 0 without logits.
+    """
+
+    digest: str
+    dimensions: int
+    classes: int = 0
+
+    def __init__(self, spec: DataSpec) -> None:
+        super().__init__()
+        self.spec = spec
+
+    @classmethod
+    def supports(cls, spec: DataSpec) -> str | None:
+        """Return why images of ``spec`` cannot be measured, or None if they can."""
+        return None
+
+    @abstractmethod
+    def forward(self, images: Tensor) -> Features:
+        """Extract features of uint8 images (B, C, H, W)."""

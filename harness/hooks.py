@@ -1,0 +1,123 @@
+"""What a plugin can add, and when it is told: hook specifications and the infos they return.
+
+Infos name a class by import string, so that listing plugins imports none of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pluggy
+
+GROUP = "harness"
+hookspec = pluggy.HookspecMarker(GROUP)
+hookimpl = pluggy.HookimplMarker(GROUP)
+
+
+@dataclass(frozen=True)
+class Info:
+    """What is known of a plugin without importing it.
+
+    Attributes:
+        name: unique among its kind; what a benchmark file says.
+        summary: one line.
+        target: import string of the implementation, "package.module:attribute".
+        tags: free words to filter by.
+    """
+
+    name: str
+    summary: str
+    target: str
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ModelInfo(Info):
+    """A ``GenerativeModel`` class.
+
+    Attributes:
+        family: type of the system, as tables print it ("variational autoencoder").
+        paper: reference with its arXiv number or DOI.
+    """
+
+    family: str = ""
+    paper: str = ""
+
+
+@dataclass(frozen=True)
+class DatasetInfo(Info):
+    """A function that loads a ``Dataset``; with ``argument`` it takes what follows the colon of ``name:argument``.
+
+    Attributes:
+        argument: what the part after the colon means ("PATH"); empty if there is none.
+        features: name of the feature extractor that this data set is measured in by default.
+    """
+
+    argument: str = ""
+    features: str = "pixels"
+
+
+@dataclass(frozen=True)
+class FeatureInfo(Info):
+    """A ``FeatureExtractor`` class or a function of a ``DataSpec`` that returns one."""
+
+
+@dataclass(frozen=True)
+class MetricInfo(Info):
+    """A ``SampleMetric`` class.
+
+    Attributes:
+        label: heading of its column ("FID").
+        lower_is_better: the direction of its ranking.
+    """
+
+    label: str = ""
+    lower_is_better: bool = True
+
+
+@dataclass(frozen=True)
+class ReportInfo(Info):
+    """A function ``write(rows, samples, folder) -> Path`` that renders a report in one format."""
+
+
+class Specification:
+    """The hooks of entry-point group ``harness``. Every hook may be implemented by many plugins."""
+
+    @hookspec
+    def harness_models(self) -> list[ModelInfo]:
+        """Return the generative models this plugin brings."""
+        raise NotImplementedError
+
+    @hookspec
+    def harness_datasets(self) -> list[DatasetInfo]:
+        """Return the data sets this plugin brings."""
+        raise NotImplementedError
+
+    @hookspec
+    def harness_features(self) -> list[FeatureInfo]:
+        """Return the feature extractors this plugin brings."""
+        raise NotImplementedError
+
+    @hookspec
+    def harness_metrics(self) -> list[MetricInfo]:
+        """Return the metrics of sets of samples this plugin brings."""
+        raise NotImplementedError
+
+    @hookspec
+    def harness_reports(self) -> list[ReportInfo]:
+        """Return the report formats this plugin brings."""
+        raise NotImplementedError
+
+    @hookspec
+    def harness_trial_started(self, trial: Mapping[str, Any]) -> None:
+        """Hear, in the worker, that a trial begins; ``trial`` is its resolved description."""
+
+    @hookspec
+    def harness_step(self, trial: Mapping[str, Any], usage: Mapping[str, Any]) -> None:
+        """Hear, in the worker and off the clock, what was used after a timed window of steps."""
+
+    @hookspec
+    def harness_trial_finished(self, row: Mapping[str, Any]) -> None:
+        """Hear, in the driver, the row that a trial ended with."""

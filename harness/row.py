@@ -1,0 +1,104 @@
+"""The row: what is written down of a trial, whatever happened to it. Schema version 1."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SCHEMA = 1
+
+Status = Literal["ok", "skipped", "diverged", "out_of_memory", "timeout", "error", "killed"]
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=True, ser_json_inf_nan="constants")
+
+
+class Measurement(_Record):
+    """One figure with all that it means.
+
+    Attributes:
+        value: the figure; None with a ``reason`` where there is none.
+        error: its standard error or spread, as ``protocol`` says.
+        protocol: how it was measured, in words; values with different protocols share no column.
+        kind: of a likelihood: "exact", "lower_bound" or "estimate".
+        reason: why there is no value.
+    """
+
+    value: float | None
+    error: float | None = None
+    protocol: str = ""
+    kind: str | None = None
+    reason: str | None = None
+
+
+class Usage(_Record):
+    """What a trial used: the four currencies, and where its wall time went, in seconds.
+
+    Attributes:
+        seconds: device-seconds on the clock.
+        flops: of training, counted by dispatch.
+        images: shown to ``training_step``.
+        steps: optimizer steps, by torch's global hook.
+        batches: calls of ``training_step``.
+        phases: setup, warm_up, train, eval, io.
+        wall: of all the processes that worked on the trial.
+        overrun: what the last step used beyond the budget, in the budget's unit.
+        peak_memory: bytes; of the device on CUDA, of the process on a CPU.
+        uncounted: operators that the FLOP counter does not know, with their calls a step.
+        starts: processes that worked on the trial; above 1 it was resumed.
+    """
+
+    seconds: float = 0.0
+    flops: float = 0.0
+    images: int = 0
+    steps: int = 0
+    batches: int = 0
+    phases: dict[str, float] = Field(default_factory=dict)
+    wall: float = 0.0
+    overrun: float = 0.0
+    peak_memory: int = 0
+    uncounted: dict[str, int] = Field(default_factory=dict)
+    starts: int = 1
+
+
+class Row(_Record):
+    """One trial, ended.
+
+    Attributes:
+        trial: identity, the hash of everything resolved.
+        label: what tables call the entry; the model's name unless the benchmark file says otherwise.
+        model: the plugin's name; "real" and "null" are references, not models.
+        family: type of the system.
+        config: every hyper-parameter, defaults included.
+        reason: why the status is not "ok", for people.
+        metrics: by name: fid, fid_test, is, bits_per_dim, images_per_second, latency, nfe,
+            flops_per_image, and what plugins add.
+        protocol: of budget and measurement: versions, features and their digest, sample counts.
+        digests: SHA-256 of samples and weights; equal on the same machine under deterministic budgets.
+        hardware: fingerprint of the machine; ``calibration`` is its speed at both ends of the trial.
+        provenance: distribution, version, source digest, commit, command, time.
+    """
+
+    schema_version: int = SCHEMA
+    trial: str
+    benchmark: str
+    dataset: str
+    fingerprint: str
+    model: str
+    label: str
+    family: str = ""
+    seed: int
+    budget: str
+    config: dict[str, Any] = Field(default_factory=dict)
+    status: Status
+    reason: str | None = None
+    parameters: int | None = None
+    usage: Usage = Field(default_factory=Usage)
+    metrics: dict[str, Measurement] = Field(default_factory=dict)
+    protocol: dict[str, Any] = Field(default_factory=dict)
+    digests: dict[str, str] = Field(default_factory=dict)
+    hardware: dict[str, Any] = Field(default_factory=dict)
+    calibration: dict[str, Any] = Field(default_factory=dict)
+    provenance: dict[str, Any] = Field(default_factory=dict)

@@ -1,0 +1,11 @@
+"""Built-in model family: flow."""
+
+from __future__ import annotations
+
+from harness.hooks import ModelInfo, hookimpl
+
+
+@hookimpl
+def harness_models() -> list[ModelInfo]:
+    """List the models of this family."""
+    return []
