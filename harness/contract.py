@@ -60,7 +60,7 @@ class LogLikelihood(NamedTuple):
 
 
 def setting(default: Any, help: str) -> Any:
-    """Return a hyper-parameter of a ``Config``: a dataclass field with a default and one line of help."""
+    """Return a hyper-parameter of a ``Config``: a dataclass field with one line of help."""
     return field(default=default, metadata={"help": help})
 
 

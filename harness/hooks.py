@@ -79,7 +79,7 @@ class MetricInfo(Info):
 
 @dataclass(frozen=True)
 class ReportInfo(Info):
-    """A function ``write(rows, samples, folder) -> Path`` that renders a report in one format."""
+    """A function ``write(results: Results, folder: Path) -> Path`` that renders one format."""
 
 
 class Specification:
