@@ -58,9 +58,7 @@ class Dataset:
     @cached_property
     def fingerprint(self) -> str:
         """SHA-256 of the content of all splits, with their shapes, levels and labels."""
-        digest = hashlib.sha256(
-            f"{self.spec.shape} {self.spec.levels} {self.spec.classes}".encode()
-        )
+        digest = hashlib.sha256(repr(self.spec).encode())
         for name, split in self.splits.items():
             for part in (split.images, split.labels):
                 if part is not None:

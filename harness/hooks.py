@@ -48,7 +48,7 @@ class ModelInfo(Info):
 
 @dataclass(frozen=True)
 class DatasetInfo(Info):
-    """A function that loads a ``Dataset``; with ``argument`` it takes what follows the colon of ``name:argument``.
+    """A function that loads a ``Dataset``, given what follows the colon of ``name:argument``.
 
     Attributes:
         argument: what the part after the colon means ("PATH"); empty if there is none.

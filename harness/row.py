@@ -68,7 +68,7 @@ class Row(_Record):
 
     Attributes:
         trial: identity, the hash of everything resolved.
-        label: what tables call the entry; the model's name unless the benchmark file says otherwise.
+        label: what tables call the entry; the model's name unless the benchmark says otherwise.
         model: the plugin's name; "real" and "null" are references, not models.
         family: type of the system.
         config: every hyper-parameter, defaults included.
@@ -76,8 +76,9 @@ class Row(_Record):
         metrics: by name: fid, fid_test, is, bits_per_dim, images_per_second, latency, nfe,
             flops_per_image, and what plugins add.
         protocol: of budget and measurement: versions, features and their digest, sample counts.
-        digests: SHA-256 of samples and weights; equal on the same machine under deterministic budgets.
-        hardware: fingerprint of the machine; ``calibration`` is its speed at both ends of the trial.
+        digests: SHA-256 of samples and weights; a FLOP, image or step budget repeats them exactly.
+        hardware: fingerprint of the machine.
+        calibration: its speed at both ends of the trial.
         provenance: distribution, version, source digest, commit, command, time.
     """
 

@@ -11,7 +11,7 @@ from harness.contract import DataSpec
 
 
 class Features(NamedTuple):
-    """Features of a batch: vectors (B, d), and class logits (B, K) where the extractor has classes."""
+    """Features of a batch: vectors (B, d), and logits (B, K) where the extractor has classes."""
 
     vectors: Tensor
     logits: Tensor | None

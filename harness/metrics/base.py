@@ -33,7 +33,7 @@ class NonFiniteFeatures(ValueError):
 class SampleMetric(Metric):
     """A metric of a set of samples, updated batch by batch with their features.
 
-    ``compute`` returns one float64 scalar, or raises ``ValueError`` with the reason why there is none.
+    ``compute`` returns one float64 scalar, or raises ``ValueError`` saying why there is none.
     """
 
     full_state_update = False
