@@ -63,5 +63,5 @@ class Dataset:
             for part in (split.images, split.labels):
                 if part is not None:
                     digest.update(f"{name} {part.shape} {part.dtype.str}".encode())
-                    digest.update(np.ascontiguousarray(part))
+                    digest.update(np.ascontiguousarray(part).data)
         return digest.hexdigest()

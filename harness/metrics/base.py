@@ -12,9 +12,9 @@ from harness.features.base import Features
 
 
 class Moments(NamedTuple):
-    """Moments of a set of features: count N, mean (d,) and unbiased covariance (d, d), float64."""
+    """Moments of a set of features: size n, mean (d,) and unbiased covariance (d, d), float64."""
 
-    count: int
+    n: int
     mean: Tensor
     covariance: Tensor
 
