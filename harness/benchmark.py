@@ -1,0 +1,197 @@
+"""A benchmark file: which models, on which data, under which budget, measured how."""
+
+from __future__ import annotations
+
+import tomllib
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from harness.budget import Budget, Currency
+from harness.errors import UserError, did_you_mean
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+
+def _budget(value: Any) -> Any:
+    return Budget.parse(value) if isinstance(value, str) else value
+
+
+def _images(value: Any) -> Any:
+    budget = _budget(value)
+    if isinstance(budget, Budget) and budget.currency is not Currency.IMAGES:
+        raise ValueError(f"{value!r} is not a number of images; write for example '500k images'")
+    return budget
+
+
+BudgetField = Annotated[Budget, BeforeValidator(_budget)]
+Images = Annotated[Budget, BeforeValidator(_images)]
+
+
+class Entry(_Section):
+    """A model in a benchmark, with settings that differ from its recipe.
+
+    Attributes:
+        model: name of the plugin.
+        label: what tables call it; needed where one model is entered twice.
+        settings: hyper-parameters that differ from the defaults.
+    """
+
+    model: str
+    label: str = ""
+    settings: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """What tables call the entry."""
+        return self.label or self.model
+
+
+def _entry(value: Any) -> Any:
+    return {"model": value} if isinstance(value, str) else value
+
+
+class Evaluation(_Section):
+    """How a model is measured.
+
+    Attributes:
+        samples: images drawn for the metrics; by default as many as the test split holds, so that
+            the real test images stand beside them at equal N.
+        sample_sets: independent sets of samples; their spread is the figure's uncertainty.
+        batch_size: images drawn at a time.
+        features: name of the extractor; "auto" takes the data set's own.
+        metrics: names of the sample metrics; all that have a value in the features by default.
+        curve: fractions of the budget at which training pauses to be measured.
+        raw_weights: whether the weights without averaging are measured too.
+        likelihood_images: images of the test split that are scored; all by default.
+        speed_batch_sizes: batches whose drawing is timed; the last gives the table's images/s.
+        speed_seconds: time spent on each of them.
+    """
+
+    samples: int | None = Field(default=None, ge=2)
+    sample_sets: int = Field(default=1, ge=1)
+    batch_size: int = Field(default=250, ge=1)
+    features: str = "auto"
+    metrics: tuple[str, ...] | None = None
+    curve: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.0625, 0.125, 0.25, 0.5)
+    raw_weights: bool = False
+    likelihood_images: int | None = Field(default=None, ge=1)
+    speed_batch_sizes: tuple[Annotated[int, Field(ge=1)], ...] = Field(default=(1, 64), min_length=1)
+    speed_seconds: float = Field(default=2.0, gt=0)
+
+
+class Benchmark(_Section):
+    """What one benchmark file says.
+
+    Attributes:
+        name: of the benchmark; its results' folder and its experiment are called so.
+        summary: one line.
+        datasets: names, with arguments where they take one.
+        models: entries; a plain name is an entry with the default recipe.
+        budget: what every trial may use.
+        seeds: one trial for each.
+        references: whether the real test set and the null model stand in the table.
+        precision: fp32, tf32 or bf16 (autocast).
+        compile: whether ``network`` goes through torch.compile.
+        averaging: longest half-life of the average of weights.
+        checkpoint_seconds: time on the clock between checkpoints.
+        patience_seconds: silence after which a trial counts as hung.
+        evaluation: how the models are measured.
+    """
+
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    summary: str = ""
+    datasets: tuple[str, ...] = Field(min_length=1)
+    models: tuple[Annotated[Entry, BeforeValidator(_entry)], ...] = Field(min_length=1)
+    budget: BudgetField
+    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(default=(0,), min_length=1)
+    references: bool = True
+    precision: Literal["fp32", "tf32", "bf16"] = "fp32"
+    compile: bool = False
+    averaging: Images = Budget(500_000, Currency.IMAGES)
+    checkpoint_seconds: float = Field(default=60.0, gt=0)
+    patience_seconds: float = Field(default=900.0, gt=0)
+    evaluation: Evaluation = Evaluation()
+
+    @model_validator(mode="after")
+    def _entries_are_distinct(self) -> Benchmark:
+        for what, values in (
+            ("models: label", [entry.title for entry in self.models]),
+            ("datasets:", self.datasets),
+            ("seeds:", self.seeds),
+        ):
+            twice = next((value for value in values if list(values).count(value) > 1), None)
+            if twice is not None:
+                raise ValueError(f"{what} {twice!r} appears twice")
+        return self
+
+
+def read_benchmark(name: str) -> tuple[Benchmark, str]:
+    """Return the benchmark of a file, or of one that ships with the package, and its text.
+
+    Raises:
+        UserError: there is no such benchmark, or its file says something impossible; one line for
+            each mistake, with the key's path.
+    """
+    path = Path(name)
+    if path.suffix == ".toml" or path.exists():
+        if not path.is_file():
+            raise UserError(f"there is no benchmark file {name}")
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"{name} cannot be read as text: {error}") from None
+    elif name in shipped_benchmarks():
+        text = _shipped().joinpath(f"{name}.toml").read_text(encoding="utf-8")
+    else:
+        raise UserError(
+            f"there is no benchmark {name!r}{did_you_mean(name, shipped_benchmarks())}; those that "
+            f"ship with the harness: {', '.join(shipped_benchmarks())}; a file's name ends in .toml"
+        )
+    return parse_benchmark(text, source=name), text
+
+
+def shipped_benchmarks() -> list[str]:
+    """Return the names of the benchmarks that ship with the package."""
+    return sorted(file.name[:-5] for file in _shipped().iterdir() if file.name.endswith(".toml"))
+
+
+def _shipped() -> Traversable:
+    return files("harness").joinpath("benchmarks")
+
+
+def parse_benchmark(text: str, source: str) -> Benchmark:
+    """Return what the text of a benchmark file says; ``source`` names it in errors."""
+    try:
+        return Benchmark.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise UserError(f"{source} is not TOML: {error}") from None
+    except ValidationError as error:
+        lines = [_explain(mistake) for mistake in error.errors()]
+        raise UserError("\n".join(f"{source}: {line}" for line in lines)) from None
+
+
+def _explain(mistake: Any) -> str:
+    path = ".".join(str(part) for part in mistake["loc"])
+    if mistake["type"] == "extra_forbidden":
+        section, key = mistake["loc"][:-1], str(mistake["loc"][-1])
+        known = list(_section_at(section).model_fields)
+        return f"{path}: unknown key{did_you_mean(key, known)}; known keys: {', '.join(known)}"
+    message = mistake["msg"].removeprefix("Value error, ")
+    if mistake["type"] == "missing":
+        message = "this key is required"
+    return f"{path}: {message}" if path else message
+
+
+def _section_at(location: tuple[Any, ...]) -> type[BaseModel]:
+    match location:
+        case ("evaluation", *_):
+            return Evaluation
+        case ("models", *_):
+            return Entry
+    return Benchmark

@@ -1,0 +1,128 @@
+"""Drawing images from a model: seeded by batch, checked, counted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from harness.contract import Conditional, GenerativeModel
+from harness.flops import FlopCounter
+from harness.precision import Precision, autocast
+from harness.seeding import LABELS, SAMPLE, derive, reseed
+
+
+class InvalidSamples(ValueError):
+    """A model's samples are not what the contract says: uint8 (n, C, H, W) below ``levels``."""
+
+
+class SamplingCost(NamedTuple):
+    """What one image costs: calls of ``network`` and FLOPs, counted on a batch of ``n``."""
+
+    evaluations: float
+    flops: float
+
+
+class Sampler:
+    """Draws from one model in ``eval()`` and without gradients, the same for every model.
+
+    Args:
+        model: on its device.
+        seed: of the trial; batch ``i`` of set ``k`` is seeded with (seed, k, i).
+        batch_size: images drawn at a time.
+        precision: of the network's arithmetic.
+        marginal: labels of the training split (N,), from which conditional models get theirs.
+    """
+
+    def __init__(
+        self,
+        model: GenerativeModel,
+        *,
+        seed: int,
+        batch_size: int,
+        precision: Precision,
+        marginal: Tensor | None = None,
+    ) -> None:
+        self.model = model
+        self.seed = seed
+        self.batch_size = batch_size
+        self.precision: Precision = precision
+        self.marginal = marginal if isinstance(model, Conditional) else None
+        self.device = next(model.parameters()).device
+
+    def draw(
+        self, n: int, set_index: int = 0, on_batch: Callable[[], None] = lambda: None
+    ) -> Tensor:
+        """Return ``n`` images of sample set ``set_index`` on the CPU, uint8 (n, C, H, W).
+
+        The first images of a set do not depend on ``n``.
+        """
+        batches = []
+        for index, start in enumerate(range(0, n, self.batch_size)):
+            reseed(self.device, self.seed, SAMPLE, set_index, index)
+            # Whole batches, cut afterwards: a shorter last batch would draw other noise.
+            images = self.draw_batch(self.batch_size, self._labels(set_index, index))
+            batches.append(images[: n - start].cpu())
+            on_batch()
+        return torch.cat(batches)
+
+    def draw_batch(self, n: int, labels: Tensor | None = None) -> Tensor:
+        """Return one batch as the model draws it, on the device, checked.
+
+        Raises:
+            InvalidSamples: type, shape or values are not what the contract says.
+        """
+        with _evaluating(self.model), autocast(self.precision, self.device):
+            images = self.model.sample(n, labels)
+        spec = self.model.spec
+        expected = (n, *spec.shape)
+        if images.dtype != torch.uint8 or tuple(images.shape) != expected:
+            raise InvalidSamples(
+                f"sample({n}) returned {images.dtype} {tuple(images.shape)}; "
+                f"the contract asks for torch.uint8 {expected}"
+            )
+        if spec.levels < 256 and int(images.max()) >= spec.levels:
+            raise InvalidSamples(
+                f"sample({n}) returned the value {int(images.max())}; "
+                f"the data has {spec.levels} levels, 0 to {spec.levels - 1}"
+            )
+        return images
+
+    def cost(self, n: int = 4) -> SamplingCost:
+        """Return what an image costs, counted on one batch of ``n``; a few images are enough."""
+        calls = 0
+
+        def count(*_: object) -> None:
+            nonlocal calls
+            calls += 1
+
+        reseed(self.device, self.seed, SAMPLE, 0, 0)
+        labels = None if self.marginal is None else self.marginal[:n].to(self.device)
+        handle = self.model.network.register_forward_hook(count)
+        try:
+            with FlopCounter() as counter:
+                self.draw_batch(n, labels)
+        finally:
+            handle.remove()
+        return SamplingCost(evaluations=calls, flops=counter.total / n)
+
+    def _labels(self, set_index: int, index: int) -> Tensor | None:
+        if self.marginal is None:
+            return None
+        generator = torch.Generator().manual_seed(derive(self.seed, LABELS, set_index, index))
+        chosen = torch.randint(len(self.marginal), (self.batch_size,), generator=generator)
+        return self.marginal[chosen].to(self.device)
+
+
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.no_grad():
+            yield
+    finally:
+        model.train(was_training)

@@ -1,0 +1,182 @@
+"""The training loop, owned by the harness: one clock, one data order, one averaging rule."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from harness.averaging import WeightAverage
+from harness.budget import Budget
+from harness.clock import Clock
+from harness.contract import Batch, GenerativeModel
+from harness.flops import FlopCounter
+from harness.ledger import Ledger
+from harness.precision import Precision, autocast
+from harness.seeding import STEP, WARM_UP, reseed
+from harness.stream import BatchStream
+
+
+class Diverged(Exception):
+    """Losses or weights are no longer finite."""
+
+
+@dataclass(frozen=True)
+class StepCost:
+    """FLOPs of each step of one period of a stage, and the operators without a formula."""
+
+    flops: tuple[float, ...]
+    uncounted: dict[str, int]
+
+
+def stage_at(stages: tuple[tuple[str, float], ...], progress: float) -> str:
+    """Return the name of the stage that ``progress`` in [0, 1] lies in."""
+    end = 0.0
+    for name, fraction in stages:
+        end += fraction
+        if progress < end:
+            return name
+    return stages[-1][0]
+
+
+def measure_steps(
+    model: GenerativeModel, stream: BatchStream, precision: Precision
+) -> dict[str, StepCost]:
+    """Run and count one period of steps in each stage, on a model that is thrown away afterwards.
+
+    A first step without counting warms up kernels, and compiles where the benchmark asks for it.
+    """
+    model.train()
+    start, costs = 0.0, {}
+    for name, fraction in model.stages:
+        _one_step(model, stream.batch(0), start, precision, WARM_UP, 0)
+        flops, uncounted = [], dict[str, int]()
+        for step in range(model.period):
+            with FlopCounter() as counter:
+                _one_step(model, stream.batch(step), start, precision, WARM_UP, step)
+            flops.append(counter.total)
+            uncounted |= counter.uncounted
+        costs[name] = StepCost(tuple(flops), uncounted)
+        start += fraction
+    return costs
+
+
+def _one_step(
+    model: GenerativeModel, batch: Batch, progress: float, precision: Precision, *seed: int
+) -> dict[str, Tensor]:
+    reseed(batch.images.device, *seed)
+    with autocast(precision, batch.images.device):
+        return model.training_step(batch, progress)
+
+
+class Training:
+    """A model in training: runs timed windows of steps until a fraction of the budget is used.
+
+    Args:
+        model: in training mode, on its device.
+        stream: batches of the training split.
+        budget: what the trial may use; it drives ``progress``.
+        ledger: where use is written down.
+        clock: of the model's device.
+        average: follows the weights after every step, on the clock.
+        costs: of a step, by stage.
+        precision: of the network's arithmetic.
+        seed: of the trial.
+    """
+
+    def __init__(
+        self,
+        model: GenerativeModel,
+        stream: BatchStream,
+        budget: Budget,
+        ledger: Ledger,
+        clock: Clock,
+        average: WeightAverage,
+        costs: Mapping[str, StepCost],
+        *,
+        precision: Precision,
+        seed: int,
+    ) -> None:
+        self.model = model
+        self.stream = stream
+        self.budget = budget
+        self.ledger = ledger
+        self.clock = clock
+        self.average = average
+        self.costs = costs
+        self.precision: Precision = precision
+        self.seed = seed
+        self.losses: dict[str, float] = {}
+
+    @property
+    def progress(self) -> float:
+        """Fraction of the budget used, in [0, 1]."""
+        return min(self.budget.fraction(self.ledger), 1.0)
+
+    def run_window(
+        self, target: float, seconds: float, stopped: Callable[[], bool] = lambda: False
+    ) -> None:
+        """Train until ``target`` of the budget, ``seconds`` on the clock, or ``stopped``.
+
+        Raises:
+            Diverged: a loss of the window, or a weight at its end, is not finite.
+        """
+        sums: dict[str, Tensor] = {}
+        first = self.ledger.batches
+        window_start = self.ledger.seconds
+        self.clock.start()
+        try:
+            while self.progress < target and not stopped():
+                self._step(sums)
+                self.clock.tick()
+                # Seconds so far are a running figure; the stopped clock replaces it below.
+                self.ledger.seconds = window_start + self.clock.elapsed()
+                if self.ledger.seconds - window_start >= seconds:
+                    break
+        finally:
+            self.ledger.seconds = window_start + self.clock.stop()
+        steps = max(self.ledger.batches - first, 1)
+        self.losses = {name: float(total) / steps for name, total in sums.items()}
+        self._refuse_divergence()
+
+    def _step(self, sums: dict[str, Tensor]) -> None:
+        progress, index = self.progress, self.ledger.batches
+        cost = self.costs[stage_at(self.model.stages, progress)].flops
+        batch = self.stream.batch(index)
+        losses = _one_step(self.model, batch, progress, self.precision, self.seed, STEP, index)
+        size = len(batch.images)
+        self.average.update(size, self.ledger.images + size)
+        self.ledger.record_step(size, cost[index % len(cost)])
+        for name, loss in losses.items():
+            if name in sums:
+                sums[name] += loss.detach()
+            else:
+                sums[name] = loss.detach().double()
+
+    def _refuse_divergence(self) -> None:
+        for name, mean in self.losses.items():
+            if not abs(mean) < float("inf"):
+                raise Diverged(f"loss {name!r} is {mean} after {self.ledger.batches} batches")
+        norms = torch._foreach_norm(list(self.model.parameters()))
+        if not bool(torch.stack(norms).isfinite().all()):
+            raise Diverged(f"weights are not finite after {self.ledger.batches} batches")
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that a checkpoint holds; it loads with ``weights_only=True``."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizers": {n: o.state_dict() for n, o in self.model.optimizers.items()},
+            "average": self.average.state_dict(),
+            "ledger": self.ledger.state_dict(),
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Continue from a checkpoint."""
+        self.model.load_state_dict(state["model"])
+        for name, optimizer in self.model.optimizers.items():
+            optimizer.load_state_dict(state["optimizers"][name])
+        self.average.load_state_dict(state["average"])
+        self.ledger.load_state_dict(state["ledger"])
