@@ -1,0 +1,65 @@
+"""The command line: each command is a function in a module that imports torch only when it runs.
+
+To add one, import its module and register its function below.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from harness.cli import list_command
+from harness.errors import UserError
+
+app = typer.Typer(
+    name="harness",
+    help="Benchmark generative image models under equal compute budgets.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("list")(list_command.list_plugins)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        print(f"genharness {version('genharness')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Stop if a plugin is broken or a name is taken twice.")
+    ] = False,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and stop."
+        ),
+    ] = False,
+) -> None:
+    if strict:
+        from harness.registry import registry
+
+        registry(strict=True)
+
+
+def main() -> None:
+    """Run the command line; a ``UserError`` ends it with exit code 2, Ctrl-C with 130."""
+    try:
+        app()
+    except UserError as error:
+        from rich.console import Console
+        from rich.text import Text
+
+        Console(stderr=True).print(
+            Text.assemble(("error: ", "bold red"), str(error)), soft_wrap=True
+        )
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)

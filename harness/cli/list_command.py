@@ -1,0 +1,114 @@
+"""``harness list``: what is installed, and what is broken."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import asdict
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from harness.hooks import Info
+    from harness.registry import Entry, Registry
+
+
+class Kind(StrEnum):
+    """What a plugin can bring."""
+
+    models = "models"
+    datasets = "datasets"
+    features = "features"
+    metrics = "metrics"
+    reports = "reports"
+
+
+def list_plugins(
+    kind: Annotated[
+        Kind | None, typer.Argument(help="What to list; everything if left out.")
+    ] = None,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Show papers, import strings, distributions.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    tag: Annotated[str | None, typer.Option(help="Only what carries this tag.")] = None,
+) -> None:
+    """List the installed models, datasets, features, metrics and reports."""
+    from harness.registry import registry
+
+    found = registry()
+    kinds = list(Kind) if kind is None else [kind]
+    entries = {kind: list(_tagged(getattr(found, kind).values(), tag)) for kind in kinds}
+    if as_json:
+        _print_json(found, entries)
+    else:
+        _print_tables(found, entries, verbose)
+
+
+def _tagged(entries: Iterable[Entry[Info]], tag: str | None) -> Iterable[Entry[Info]]:
+    ordered = sorted(entries, key=lambda entry: entry.info.name)
+    return (entry for entry in ordered if tag is None or tag in entry.info.tags)
+
+
+def _print_json(found: Registry, entries: dict[Kind, list[Entry[Info]]]) -> None:
+    import json
+
+    answer: dict[str, list[Any]] = {
+        kind: [_flat(entry) for entry in of_kind] for kind, of_kind in entries.items()
+    }
+    answer["broken"] = [asdict(plugin) for plugin in found.broken]
+    answer["conflicts"] = [asdict(conflict) for conflict in found.conflicts]
+    print(json.dumps(answer, indent=2))
+
+
+def _flat(entry: Entry[Info]) -> dict[str, Any]:
+    origin = {"distribution": entry.distribution, "version": entry.version}
+    return asdict(entry.info) | origin
+
+
+def _print_tables(found: Registry, entries: dict[Kind, list[Entry[Info]]], verbose: bool) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console()
+    for kind, of_kind in entries.items():
+        title = kind if len(entries) > 1 else ""
+        _print_table(console, title, [_cells(entry, verbose) for entry in of_kind])
+    for fault in (*found.broken, *found.conflicts):
+        console.print(Text(str(fault), "red"), soft_wrap=True)
+
+
+def _cells(entry: Entry[Info], verbose: bool) -> dict[str, str]:
+    """Return what a table says of an entry, by heading."""
+    facts = asdict(entry.info)
+    name = facts["name"] + (f":{facts['argument']}" if facts.get("argument") else "")
+    cells = {"name": name}
+    if "family" in facts:
+        cells["family"] = facts["family"]
+    cells["summary"] = facts["summary"]
+    if verbose:
+        if "paper" in facts:
+            cells["paper"] = facts["paper"]
+        cells["tags"] = ", ".join(facts["tags"])
+        cells["target"] = facts["target"]
+        cells["from"] = entry.origin
+    return cells
+
+
+def _print_table(console: Console, title: str, lines: list[dict[str, str]]) -> None:
+    """Print a table; without a terminal, one unwrapped line a row that other tools can read."""
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    if not console.is_terminal:
+        table.box, console.width = None, 10_000
+    for heading in lines[0] if lines else ("nothing here",):
+        table.add_column(heading)
+    for line in lines:
+        table.add_row(*map(Text, line.values()))
+    console.print(table)

@@ -1,0 +1,296 @@
+"""Discovery: which plugins are installed, which of them are broken, and what they bring.
+
+Every plugin lives in a plugin manager of its own, so that one which fails to import, answers
+nonsense or raises in an event harms no other.
+"""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import Distribution, EntryPoint, entry_points
+from types import MappingProxyType
+from typing import Any, Generic, TypeVar
+
+import pluggy
+
+from harness import hooks
+from harness.errors import UserError, did_you_mean
+from harness.hooks import DatasetInfo, FeatureInfo, Info, MetricInfo, ModelInfo, ReportInfo
+
+log = logging.getLogger(__name__)
+
+KINDS: Mapping[str, type[Info]] = MappingProxyType(
+    {
+        "models": ModelInfo,
+        "datasets": DatasetInfo,
+        "features": FeatureInfo,
+        "metrics": MetricInfo,
+        "reports": ReportInfo,
+    }
+)
+_SINGULAR = {
+    "models": "model",
+    "datasets": "data set",
+    "features": "feature extractor",
+    "metrics": "metric",
+    "reports": "report",
+}
+_NAME = re.compile(r"[A-Za-z0-9][\w.-]*")
+_TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
+
+InfoT = TypeVar("InfoT", bound=Info, covariant=True)
+
+
+@dataclass(frozen=True)
+class Entry(Generic[InfoT]):
+    """An info, and the distribution that brings it."""
+
+    info: InfoT
+    distribution: str
+    version: str
+
+    @property
+    def origin(self) -> str:
+        """Distribution and version, for people."""
+        return f"{self.distribution} {self.version}".strip()
+
+
+@dataclass(frozen=True)
+class BrokenPlugin:
+    """An entry point that could not be used, and why."""
+
+    entry_point: str
+    distribution: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"plugin {self.entry_point!r} of {self.distribution} is broken: {self.reason}"
+
+
+@dataclass(frozen=True)
+class Conflict:
+    """One name that several plugins claim; it can be used from none of them."""
+
+    kind: str
+    name: str
+    entries: tuple[Entry[Info], ...]
+
+    def __str__(self) -> str:
+        claims = " and ".join(f"{entry.origin} ({entry.info.target})" for entry in self.entries)
+        return (
+            f"{len(self.entries)} {self.kind} are called {self.name!r}: {claims}; "
+            "uninstall or rename all but one"
+        )
+
+
+class Plugin:
+    """One entry point, loaded, with all that it brings.
+
+    Raises:
+        Exception: whatever the plugin's import or its hooks raise, or ``TypeError`` and
+            ``ValueError`` for what they should not have returned.
+    """
+
+    def __init__(self, entry_point: EntryPoint) -> None:
+        self.entry_point = entry_point.name
+        self.distribution, self.version = _origin(entry_point.dist)
+        self._manager = pluggy.PluginManager(hooks.GROUP)
+        self._manager.add_hookspecs(hooks.Specification)
+        self._manager.register(entry_point.load(), name=entry_point.name)
+        self._manager.check_pending()
+        self.infos = tuple(info for kind in KINDS for info in self._infos(kind))
+        self._faulty: set[str] = set()
+
+    def _infos(self, kind: str) -> Iterator[Info]:
+        hook = f"harness_{kind}"
+        for answer in getattr(self._manager.hook, hook)():
+            if not isinstance(answer, list | tuple):
+                raise TypeError(f"{hook}() returned {answer!r} instead of a list")
+            for info in answer:
+                _check(info, hook, KINDS[kind])
+                yield info
+
+    def notify(self, event: str, **facts: Any) -> None:
+        """Tell the plugin of an event; the first time it fails at one, log a warning."""
+        try:
+            getattr(self._manager.hook, event)(**facts)
+        except Exception as error:
+            if event not in self._faulty:
+                self._faulty.add(event)
+                name = f"{self.entry_point!r} of {self.distribution}"
+                log.warning("plugin %s failed in %s: %s", name, event, _told(error))
+
+
+class Hooks:
+    """The events, each told to every plugin whatever the others do: ``hooks.harness_step(...)``."""
+
+    def __init__(self, plugins: Iterable[Plugin]) -> None:
+        self._plugins = tuple(plugins)
+
+    def harness_trial_started(self, trial: Mapping[str, Any]) -> None:
+        """Tell that a trial begins."""
+        for plugin in self._plugins:
+            plugin.notify("harness_trial_started", trial=trial)
+
+    def harness_step(self, trial: Mapping[str, Any], usage: Mapping[str, Any]) -> None:
+        """Tell what was used after a timed window of steps."""
+        for plugin in self._plugins:
+            plugin.notify("harness_step", trial=trial, usage=usage)
+
+    def harness_trial_finished(self, row: Mapping[str, Any]) -> None:
+        """Tell the row that a trial ended with."""
+        for plugin in self._plugins:
+            plugin.notify("harness_trial_finished", row=row)
+
+
+class Registry:
+    """What the given entry points bring, by kind and name.
+
+    Attributes:
+        models: by name, as are the other kinds; names in conflict are left out.
+        broken: entry points that could not be used.
+        conflicts: names that several plugins claim.
+        hooks: the events, to be told to all plugins.
+    """
+
+    def __init__(self, points: Iterable[EntryPoint]) -> None:
+        plugins: list[Plugin] = []
+        broken: list[BrokenPlugin] = []
+        for point in points:
+            try:
+                plugins.append(Plugin(point))
+            except (Exception, SystemExit) as error:
+                broken.append(BrokenPlugin(point.name, _origin(point.dist)[0], _told(error)))
+        self.broken = tuple(broken)
+        self.hooks = Hooks(plugins)
+        self.conflicts: tuple[Conflict, ...] = ()
+        self.models = self._collect("models", ModelInfo, plugins)
+        self.datasets = self._collect("datasets", DatasetInfo, plugins)
+        self.features = self._collect("features", FeatureInfo, plugins)
+        self.metrics = self._collect("metrics", MetricInfo, plugins)
+        self.reports = self._collect("reports", ReportInfo, plugins)
+
+    def _collect(
+        self, kind: str, expected: type[InfoT], plugins: Iterable[Plugin]
+    ) -> Mapping[str, Entry[InfoT]]:
+        claims: dict[str, list[Entry[InfoT]]] = defaultdict(list)
+        for plugin in plugins:
+            for info in plugin.infos:
+                if isinstance(info, expected):
+                    claims[info.name].append(Entry(info, plugin.distribution, plugin.version))
+        self.conflicts += tuple(
+            Conflict(kind, name, tuple(entries))
+            for name, entries in claims.items()
+            if len(entries) > 1
+        )
+        unique = {name: entries[0] for name, entries in claims.items() if len(entries) == 1}
+        return MappingProxyType(unique)
+
+    def model(self, name: str) -> Entry[ModelInfo]:
+        """Return the model called ``name``; raises ``UserError``, as do the other look-ups."""
+        return self._find("models", self.models, name)
+
+    def dataset(self, name: str) -> Entry[DatasetInfo]:
+        """Return the data set that ``name`` or ``name:argument`` means."""
+        name, argument = split_argument(name)
+        entry = self._find("datasets", self.datasets, name)
+        if argument and not entry.info.argument:
+            raise UserError(f"data set {name!r} takes no argument, but was given {argument!r}")
+        return entry
+
+    def feature(self, name: str) -> Entry[FeatureInfo]:
+        """Return the feature extractor called ``name``."""
+        return self._find("features", self.features, name)
+
+    def metric(self, name: str) -> Entry[MetricInfo]:
+        """Return the metric called ``name``."""
+        return self._find("metrics", self.metrics, name)
+
+    def report(self, name: str) -> Entry[ReportInfo]:
+        """Return the report called ``name``."""
+        return self._find("reports", self.reports, name)
+
+    def _find(self, kind: str, entries: Mapping[str, Entry[InfoT]], name: str) -> Entry[InfoT]:
+        if name in entries:
+            return entries[name]
+        for conflict in self.conflicts:
+            if (conflict.kind, conflict.name) == (kind, name):
+                raise UserError(str(conflict))
+        hint = did_you_mean(name, entries) or f"; there are: {', '.join(sorted(entries)) or 'none'}"
+        suspects = "".join(f"\n{plugin}; it may hold {name!r}" for plugin in self.broken)
+        raise UserError(f"no {_SINGULAR[kind]} is called {name!r}{hint}{suspects}")
+
+    def require_sound(self) -> None:
+        """Raise ``UserError`` naming every broken plugin and every conflict, if there is one."""
+        faults = [str(fault) for fault in (*self.broken, *self.conflicts)]
+        if faults:
+            raise UserError("\n".join(faults))
+
+    @staticmethod
+    def load(info: Info) -> Any:
+        """Import what ``info.target`` names; raises ``UserError`` saying what is missing."""
+        where = f"{info.name!r} ({info.target})"
+        module_name, _, path = info.target.partition(":")
+        try:
+            found: Any = importlib.import_module(module_name)
+        except Exception as error:
+            raise UserError(f"cannot import {where}: {_told(error)}") from error
+        for attribute in path.split("."):
+            if not hasattr(found, attribute):
+                hint = did_you_mean(attribute, vars(found))
+                raise UserError(f"cannot import {where}: there is no {attribute!r}{hint}")
+            found = getattr(found, attribute)
+        return found
+
+
+def registry(strict: bool = False) -> Registry:
+    """Return what is installed, discovered once a process.
+
+    Raises:
+        UserError: if ``strict`` and a plugin is broken or a name is claimed twice.
+    """
+    found = _installed()
+    if strict:
+        found.require_sound()
+    return found
+
+
+@cache
+def _installed() -> Registry:
+    points = entry_points(group=hooks.GROUP)
+    return Registry(sorted(points, key=lambda point: (_origin(point.dist)[0], point.name)))
+
+
+def split_argument(name: str) -> tuple[str, str]:
+    """Split "image-folder:PATH" into name and argument; the argument is "" without a colon."""
+    name, _, argument = name.partition(":")
+    return name, argument
+
+
+def _origin(distribution: Distribution | None) -> tuple[str, str]:
+    if distribution is None:
+        return "an unknown distribution", ""
+    return distribution.name, distribution.version
+
+
+def _check(info: object, hook: str, expected: type[Info]) -> None:
+    if not isinstance(info, expected):
+        raise TypeError(f"{hook}() returned {info!r} instead of a {expected.__name__}")
+    if not _NAME.fullmatch(info.name):
+        raise ValueError(f"{hook}() returned the name {info.name!r}; use letters, digits, '-._'")
+    if not _TARGET.fullmatch(info.target):
+        raise ValueError(
+            f"{hook}() returned the target {info.target!r} for {info.name!r}; "
+            "expected 'package.module:attribute'"
+        )
+
+
+def _told(error: BaseException) -> str:
+    """Return an exception in one line: its type and message."""
+    return " ".join(f"{type(error).__name__}: {error}".split()).rstrip(": ")
