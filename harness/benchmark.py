@@ -8,29 +8,23 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 from harness.budget import Budget, Currency
 from harness.errors import UserError, did_you_mean
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-def _budget(value: Any) -> Any:
-    return Budget.parse(value) if isinstance(value, str) else value
-
-
-def _images(value: Any) -> Any:
-    budget = _budget(value)
-    if isinstance(budget, Budget) and budget.currency is not Currency.IMAGES:
-        raise ValueError(f"{value!r} is not a number of images; write for example '500k images'")
+def _counts_images(budget: Budget) -> Budget:
+    if budget.currency is not Currency.IMAGES:
+        raise ValueError(f"'{budget}' is not a number of images; write for example '500k images'")
     return budget
 
 
-BudgetField = Annotated[Budget, BeforeValidator(_budget)]
-Images = Annotated[Budget, BeforeValidator(_images)]
+Images = Annotated[Budget, AfterValidator(_counts_images)]
 
 
 class Entry(_Section):
@@ -108,7 +102,7 @@ class Benchmark(_Section):
     summary: str = ""
     datasets: tuple[str, ...] = Field(min_length=1)
     models: tuple[Annotated[Entry, BeforeValidator(_entry)], ...] = Field(min_length=1)
-    budget: BudgetField
+    budget: Budget
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(default=(0,), min_length=1)
     references: bool = True
     precision: Literal["fp32", "tf32", "bf16"] = "fp32"

@@ -10,6 +10,19 @@ from harness.row import Row
 if TYPE_CHECKING:
     import pandas as pd
 
+CURVE_COLUMNS = (
+    "trial",
+    "label",
+    "model",
+    "seed",
+    "weights",
+    "fraction",
+    "seconds",
+    "flops",
+    "images",
+    "steps",
+)
+
 
 @dataclass(frozen=True)
 class Results:
@@ -20,9 +33,8 @@ class Results:
         summary: what it measures, in one line.
         source: text of the benchmark file.
         rows: one for each planned trial that has ended.
-        curves: evaluations during training, one line each, with columns trial, label, model, seed,
-            weights ("averaged" or "raw"), fraction (of the budget), seconds, flops, images, steps,
-            and one column a metric ("fid", ...). Empty with these columns where there are none.
+        curves: evaluations during training, one line each: ``CURVE_COLUMNS`` (weights are "averaged"
+            or "raw", fraction is of the budget) and one column a metric ("fid", ...).
         pictures: PNG of a grid of samples for each trial that has one.
     """
 

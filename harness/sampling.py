@@ -64,7 +64,7 @@ class Sampler:
         for index, start in enumerate(range(0, n, self.batch_size)):
             reseed(self.device, self.seed, SAMPLE, set_index, index)
             # Whole batches, cut afterwards: a shorter last batch would draw other noise.
-            images = self.draw_batch(self.batch_size, self._labels(set_index, index))
+            images = self.draw_batch(self.batch_size, self.labels(self.batch_size, set_index, index))
             batches.append(images[: n - start].cpu())
             on_batch()
         return torch.cat(batches)
@@ -100,20 +100,20 @@ class Sampler:
             calls += 1
 
         reseed(self.device, self.seed, SAMPLE, 0, 0)
-        labels = None if self.marginal is None else self.marginal[:n].to(self.device)
         handle = self.model.network.register_forward_hook(count)
         try:
             with FlopCounter() as counter:
-                self.draw_batch(n, labels)
+                self.draw_batch(n, self.labels(n))
         finally:
             handle.remove()
         return SamplingCost(evaluations=calls, flops=counter.total / n)
 
-    def _labels(self, set_index: int, index: int) -> Tensor | None:
+    def labels(self, n: int, *path: int) -> Tensor | None:
+        """Return ``n`` labels from the marginal for a conditional model, seeded by ``path``."""
         if self.marginal is None:
             return None
-        generator = torch.Generator().manual_seed(derive(self.seed, LABELS, set_index, index))
-        chosen = torch.randint(len(self.marginal), (self.batch_size,), generator=generator)
+        generator = torch.Generator().manual_seed(derive(self.seed, LABELS, *path))
+        chosen = torch.randint(len(self.marginal), (n,), generator=generator)
         return self.marginal[chosen].to(self.device)
 
 

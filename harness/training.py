@@ -114,7 +114,7 @@ class Training:
     @property
     def progress(self) -> float:
         """Fraction of the budget used, in [0, 1]."""
-        return min(self.budget.fraction(self.ledger), 1.0)
+        return self.budget.fraction(self.ledger)
 
     def run_window(
         self, target: float, seconds: float, stopped: Callable[[], bool] = lambda: False
@@ -124,25 +124,17 @@ class Training:
         Raises:
             Diverged: a loss of the window, or a weight at its end, is not finite.
         """
-        sums: dict[str, Tensor] = {}
-        first = self.ledger.batches
-        window_start = self.ledger.seconds
-        self.clock.start()
-        try:
+        sums: dict[str, tuple[Tensor, int]] = {}
+        with self.ledger.counting_optimizer_steps(), self.ledger.window(self.clock):
             while self.progress < target and not stopped():
                 self._step(sums)
                 self.clock.tick()
-                # Seconds so far are a running figure; the stopped clock replaces it below.
-                self.ledger.seconds = window_start + self.clock.elapsed()
-                if self.ledger.seconds - window_start >= seconds:
+                if self.clock.elapsed() >= seconds:
                     break
-        finally:
-            self.ledger.seconds = window_start + self.clock.stop()
-        steps = max(self.ledger.batches - first, 1)
-        self.losses = {name: float(total) / steps for name, total in sums.items()}
+        self.losses = {name: float(total) / count for name, (total, count) in sums.items()}
         self._refuse_divergence()
 
-    def _step(self, sums: dict[str, Tensor]) -> None:
+    def _step(self, sums: dict[str, tuple[Tensor, int]]) -> None:
         progress, index = self.progress, self.ledger.batches
         cost = self.costs[stage_at(self.model.stages, progress)].flops
         batch = self.stream.batch(index)
@@ -151,17 +143,16 @@ class Training:
         self.average.update(size, self.ledger.images + size)
         self.ledger.record_step(size, cost[index % len(cost)])
         for name, loss in losses.items():
-            if name in sums:
-                sums[name] += loss.detach()
-            else:
-                sums[name] = loss.detach().double()
+            # Summed on the device: a loss that is not finite shows at the window's end.
+            total, count = sums.get(name, (0.0, 0))
+            sums[name] = (loss.detach().double() + total, count + 1)
 
     def _refuse_divergence(self) -> None:
         for name, mean in self.losses.items():
             if not abs(mean) < float("inf"):
                 raise Diverged(f"loss {name!r} is {mean} after {self.ledger.batches} batches")
-        norms = torch._foreach_norm(list(self.model.parameters()))
-        if not bool(torch.stack(norms).isfinite().all()):
+        norm = torch.nn.utils.get_total_norm(self.model.parameters())
+        if not bool(norm.isfinite()):
             raise Diverged(f"weights are not finite after {self.ledger.batches} batches")
 
     def state_dict(self) -> dict[str, Any]:

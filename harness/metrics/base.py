@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from torch import Tensor
 from torchmetrics import Metric
@@ -37,6 +37,8 @@ class SampleMetric(Metric):
     """
 
     full_state_update = False
+    comparative: ClassVar[bool] = True
+    """Whether the value depends on the reference; it is then measured against train and test."""
 
     def __init__(self, reference: Reference) -> None:
         super().__init__()

@@ -1,0 +1,165 @@
+"""Trials on disk: the source of truth. One folder a trial, renamed into place when it has ended.
+
+::
+
+    RESULTS/BENCHMARK/benchmark.toml
+    RESULTS/BENCHMARK/trials/ID/       row.json curve.parquet samples.npz samples.png checkpoint.pt
+                                       environment.json log.txt trial.json
+    RESULTS/BENCHMARK/trials/.ID/      the same, of a trial that has not ended
+    RESULTS/BENCHMARK/report/
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock, Timeout
+from pydantic import ValidationError
+
+from harness.benchmark import Benchmark
+from harness.errors import UserError
+from harness.results import CURVE_COLUMNS, Results
+from harness.row import Row
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from harness.trial import Trial
+
+RESUMABLE = ("killed",)
+"""Statuses of trials that the next run continues; the others are final."""
+
+FAILED = ("error", "out_of_memory", "timeout", "diverged")
+"""Statuses that a run repeats when it is asked to."""
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that a reader sees all of it or its predecessor, also after a crash."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with open(temporary, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write ``content`` as indented JSON, atomically."""
+    write_atomically(path, (json.dumps(content, indent=2) + "\n").encode())
+
+
+class Store:
+    """The results of one benchmark in a results folder."""
+
+    def __init__(self, results: Path, benchmark: str) -> None:
+        self.folder = results / benchmark
+        self.trials = self.folder / "trials"
+        self.report = self.folder / "report"
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the folder for one run; the lock of a dead run frees itself."""
+        try:
+            self.trials.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"cannot write results to {self.folder}: {error.strerror}") from None
+        lock = FileLock(self.folder / ".lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            raise UserError(
+                f"another run is working on {self.folder}; wait for it, or choose another --results"
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def ended(self, trial: str) -> Path:
+        """Return the folder of a trial that has ended."""
+        return self.trials / trial
+
+    def working(self, trial: str) -> Path:
+        """Return the folder of a trial that has not."""
+        return self.trials / f".{trial}"
+
+    def row(self, trial: str) -> Row | None:
+        """Return the row of a trial, or None while it has none."""
+        return read_row(self.ended(trial) / "row.json")
+
+    def begin(self, trial: Trial) -> Path:
+        """Make the working folder of a trial ready, with what an unfinished one left there."""
+        working, ended = self.working(trial.id), self.ended(trial.id)
+        if ended.exists():
+            row = self.row(trial.id)
+            if working.exists():
+                shutil.rmtree(working)
+            if row is not None and row.status in RESUMABLE:
+                ended.rename(working)
+            else:
+                shutil.rmtree(ended)
+        working.mkdir(parents=True, exist_ok=True)
+        (working / "row.json").unlink(missing_ok=True)
+        write_json(working / "trial.json", trial.model_dump(mode="json"))
+        return working
+
+    def finish(self, row: Row) -> Path:
+        """Write a trial's row, and rename its folder into place."""
+        working, ended = self.working(row.trial), self.ended(row.trial)
+        write_atomically(working / "row.json", (row.model_dump_json(indent=2) + "\n").encode())
+        (working / "progress.json").unlink(missing_ok=True)
+        if ended.exists():
+            shutil.rmtree(ended)
+        working.rename(ended)
+        return ended
+
+    def results(self, benchmark: Benchmark, source: str, trials: Iterable[Trial]) -> Results:
+        """Gather what the planned trials have left, for a report."""
+        rows = [row for trial in trials if (row := self.row(trial.id)) is not None]
+        pictures = {
+            row.trial: path.read_bytes()
+            for row in rows
+            if (path := self.ended(row.trial) / "samples.png").exists()
+        }
+        return Results(
+            benchmark=benchmark.name,
+            summary=benchmark.summary,
+            source=source,
+            rows=tuple(rows),
+            curves=self._curves(rows),
+            pictures=pictures,
+        )
+
+    def _curves(self, rows: Iterable[Row]) -> pd.DataFrame:
+        import pandas as pd
+
+        paths = [self.ended(row.trial) / "curve.parquet" for row in rows]
+        frames = [pd.read_parquet(path) for path in paths if path.exists()]
+        frames = [frame for frame in frames if not frame.empty]
+        if not frames:
+            return pd.DataFrame(columns=list(CURVE_COLUMNS))
+        return pd.concat(frames, ignore_index=True)
+
+
+def read_row(path: Path) -> Row | None:
+    """Return the row in a file, or None where there is no file.
+
+    Raises:
+        UserError: the file holds something else.
+    """
+    if not path.exists():
+        return None
+    try:
+        return Row.model_validate_json(path.read_bytes())
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise UserError(
+            f"{path} is damaged ({where}: {first['msg']}); remove its folder to run it again"
+        ) from None

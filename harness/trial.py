@@ -1,0 +1,266 @@
+"""A trial: one training and evaluation, fully resolved, with an identity."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+from harness.benchmark import Benchmark, Entry, Evaluation
+from harness.dataset import Dataset
+from harness.errors import UserError, did_you_mean
+from harness.features.base import FeatureExtractor
+from harness.precision import Precision
+from harness.provenance import source_digest
+from harness.registry import Registry, split_argument
+from harness.row import Row
+
+BUDGET_PROTOCOL = 1
+MEASUREMENT_PROTOCOL = 1
+
+REAL, NULL = "real", "null"
+REFERENCES = {REAL: "test set", NULL: "noise, mean image"}
+"""Rows that are not models, with what stands in the column of types."""
+
+
+class Trial(BaseModel):
+    """Everything that decides what a trial's row says.
+
+    Attributes:
+        evaluation: how it is measured, with nothing left to defaults that depend on the data.
+        plugin: distribution, version and source digest of the model.
+        features: name and digest of the extractor.
+        protocol: versions of the budget's and the measurement's rules.
+        averaging: longest half-life of the average of weights, in images.
+        checkpoint_seconds: not part of the identity, as is what follows.
+        unsupported: why the model cannot run on the data, or None.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    benchmark: str
+    dataset: str
+    fingerprint: str
+    model: str
+    label: str
+    family: str
+    config: dict[str, Any]
+    seed: int
+    budget: str
+    precision: Precision
+    compile: bool
+    averaging: float
+    evaluation: Evaluation
+    plugin: dict[str, str]
+    features: dict[str, str]
+    protocol: dict[str, int] = Field(
+        default_factory=lambda: {"budget": BUDGET_PROTOCOL, "measurement": MEASUREMENT_PROTOCOL}
+    )
+    checkpoint_seconds: float = 60.0
+    patience_seconds: float = 900.0
+    unsupported: str | None = None
+
+    @property
+    def id(self) -> str:
+        """Identity: the first 16 hexadecimal digits of the SHA-256 of all that decides the row."""
+        exempt = {"checkpoint_seconds", "patience_seconds", "unsupported"}
+        content = json.dumps(self.model_dump(mode="json", exclude=exempt), sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+    @property
+    def title(self) -> str:
+        """What people call it: label, data set and seed."""
+        return f"{self.label} on {self.dataset}, seed {self.seed}"
+
+    @property
+    def is_reference(self) -> bool:
+        """Whether it measures the data or noise and trains nothing."""
+        return self.model in REFERENCES
+
+    def row(self, status: Any, reason: str | None = None, **found: Any) -> Row:
+        """Return the trial's row, with what was ``found``."""
+        evaluation = self.evaluation
+        return Row(
+            trial=self.id,
+            benchmark=self.benchmark,
+            dataset=self.dataset,
+            fingerprint=self.fingerprint,
+            model=self.model,
+            label=self.label,
+            family=self.family,
+            seed=self.seed,
+            budget=self.budget,
+            config=self.config,
+            status=status,
+            reason=reason,
+            protocol=self.protocol
+            | {
+                "features": f"{self.features['name']} {self.features['digest'][:12]}",
+                "samples": evaluation.samples,
+                "sample_sets": evaluation.sample_sets,
+                "precision": self.precision,
+                "compile": self.compile,
+                "averaging": self.averaging,
+            },
+            **found,
+        )
+
+
+def plan(benchmark: Benchmark, registry: Registry) -> list[Trial]:
+    """Resolve a benchmark into its trials: for each data set real, the models by seed, null.
+
+    Raises:
+        UserError: something that the benchmark names does not exist or does not fit.
+    """
+    for name in (entry.model for entry in benchmark.models):
+        if name in REFERENCES:
+            raise UserError(f"models: {name!r} is a reference row; write 'references = true'")
+    return [
+        trial
+        for name in benchmark.datasets
+        for trial in _trials_on(load_dataset(registry, name), benchmark, registry)
+    ]
+
+
+def load_dataset(registry: Registry, name: str) -> Dataset:
+    """Load the data set called ``name`` or ``name:argument``."""
+    entry = registry.dataset(name)
+    _, argument = split_argument(name)
+    if entry.info.argument and not argument:
+        raise UserError(
+            f"data set {name!r} needs an argument: write '{name}:{entry.info.argument}'"
+        )
+    load = registry.load(entry.info)
+    dataset = load(argument) if argument else load()
+    if not isinstance(dataset, Dataset):
+        raise UserError(f"data set {name!r} of {entry.origin} returned {type(dataset).__name__}")
+    return dataset
+
+
+def load_extractor(registry: Registry, name: str, dataset: Dataset) -> FeatureExtractor:
+    """Build the feature extractor called ``name`` for the images of ``dataset``."""
+    extractor: FeatureExtractor = registry.load(registry.feature(name).info)(dataset.spec)
+    return extractor
+
+
+def resolve_config(config_class: type, settings: Mapping[str, Any], where: str) -> Any:
+    """Return the hyper-parameters of a model: its recipe with ``settings``, checked by type.
+
+    Raises:
+        UserError: an unknown name or a value of a wrong type, with its path.
+    """
+    names = [field.name for field in dataclasses.fields(config_class)]
+    for name in settings:
+        if name not in names:
+            hint = did_you_mean(name, names) or f"; there are: {', '.join(names)}"
+            raise UserError(f"{where}.{name}: no such setting{hint}")
+    try:
+        config = TypeAdapter(config_class).validate_python(dict(settings))
+    except ValidationError as error:
+        lines = [
+            f"{where}.{'.'.join(str(part) for part in e['loc'])}: {e['msg']}"
+            for e in error.errors()
+        ]
+        raise UserError("\n".join(lines)) from None
+    except ValueError as error:
+        raise UserError(f"{where}: {error}") from None
+    if config.batch_size < 1:
+        raise UserError(f"{where}.batch_size: {config.batch_size} is not positive")
+    return config
+
+
+def _trials_on(dataset: Dataset, benchmark: Benchmark, registry: Registry) -> list[Trial]:
+    extractor_name = benchmark.evaluation.features
+    if extractor_name == "auto":
+        extractor_name = registry.dataset(dataset.name).info.features
+    extractor = load_extractor(registry, extractor_name, dataset)
+    shared = {
+        "benchmark": benchmark.name,
+        "dataset": dataset.name,
+        "fingerprint": dataset.fingerprint,
+        "precision": benchmark.precision,
+        "compile": benchmark.compile,
+        "averaging": benchmark.averaging.amount,
+        "evaluation": _resolve_evaluation(benchmark.evaluation, dataset, registry),
+        "features": {"name": extractor_name, "digest": extractor.digest},
+        "checkpoint_seconds": benchmark.checkpoint_seconds,
+        "patience_seconds": benchmark.patience_seconds,
+    }
+    trials = [
+        _trial_of(entry, index, seed, benchmark, dataset, registry, shared)
+        for index, entry in enumerate(benchmark.models)
+        for seed in benchmark.seeds
+    ]
+    if not benchmark.references:
+        return trials
+    real, null = (
+        Trial(
+            **shared,
+            model=name,
+            label=name,
+            family=family,
+            config={},
+            seed=0,
+            budget="",
+            plugin={"distribution": "genharness"},
+        )
+        for name, family in REFERENCES.items()
+    )
+    return [real, *trials, null]
+
+
+def _trial_of(
+    entry: Entry,
+    index: int,
+    seed: int,
+    benchmark: Benchmark,
+    dataset: Dataset,
+    registry: Registry,
+    shared: Mapping[str, Any],
+) -> Trial:
+    plugin = registry.model(entry.model)
+    model_class = registry.load(plugin.info)
+    where = f"models.{index}.settings ({entry.title})"
+    return Trial(
+        **shared,
+        model=entry.model,
+        label=entry.title,
+        family=plugin.info.family,
+        config=dataclasses.asdict(resolve_config(model_class.Config, entry.settings, where)),
+        seed=seed,
+        budget=str(benchmark.budget),
+        plugin={
+            "distribution": plugin.distribution,
+            "version": plugin.version,
+            "source": source_digest(plugin.info.target),
+        },
+        unsupported=model_class.supports(dataset.spec),
+    )
+
+
+def _resolve_evaluation(evaluation: Evaluation, data: Dataset, registry: Registry) -> Evaluation:
+    available = len(data.test)
+    samples = evaluation.samples or available
+    if samples > available:
+        raise UserError(
+            f"evaluation.samples: {samples} is more than the {available} test images of "
+            f"{data.name}, and nothing is compared at unequal N"
+        )
+    if evaluation.likelihood_images and evaluation.likelihood_images > available:
+        raise UserError(
+            f"evaluation.likelihood_images: {data.name} has {available} test images"
+        )
+    metrics = evaluation.metrics or tuple(registry.metrics)
+    for name in metrics:
+        registry.metric(name)
+    return evaluation.model_copy(
+        update={
+            "samples": samples,
+            "metrics": metrics,
+            "likelihood_images": evaluation.likelihood_images or available,
+        }
+    )
