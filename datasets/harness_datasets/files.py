@@ -1,0 +1,71 @@
+"""Where the published files of data sets are looked for, and where they are put.
+
+First in ``$GENHARNESS_DATA``, which is only ever read; then in the user's cache, where downloads
+and unpacked archives go.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import platformdirs
+
+from harness_datasets.errors import DatasetError
+
+VARIABLE = "GENHARNESS_DATA"
+
+
+def cache() -> Path:
+    """Return the folder that the harness may write to."""
+    return Path(platformdirs.user_cache_dir("genharness")) / "data"
+
+
+def roots() -> list[Path]:
+    """Return the folders to look in, in order."""
+    own = os.environ.get(VARIABLE)
+    return [Path(own).expanduser(), cache()] if own else [cache()]
+
+
+def install(produce: Callable[[Path], object]) -> None:
+    """Let ``produce`` fill an empty folder, then move its files into the cache.
+
+    Each file arrives whole or not at all, whatever other processes do meanwhile.
+    """
+    cache().mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=cache(), prefix=".partial-") as folder:
+        produce(Path(folder))
+        for path in Path(folder).rglob("*"):
+            if path.is_file():
+                target = cache() / path.relative_to(folder)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                os.replace(path, target)
+
+
+def download(name: str, fetch: Callable[[Path], object], missing: Sequence[str]) -> None:
+    """Download into the cache, or say which files belong where.
+
+    Args:
+        name: of the data set, for the message.
+        fetch: downloads into the folder it is given.
+        missing: the files' paths below a root, for the message.
+
+    Raises:
+        DatasetError: if ``fetch`` raises ``OSError``, as without a network, or ``RuntimeError``.
+    """
+    try:
+        install(fetch)
+    except (OSError, RuntimeError) as error:
+        raise DatasetError(
+            f"{name}: its files are not on this machine and could not be downloaded "
+            f"({' '.join(str(error).split())}).\n"
+            f"Looked in:\n{_listed(roots())}Missing:\n{_listed(missing)}"
+            f"Put the missing files, under the same names, in {cache()} or in a folder that the "
+            f"environment variable {VARIABLE} names."
+        ) from error
+
+
+def _listed(paths: Sequence[object]) -> str:
+    return "".join(f"  {path}\n" for path in paths)

@@ -1,0 +1,111 @@
+"""Anybody's image files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from torchvision.datasets.folder import IMG_EXTENSIONS
+
+from harness.contract import DataSpec
+from harness.dataset import Dataset
+from harness_datasets.errors import DatasetError
+from harness_datasets.splits import assemble, split_by_content
+
+FRACTIONS = (0.8, 0.1, 0.1)
+SPLIT_NAMES = {"train", "training", "val", "valid", "validation", "test"}
+
+
+def load(argument: str) -> Dataset:
+    """Load the images of a folder, or of its subfolders, one a class in alphabetical order.
+
+    All images are of one size, and all grey or all RGB, 8 bits a channel. They are divided 80/10/10
+    by their content, so that names and order do not matter and copies stay together.
+
+    Args:
+        argument: path of the folder.
+    """
+    name = f"image-folder:{argument}"
+    root = Path(argument).expanduser()
+    if not argument or not root.is_dir():
+        raise DatasetError(f"{name}: there is no folder {argument!r}; write image-folder:PATH")
+    paths = _files(name, root)
+    classes = _classes(name, root, paths)
+    images = _stack(name, paths)
+    labels = None
+    if classes:
+        labels = np.array([classes.index(path.parent.name) for path in paths], dtype=np.int64)
+    spec = DataSpec(images.shape[1:], classes=len(classes))
+    return assemble(name, spec, split_by_content(images, labels, FRACTIONS))
+
+
+def _files(name: str, root: Path) -> list[Path]:
+    paths = sorted(
+        path
+        for path in root.rglob("*")
+        if path.suffix.lower() in IMG_EXTENSIONS
+        and not any(part.startswith(".") for part in path.relative_to(root).parts)
+    )
+    if not paths:
+        raise DatasetError(f"{name}: no image in {root}; looked for {', '.join(IMG_EXTENSIONS)}")
+    return paths
+
+
+def _classes(name: str, root: Path, paths: list[Path]) -> list[str]:
+    """Return the subfolders' names, none if all images lie in the folder itself."""
+    by_depth = {len(path.relative_to(root).parts): path for path in paths}
+    if max(by_depth) > 2:
+        raise DatasetError(
+            f"{name}: {by_depth[max(by_depth)]} lies too deep; images lie in the folder itself or "
+            "in one level of subfolders, one a class"
+        )
+    if len(by_depth) > 1:
+        raise DatasetError(
+            f"{name}: {by_depth[1]} lies in the folder itself, {by_depth[2]} in a subfolder; "
+            "put all images in subfolders, one a class, or none"
+        )
+    if 1 in by_depth:
+        return []
+    classes = sorted({path.parent.name for path in paths})
+    if SPLIT_NAMES.issuperset(classes):
+        raise DatasetError(
+            f"{name}: its subfolders {', '.join(classes)} look like splits, not classes; name one "
+            "of them (the harness divides it), or use npz:PATH with train_ and test_ arrays"
+        )
+    return classes
+
+
+def _stack(name: str, paths: list[Path]) -> NDArray[np.uint8]:
+    images = [_read(name, path) for path in paths]
+    for path, image in zip(paths, images, strict=True):
+        if image.shape != images[0].shape:
+            raise DatasetError(
+                f"{name}: {path} is {_described(image)}, but {paths[0]} is "
+                f"{_described(images[0])}; all images have one size and number of channels"
+            )
+    return np.stack(images)
+
+
+def _read(name: str, path: Path) -> NDArray[np.uint8]:
+    """Decode one file to (C, H, W)."""
+    try:
+        with Image.open(path) as image:
+            image.load()
+            if image.has_transparency_data or image.mode not in ("1", "L", "P", "RGB"):
+                transparency = " with transparency" if image.has_transparency_data else ""
+                raise DatasetError(
+                    f"{name}: {path} has mode {image.mode}{transparency}; only grey and RGB with 8 "
+                    "bits a channel are read: convert it first"
+                )
+            pixels = np.asarray(image.convert("L" if image.mode in ("1", "L") else "RGB"))
+    # What Pillow raises depends on the format and on the damage.
+    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+        raise DatasetError(f"{name}: {path} cannot be decoded: {error}") from error
+    return pixels[np.newaxis] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
+
+
+def _described(image: NDArray[np.uint8]) -> str:
+    channels, height, width = image.shape
+    return f"{height}x{width} {'grey' if channels == 1 else 'RGB'}"

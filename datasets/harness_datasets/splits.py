@@ -1,0 +1,74 @@
+"""Splits that depend on nothing but the images."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from harness.contract import DataSpec
+from harness.dataset import Dataset, Split
+from harness_datasets.errors import DatasetError
+
+Images = NDArray[np.uint8]
+Labels = NDArray[np.int64]
+
+
+def split_by_content(
+    images: Images, labels: Labels | None, fractions: Sequence[float]
+) -> list[Split]:
+    """Divide images into ``len(fractions)`` splits, stratified by label.
+
+    Distinct images are ranked within their class by the SHA-256 of their pixels and cut at the
+    quantiles that ``fractions`` (of sum 1) ask for, so the division is the same on every machine
+    and depends neither on file names nor on a random generator. Copies of an image share a split:
+    no image that a model trained on is measured against.
+
+    Args:
+        images: uint8 (N, C, H, W).
+        labels: int64 (N,), or None for a single class.
+        fractions: of the distinct images that each split gets.
+    """
+    digests = np.array([_digest(image) for image in images], dtype=np.uint64)
+    distinct, first, copies = np.unique(digests, return_index=True, return_inverse=True)
+    strata = np.zeros(len(distinct)) if labels is None else labels[first]
+    quantile = np.empty(len(distinct))
+    for stratum in np.unique(strata):
+        members = np.flatnonzero(strata == stratum)
+        quantile[members] = (np.arange(len(members)) + 0.5) / len(members)
+    cuts = np.rint(np.cumsum(fractions)[:-1] * len(distinct))
+    part = np.empty(len(distinct), dtype=np.int64)
+    part[np.argsort(quantile, kind="stable")] = np.searchsorted(
+        cuts, np.arange(len(distinct)), side="right"
+    )
+    return [
+        Split(images[chosen], None if labels is None else labels[chosen])
+        for chosen in (np.flatnonzero(part[copies] == index) for index in range(len(fractions)))
+    ]
+
+
+def hold_out(train: Split, n: int) -> tuple[Split, Split]:
+    """Cut the last ``n`` images off a published train split, for validation."""
+    assert train.labels is not None
+    return (
+        Split(train.images[:-n], train.labels[:-n]),
+        Split(train.images[-n:], train.labels[-n:]),
+    )
+
+
+def assemble(name: str, spec: DataSpec, splits: Sequence[Split]) -> Dataset:
+    """Return the data set of a train, validation and test split, none of which may be empty."""
+    train, validation, test = splits
+    for kind, split in (("train", train), ("validation", validation), ("test", test)):
+        if not len(split):
+            raise DatasetError(
+                f"{name}: {sum(map(len, splits))} images are too few to divide into train, "
+                f"validation and test: no distinct image is left for the {kind} split"
+            )
+    return Dataset(name, spec, train, validation, test)
+
+
+def _digest(image: Images) -> int:
+    return int.from_bytes(hashlib.sha256(image.tobytes()).digest()[:8], "big")
