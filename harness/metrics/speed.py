@@ -1,0 +1,91 @@
+"""Sampling speed: warm, synchronised, median with spread."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+LEAST = 3
+
+
+@dataclass(frozen=True)
+class Speed:
+    """How fast a model samples at one batch size.
+
+    Attributes:
+        batch_size: images a call.
+        images_per_second: median over repetitions.
+        spread: interquartile range of images per second.
+        seconds: median of one call; the latency where ``batch_size`` is 1.
+        repetitions: timed calls, after one that was not.
+        threads: of torch within an operator, on the CPU.
+    """
+
+    batch_size: int
+    images_per_second: float
+    spread: float
+    seconds: float
+    repetitions: int
+    threads: int
+
+
+def sampling_speed(
+    sample: Callable[[int], Any],
+    batch_sizes: Sequence[int],
+    device: torch.device,
+    *,
+    seconds: float,
+    clock: Callable[[], float] = time.perf_counter,
+) -> list[Speed]:
+    """Time ``sample(n)`` at each batch size, which share ``seconds`` equally.
+
+    At each size one untimed call comes first; then calls repeat until the share is used, at least
+    three times unless a single one takes longer than the share. CUDA is synchronised at both ends of
+    every call.
+
+    Args:
+        sample: draws n images on ``device``.
+        batch_sizes: values of n.
+        device: what to wait for.
+        seconds: of timed calls, over all batch sizes.
+        clock: monotonic, in seconds.
+    """
+    share = seconds / len(batch_sizes)
+
+    def call(n: int) -> float:
+        _synchronise(device)
+        start = clock()
+        sample(n)
+        _synchronise(device)
+        return clock() - start
+
+    speeds = []
+    for n in batch_sizes:
+        call(n)
+        times = [call(n)]
+        while sum(times) < share or (len(times) < LEAST and max(times) <= share):
+            times.append(call(n))
+        speeds.append(_summarise(n, times))
+    return speeds
+
+
+def _summarise(n: int, times: list[float]) -> Speed:
+    low, median, high = np.quantile(n / np.array(times), (0.25, 0.5, 0.75))
+    return Speed(
+        batch_size=n,
+        images_per_second=float(median),
+        spread=float(high - low),
+        seconds=float(np.median(times)),
+        repetitions=len(times),
+        threads=torch.get_num_threads(),
+    )
+
+
+def _synchronise(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
