@@ -1,0 +1,259 @@
+"""MLflow, where people look at results; the folders are the truth and can do without it.
+
+Nothing here may harm a trial: what cannot be sent is reported once and can be sent by ``sync``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import math
+import os
+from collections.abc import Iterator
+from importlib.util import find_spec
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit, urlunsplit
+
+from harness.results import CURVE_COLUMNS
+from harness.row import Row
+from harness.store import read_row
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import DatasetInput, Metric
+
+log = logging.getLogger(__name__)
+
+MARKER = "tracked.json"
+DATABASE, ARTIFACTS = "mlflow.db", "mlartifacts"
+_FILES = ("samples.png", "row.json", "environment.json", "curve.parquet")
+_TRIAL_TAG = "genharness.trial"
+_RUN_STATUS = {"ok": "FINISHED", "skipped": "FINISHED", "killed": "KILLED"}
+# Limits of MLflow's stores.
+_METRICS_A_BATCH, _PARAMETERS_A_BATCH = 1000, 100
+_PARAMETER_LENGTH, _TAG_LENGTH, _DIGEST_LENGTH = 6000, 5000, 36
+
+
+def open_tracker(mode: Literal["auto", "off"], results: Path) -> Tracker | None:
+    """Return a tracker, or None if it is switched off or MLflow is not installed."""
+    if mode == "off":
+        return None
+    if find_spec("mlflow") is None:
+        log.warning("MLflow is not installed: trials are kept in %s but not tracked", results)
+        return None
+    return Tracker(results)
+
+
+def sync(results: Path, tracker: Tracker) -> int:
+    """Send every trial below ``results`` that the tracker's store lacks; return how many it was."""
+    sent = 0
+    for path in sorted(results.glob("*/trials/[!.]*/row.json")):
+        row = read_row(path)
+        if row is not None and not tracker.holds(path.parent):
+            sent += tracker.log(row, path.parent)
+    return sent
+
+
+class Tracker:
+    """Writes rows to MLflow: one experiment a benchmark, one run a trial.
+
+    Attributes:
+        results: folder of results.
+        uri: of MLflow's store: ``MLFLOW_TRACKING_URI``, or else an SQLite file in ``results``.
+    """
+
+    def __init__(self, results: Path) -> None:
+        self.results = results.resolve()
+        self._given = os.environ.get("MLFLOW_TRACKING_URI")
+        self.uri = self._given or f"sqlite:///{self.results / DATABASE}"
+        self._client: MlflowClient | None = None
+        self._experiments: dict[str, str] = {}
+        self._unreachable = False
+        self._warned = False
+
+    def log(self, row: Row, folder: Path) -> bool:
+        """Send a trial, or bring its run up to date; return whether that worked.
+
+        Connects at the first call. A store that cannot be reached then is not tried again.
+
+        Args:
+            row: what is sent.
+            folder: of the trial, with row.json and, if there are any, curve.parquet, samples.png
+                and environment.json; a marker is left there.
+        """
+        if self._unreachable:
+            return False
+        try:
+            client = self._client or self._connect()
+            run = self._send(client, row, folder)
+        except Exception as error:
+            self._unreachable = self._client is None
+            self._warn(row, error)
+            return False
+        _mark(folder, self.uri, run)
+        return True
+
+    def holds(self, folder: Path) -> bool:
+        """Whether this store was sent the trial in ``folder`` as it is now."""
+        marker = folder / MARKER
+        if not marker.exists() or not (self._given or (self.results / DATABASE).exists()):
+            return False
+        told = json.loads(marker.read_text())
+        return bool(told["uri"] == _public(self.uri) and told["row"] == _digest(folder))
+
+    def _connect(self) -> MlflowClient:
+        # MLflow reads these when imported; by default it waits minutes for a dead server.
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+        from mlflow import MlflowClient
+
+        for name in ("mlflow", "alembic"):
+            logging.getLogger(name).setLevel(logging.WARNING)
+        self.results.mkdir(parents=True, exist_ok=True)
+        client = MlflowClient(self.uri)
+        client.search_experiments(max_results=1)
+        self._client = client
+        return client
+
+    def _send(self, client: MlflowClient, row: Row, folder: Path) -> str:
+        """Write everything of a trial and return the id of its run."""
+        end = int((folder / "row.json").stat().st_mtime * 1000)
+        experiment = self._experiment(client, row.benchmark)
+        run = self._run(client, experiment, row, start=end - int(row.usage.wall * 1000))
+        for key, value in _tags(row).items():
+            client.set_tag(run, key, value[:_TAG_LENGTH])
+        _log_parameters(client, run, row)
+        metrics = iter([*_curve_metrics(folder, end - 1), *_final_metrics(row, end)])
+        while batch := list(islice(metrics, _METRICS_A_BATCH)):
+            client.log_batch(run, metrics=batch)
+        client.log_inputs(run, [_dataset_input(row)])
+        for path in (folder / name for name in _FILES):
+            if path.exists():
+                client.log_artifact(run, str(path))
+        client.set_terminated(run, _RUN_STATUS.get(row.status, "FAILED"), end_time=end)
+        return run
+
+    def _experiment(self, client: MlflowClient, name: str) -> str:
+        if name not in self._experiments:
+            known = client.get_experiment_by_name(name)
+            location = None if self._given else (self.results / ARTIFACTS / name).as_uri()
+            self._experiments[name] = (
+                known.experiment_id if known else client.create_experiment(name, location)
+            )
+        return self._experiments[name]
+
+    def _run(self, client: MlflowClient, experiment: str, row: Row, start: int) -> str:
+        """Return the id of the trial's run, which is created if there is none."""
+        same = f"tags.`{_TRIAL_TAG}` = '{row.trial}'"
+        for run in client.search_runs([experiment], same, max_results=1):
+            return str(run.info.run_id)
+        name, tags = f"{row.label}-{row.seed}", {_TRIAL_TAG: row.trial}
+        run = client.create_run(experiment, start_time=start, tags=tags, run_name=name)
+        return str(run.info.run_id)
+
+    def _warn(self, row: Row, error: Exception) -> None:
+        if not self._warned:
+            log.warning(
+                "MLflow at %s did not take trial %s (%s: %s); results are safe in %s, and "
+                "'harness sync' sends them later",
+                _public(self.uri),
+                row.trial,
+                type(error).__name__,
+                str(error).partition("\n")[0],
+                self.results,
+            )
+        self._warned = True
+
+
+def _tags(row: Row) -> dict[str, str]:
+    tags = {
+        "genharness.status": row.status,
+        "genharness.model": row.model,
+        "genharness.family": row.family,
+        "genharness.dataset": row.dataset,
+        "genharness.fingerprint": row.fingerprint,
+        "mlflow.source.name": "harness",
+        # The description that the page of a run shows.
+        "mlflow.note.content": row.reason or "",
+    }
+    if row.provenance.get("commit"):
+        tags["mlflow.source.git.commit"] = str(row.provenance["commit"])
+    return tags
+
+
+def _log_parameters(client: MlflowClient, run: str, row: Row) -> None:
+    from mlflow.entities import Param
+
+    facts = {"dataset": row.dataset, "budget": row.budget, "model": row.model, "seed": row.seed}
+    parameters = (
+        Param(key, str(value)[:_PARAMETER_LENGTH])
+        for key, value in (facts | {f"config.{key}": v for key, v in row.config.items()}).items()
+    )
+    while batch := list(islice(parameters, _PARAMETERS_A_BATCH)):
+        client.log_batch(run, params=batch)
+
+
+def _final_metrics(row: Row, time: int) -> Iterator[Metric]:
+    """Yield figures and usage, at step = images seen."""
+    from mlflow.entities import Metric
+
+    values: dict[str, float | None] = {"parameters": row.parameters}
+    for name, measurement in row.metrics.items():
+        values[name] = measurement.value
+        values[f"error/{name}"] = measurement.error
+    usage = row.usage
+    for name in ("seconds", "flops", "images", "steps", "wall", "overrun", "peak_memory"):
+        values[f"usage/{name}"] = getattr(usage, name)
+    values |= {f"phase/{name}": seconds for name, seconds in usage.phases.items()}
+    for name, value in values.items():
+        if value is not None:
+            yield Metric(name, float(value), time, usage.images)
+
+
+def _curve_metrics(folder: Path, time: int) -> Iterator[Metric]:
+    """Yield the evaluations during training, at step = images seen; raw weights as "raw/..."."""
+    from mlflow.entities import Metric
+
+    path = folder / "curve.parquet"
+    if not path.exists():
+        return
+    import pyarrow.parquet
+
+    for point in pyarrow.parquet.read_table(path).to_pylist():
+        prefix = "raw/" if point["weights"] == "raw" else ""
+        for name in point.keys() - set(CURVE_COLUMNS):
+            if isinstance(point[name], int | float) and not math.isnan(point[name]):
+                yield Metric(prefix + name, float(point[name]), time, point["images"])
+
+
+def _dataset_input(row: Row) -> DatasetInput:
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    source = {"tags": {"mlflow.source.type": "LOCAL", "mlflow.source.name": row.dataset}}
+    dataset = Dataset(
+        name=row.dataset,
+        digest=row.fingerprint[:_DIGEST_LENGTH],
+        source_type="code",
+        source=json.dumps(source),
+        profile=json.dumps({"fingerprint": row.fingerprint}),
+    )
+    return DatasetInput(dataset, [InputTag("mlflow.data.context", "train")])
+
+
+def _mark(folder: Path, uri: str, run: str) -> None:
+    record: dict[str, Any] = {"uri": _public(uri), "run": run, "row": _digest(folder)}
+    (folder / MARKER).write_text(json.dumps(record, indent=2) + "\n")
+
+
+def _digest(folder: Path) -> str:
+    return hashlib.sha256((folder / "row.json").read_bytes()).hexdigest()
+
+
+def _public(uri: str) -> str:
+    """Return ``uri`` without user and password."""
+    parts = urlsplit(uri)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
