@@ -8,4 +8,13 @@ from harness.hooks import ModelInfo, hookimpl
 @hookimpl
 def harness_models() -> list[ModelInfo]:
     """List the models of this family."""
-    return []
+    return [
+        ModelInfo(
+            name="vae",
+            summary="Convolutional VAE with a discretised logistic likelihood.",
+            target="harness_autoencoders.vae:VAE",
+            tags=("likelihood", "latent"),
+            family="variational autoencoder",
+            paper="Kingma and Welling, ICLR 2014, arXiv:1312.6114",
+        )
+    ]

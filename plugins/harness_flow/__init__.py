@@ -8,4 +8,13 @@ from harness.hooks import ModelInfo, hookimpl
 @hookimpl
 def harness_models() -> list[ModelInfo]:
     """List the models of this family."""
-    return []
+    return [
+        ModelInfo(
+            name="realnvp",
+            summary="Multi-scale affine couplings on dequantised pixels.",
+            target="harness_flow.realnvp:RealNVP",
+            tags=("likelihood", "latent"),
+            family="flow",
+            paper="Dinh, Sohl-Dickstein and Bengio, ICLR 2017, arXiv:1605.08803",
+        )
+    ]

@@ -1,0 +1,132 @@
+"""The variational autoencoder.
+
+Kingma and Welling, Auto-Encoding Variational Bayes, ICLR 2014, arXiv:1312.6114.
+
+    p(x) = integral p(x | z) N(z; 0, I) dz,   log p(x) >= E_q[log p(x | z)] - KL(q(z | x) || N(0, I))
+
+with q(z | x) a diagonal Gaussian. p(x | z) is a discretised logistic for each sub-pixel: a proper
+probability of the integer image, with two numbers to predict for any count of levels, and it knows
+that neighbouring grey values are alike, which a categorical would have to learn.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from harness.contract import (
+    Batch,
+    DataSpec,
+    GenerativeModel,
+    LogLikelihood,
+    setting,
+    to_symmetric,
+)
+from harness_nets.bounds import importance_bound
+from harness_nets.convolutional import ConvolutionalDecoder, ConvolutionalEncoder
+from harness_nets.discretised import DiscretisedLogistic
+from harness_nets.gaussian import DiagonalGaussian, standard_normal_log_prob
+from harness_nets.schedule import cosine_decay, set_learning_rate
+
+
+@dataclass(frozen=True)
+class VAEConfig:
+    """Hyper-parameters of ``VAE``."""
+
+    batch_size: int = setting(64, "images a step")
+    learning_rate: float = setting(2e-3, "of Adam, at the start; decays to 0 by a cosine")
+    latent: int = setting(32, "dimensions of z")
+    width: int = setting(32, "channels at full resolution; up to four times as many below")
+    blocks: int = setting(1, "residual blocks at each lower resolution")
+    importance_samples: int = setting(64, "draws of z in the likelihood bound (IWAE)")
+
+
+class VAE(GenerativeModel):
+    """Convolutional VAE with a Gaussian posterior and a discretised logistic likelihood.
+
+    ``decode``, and so ``sample``, returns the median of p(x | z), as the paper shows the mean:
+    sub-pixels are independent given z, so honest draws add grain.
+    """
+
+    Config = VAEConfig
+    config: VAEConfig
+
+    def __init__(self, spec: DataSpec, config: VAEConfig) -> None:
+        super().__init__(spec, config)
+        channels, height, width = spec.shape
+        self.encoder = ConvolutionalEncoder(
+            spec.shape, 2 * config.latent, config.width, config.blocks
+        )
+        self.network = ConvolutionalDecoder(
+            (2 * channels, height, width), config.latent, config.width, config.blocks
+        )
+        self.optimizers = {
+            "vae": torch.optim.Adam(self.parameters(), config.learning_rate, fused=True)
+        }
+
+    def posterior(self, images: Tensor) -> DiagonalGaussian:
+        """Return q(z | x) for uint8 images."""
+        mean, log_std = self.encoder(to_symmetric(images, self.spec.levels)).chunk(2, 1)
+        return DiagonalGaussian(mean, log_std)
+
+    def likelihood(self, z: Tensor) -> DiscretisedLogistic:
+        """Return p(x | z) for z (B, latent)."""
+        location, log_scale = self.network(z).chunk(2, 1)
+        return DiscretisedLogistic(location, log_scale, self.spec.levels)
+
+    def elbo(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Return log p(x | z) at one z ~ q(z | x), and KL(q || N(0, I)), each (B,), in nats.
+
+        The evidence lower bound is their difference.
+        """
+        posterior = self.posterior(images)
+        reconstruction = self.likelihood(posterior.sample()).log_prob(images).flatten(1).sum(1)
+        return reconstruction, posterior.kl_from_standard_normal()
+
+    def training_step(self, batch: Batch, progress: float) -> dict[str, Tensor]:
+        """Descend the negative evidence lower bound, in nats a sub-pixel."""
+        optimizer = self.optimizers["vae"]
+        set_learning_rate(optimizer, self.config.learning_rate * cosine_decay(progress))
+        reconstruction, kl = (term.mean() for term in self.elbo(batch.images))
+        loss = (kl - reconstruction) / self.spec.dimensions
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        return {"loss": loss.detach(), "kl": kl.detach()}
+
+    def log_likelihood(self, images: Tensor) -> LogLikelihood:
+        """Bound log P from below by importance sampling from q, which is tighter than the ELBO.
+
+        log 1/K sum_k p(x | z_k) p(z_k) / q(z_k | x),   z_k ~ q(z | x).
+        """
+        posterior = self.posterior(images)
+
+        def log_weight() -> Tensor:
+            z = posterior.sample()
+            joint = self.likelihood(z).log_prob(images).flatten(1).sum(1)
+            return joint + standard_normal_log_prob(z) - posterior.log_prob(z)
+
+        draws = self.config.importance_samples
+        return LogLikelihood(importance_bound(log_weight, draws), "lower_bound", f"IWAE, k={draws}")
+
+    def latent(self, n: int) -> Tensor:
+        """Draw z ~ N(0, I), (n, latent)."""
+        return torch.randn(n, self.config.latent, device=self._device)
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Return the median of p(x | z), uint8 (n, C, H, W)."""
+        return self.likelihood(z).median()
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Return the mean of q(z | x), (B, latent)."""
+        return self.posterior(images).mean
+
+    def sample(self, n: int, labels: Tensor | None = None) -> Tensor:
+        """Draw z from the prior and decode it."""
+        return self.decode(self.latent(n))
+
+    @property
+    def _device(self) -> torch.device:
+        return next(self.parameters()).device

@@ -1,0 +1,61 @@
+"""Multi-scale flows: at each scale half of the channels leave as noise (arXiv:1605.08803, 3.6)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from harness_nets.bijection import Bijection
+
+SMALLEST = 4
+
+
+def scales(height: int, width: int) -> int:
+    """Return how many scales an image has: halved while both sides are even and stay at least 4.
+
+    8x8 has 2 (8, 4), 28x28 has 3 (28, 14, 7), 32x32 has 4, 2x2 has 1.
+    """
+    count = 1
+    while height % 2 == width % 2 == 0 and min(height, width) >= 2 * SMALLEST:
+        height, width, count = height // 2, width // 2, count + 1
+    return count
+
+
+class MultiScale(Bijection):
+    """Scales one after another; each but the last factors out half of its channels.
+
+    Data are (B, C, H, W); noise is flat, (B, C H W): what left first comes first.
+
+    Args:
+        parts: a bijection for each scale, the one nearest to the data first.
+        shapes: (C, H, W) of each one's noise side.
+    """
+
+    def __init__(self, parts: Sequence[Bijection], shapes: Sequence[tuple[int, ...]]) -> None:
+        super().__init__()
+        self.parts = nn.ModuleList(parts)
+        self.shapes = [torch.Size(shape) for shape in shapes]
+        halved = [shape.numel() // 2 for shape in self.shapes[:-1]]
+        self.lengths = [*halved, self.shapes[-1].numel()]
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Map noise (B, C H W) to data (B, C, H, W)."""
+        *left, h = z.split(self.lengths, 1)
+        h = self.parts[-1](h.unflatten(1, self.shapes[-1]))
+        for part, shape, noise in reversed(list(zip(self.parts, self.shapes, left, strict=False))):
+            h = part(torch.cat((h.flatten(1), noise), 1).unflatten(1, shape))
+        return h
+
+    def inverse(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Map data (B, C, H, W) to noise (B, C H W) and log |det dz/dx|, (B,)."""
+        left: list[Tensor] = []
+        total = x.new_zeros(len(x))
+        for part in self.parts[:-1]:
+            x, log_det = part.inverse(x)
+            x, noise = x.chunk(2, 1)
+            left.append(noise.flatten(1))
+            total = total + log_det
+        x, log_det = self.parts[-1].inverse(x)
+        return torch.cat((*left, x.flatten(1)), 1), total + log_det
