@@ -58,7 +58,7 @@ def _trace_of_root(a: Moments, b: Moments) -> Tensor:
     eigenvalues, eigenvectors = torch.linalg.eigh(small.covariance)
     kept = eigenvalues > _rounding(eigenvalues)
     root = eigenvectors[:, kept] * eigenvalues[kept].sqrt()
-    product = torch.linalg.eigvalsh(root.T @ large.covariance @ root)
+    product: Tensor = torch.linalg.eigvalsh(root.T @ large.covariance @ root)
     return product[product > _rounding(product)].sqrt().sum()
 
 
@@ -72,8 +72,8 @@ def _rounding(eigenvalues: Tensor) -> Tensor:
 class FrechetDistance(SampleMetric):
     """FID: the Frechet distance of samples to the reference, in the extractor's features.
 
-    Holds sums of O(d^2), not features; they add up across batches and devices. Its bias falls as 1/N,
-    so values at different numbers of images do not compare.
+    Holds sums of size O(d^2), not features; they add up across batches and devices. The bias of the
+    value falls as 1/N, so values at different numbers of images do not compare.
     """
 
     count: Tensor
@@ -91,7 +91,7 @@ class FrechetDistance(SampleMetric):
     def update(self, features: Features) -> None:
         """Take in the vectors of one batch; raises ``NonFiniteFeatures``."""
         batch = sums(features.vectors.to(self.device), self._reference().mean)
-        self.count += batch.count
+        self.count += batch.n
         self.first += batch.first
         self.second += batch.second
 

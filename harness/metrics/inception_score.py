@@ -16,9 +16,9 @@ from harness.metrics.moments import finite
 class InceptionScore(SampleMetric):
     """IS = exp(E_x KL(p(y|x) || p(y))), between 1 (collapsed) and the number of classes K.
 
-    p(y) is the mean of p(y|x) over all samples: one split, so the order of samples does not matter.
-    Papers that average ten splits of 5,000 report slightly less. The divergence is computed as
-    H(p(y)) - E_x H(p(y|x)), with 0 ln 0 = 0 for classes that are never predicted, from sums of O(K).
+    p(y) is the mean of p(y|x) over all samples, one split, so the order of samples does not matter.
+    The mean over ten splits, which papers report too, is slightly less. The divergence is computed
+    as H(p(y)) - E_x H(p(y|x)), with 0 ln 0 = 0 for classes that are never predicted.
     """
 
     comparative = False

@@ -2,8 +2,8 @@
 
 The sums are taken of x - c with a fixed centre c near the mean. Unlike the pairwise update of Chan
 et al. (1983), such states merge by plain addition, which is what ``torchmetrics`` can do between
-devices. Rounding costs the covariance about eps |m - c|^2; samples far from c = the reference's mean
-have a Frechet distance of at least |m - c|^2, so its relative error stays of the order of eps.
+devices. Rounding costs the covariance about eps |m - c|^2. Where c is the reference's mean, samples
+far from it have a Frechet distance of at least |m - c|^2: beside that, the error is nothing.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from harness.metrics.base import Moments, NonFiniteFeatures
 class Sums(NamedTuple):
     """Sums over a set of n features: n, sum of x - c (d,), sum of (x - c)(x - c)^T (d, d)."""
 
-    count: Tensor
+    n: Tensor
     first: Tensor
     second: Tensor
 
@@ -55,7 +55,7 @@ def moments_of_sums(total: Sums, centre: Tensor) -> Moments:
     Raises:
         ValueError: of fewer than two features there is no covariance.
     """
-    n = int(total.count)
+    n = int(total.n)
     if n < 2:
         raise ValueError(f"a covariance needs at least 2 images, there are {n}")
     shift = total.first / n

@@ -45,8 +45,8 @@ def sampling_speed(
     """Time ``sample(n)`` at each batch size, which share ``seconds`` equally.
 
     At each size one untimed call comes first; then calls repeat until the share is used, at least
-    three times unless a single one takes longer than the share. CUDA is synchronised at both ends of
-    every call.
+    three times unless a single one takes longer than the share. CUDA is synchronised at both ends
+    of every call.
 
     Args:
         sample: draws n images on ``device``.
