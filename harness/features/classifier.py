@@ -1,0 +1,162 @@
+"""Frozen classifiers of small images: the rulers of digits, MNIST and Fashion-MNIST.
+
+Each is one small CNN, trained once on the train split by ``scripts/train_classifiers.py``; its
+weights travel with the package, so that a value means the same on every machine.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import ClassVar, Self
+
+from safetensors.torch import load
+from torch import Tensor, nn
+
+from harness.contract import DataSpec, to_symmetric
+from harness.features.base import FeatureExtractor, Features
+from harness.features.cards import WEIGHTS, cards
+from harness.features.precision import full_precision
+
+CLASSES = 10
+FEATURES = 64
+_PREPROCESSING = "x = 2 i / (levels - 1) - 1, float32"
+
+
+class ClassifierNetwork(nn.Module):
+    """Four convolutions, then an embedding of d = 64 in which the classes are separated linearly.
+
+    Images of 16 pixels and more are halved by the first convolution.
+
+    Args:
+        size: height and width of the grey images.
+    """
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        stride = 2 if size >= 16 else 1
+        grid = size // stride // 4
+        self.trunk = nn.Sequential(
+            *_convolution(1, 32, kernel=5, stride=stride),
+            *_convolution(32, 64),
+            nn.MaxPool2d(2),
+            *_convolution(64, 64),
+            *_convolution(64, 64),
+            nn.MaxPool2d(2),
+            nn.Flatten(),
+        )
+        # SiLU, not ReLU: no unit is constant, so the covariance of features keeps its rank.
+        self.embedding = nn.Sequential(
+            nn.Dropout(0.3), nn.Linear(64 * grid * grid, FEATURES), nn.SiLU()
+        )
+        self.head = nn.Linear(FEATURES, CLASSES)
+
+    def forward(self, x: Tensor) -> Features:
+        """Map images in [-1, 1], (B, 1, H, W), to features (B, 64) and logits (B, 10)."""
+        vectors = self.embedding(self.trunk(x))
+        return Features(vectors, self.head(vectors))
+
+
+def _convolution(
+    channels: int, out: int, *, kernel: int = 3, stride: int = 1
+) -> tuple[nn.Module, ...]:
+    convolution = nn.Conv2d(channels, out, kernel, stride, padding=kernel // 2, bias=False)
+    return convolution, nn.BatchNorm2d(out), nn.ReLU()
+
+
+class Classifier(FeatureExtractor):
+    """Features and logits of a frozen classifier, always in eval mode and full float32.
+
+    Attributes:
+        data: name of the data set it was trained on, and of its weights.
+        trained_on: the only kind of images it measures.
+
+    Raises:
+        ValueError: on images of another kind.
+        DamagedWeights: if the weights are not those that were committed.
+    """
+
+    data: ClassVar[str]
+    trained_on: ClassVar[DataSpec]
+    dimensions = FEATURES
+    classes = CLASSES
+
+    def __init__(self, spec: DataSpec) -> None:
+        super().__init__(spec)
+        if reason := self.supports(spec):
+            raise ValueError(reason)
+        self.network = ClassifierNetwork(spec.shape[-1])
+        self.network.load_state_dict(read_weights(self.data))
+        self.eval().requires_grad_(False)
+        sha256 = cards()[self.data]["sha256"]
+        ruler = f"{_PREPROCESSING}; levels {spec.levels}; weights {sha256}"
+        self.digest = hashlib.sha256(ruler.encode()).hexdigest()
+
+    @classmethod
+    def supports(cls, spec: DataSpec) -> str | None:
+        """Return why images of ``spec`` cannot be measured, or None if they can."""
+        expected = cls.trained_on
+        if (spec.shape, spec.levels) == (expected.shape, expected.levels):
+            return None
+        return (
+            f"the {cls.data} classifier measures images {_describe(expected)}, "
+            f"not {_describe(spec)}; the features 'pixels' measure any"
+        )
+
+    def train(self, mode: bool = True) -> Self:
+        """Stay in eval mode: the ruler is frozen."""
+        return super().train(False)
+
+    def forward(self, images: Tensor) -> Features:
+        """Extract features (B, 64) and logits (B, 10) of uint8 images (B, 1, H, W)."""
+        with full_precision(images.device):
+            features: Features = self.network(to_symmetric(images, self.spec.levels))
+        return features
+
+
+class DigitsClassifier(Classifier):
+    """The classifier of scikit-learn's digits."""
+
+    data = "digits"
+    trained_on = DataSpec((1, 8, 8), levels=17, classes=10)
+
+
+class MNISTClassifier(Classifier):
+    """The classifier of MNIST."""
+
+    data = "mnist"
+    trained_on = DataSpec((1, 28, 28), levels=256, classes=10)
+
+
+class FashionMNISTClassifier(Classifier):
+    """The classifier of Fashion-MNIST."""
+
+    data = "fashion-mnist"
+    trained_on = DataSpec((1, 28, 28), levels=256, classes=10)
+
+
+class DamagedWeights(ValueError):
+    """A weights file is not the one that was committed."""
+
+
+def read_weights(data: str) -> dict[str, Tensor]:
+    """Read the weights of one classifier and check their hash.
+
+    Raises:
+        DamagedWeights: naming the file, if it is missing or not the one that was committed.
+    """
+    path = WEIGHTS / f"{data}.safetensors"
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DamagedWeights(f"cannot read the weights {path}: {error}") from error
+    expected, found = cards()[data]["sha256"], hashlib.sha256(content).hexdigest()
+    if found != expected:
+        raise DamagedWeights(
+            f"the weights {path} are damaged: SHA-256 {found}, expected {expected}; "
+            "install genharness again"
+        )
+    return load(content)
+
+
+def _describe(spec: DataSpec) -> str:
+    return f"{'x'.join(map(str, spec.shape))} with {spec.levels} levels"

@@ -1,0 +1,124 @@
+"""Features of many images, and the moments of a data set's, which are cached by content."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import platformdirs
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load, save
+from torch import Tensor
+
+from harness.contract import DataSpec
+from harness.dataset import Dataset
+from harness.features.base import FeatureExtractor, Features
+from harness.metrics.base import Moments
+from harness.metrics.moments import moments
+
+BATCH_SIZE = 500
+VARIABLE = "GENHARNESS_CACHE"
+# Part of every key: raise it when moments are computed in another way.
+VERSION = 1
+
+
+def extract(
+    extractor: FeatureExtractor,
+    images: NDArray[np.uint8] | Tensor,
+    batch_size: int = BATCH_SIZE,
+    device: torch.device | None = None,
+) -> Iterator[Features]:
+    """Yield the features of consecutive batches, computed in eval mode without gradients.
+
+    Args:
+        extractor: moved to ``device``.
+        images: uint8 (N, C, H, W), values in [0, levels).
+        batch_size: images at a time; the last batch may be smaller.
+        device: where features are computed and stay; the CPU by default.
+
+    Raises:
+        ValueError: if the images are not those that the extractor was built for.
+    """
+    whole = torch.as_tensor(images)
+    _check(whole, extractor.spec)
+    target = device or torch.device("cpu")
+    extractor.eval().to(target)
+    for batch in torch.split(whole, batch_size):
+        with torch.inference_mode():
+            features: Features = extractor(batch.to(target))
+        yield features
+
+
+def reference_moments(
+    dataset: Dataset, split: str, extractor: FeatureExtractor, device: torch.device | None = None
+) -> Moments:
+    """Return the moments of the features of one split, on the CPU.
+
+    They are kept in ``$GENHARNESS_CACHE``, or the user's cache folder, in a file named by the data
+    set's fingerprint, the split and the extractor's digest. Processes that write the same file at
+    the same time write the same content, and each renames it into place whole.
+    """
+    path = cache_path(dataset, split, extractor)
+    found = _read(path)
+    if found is None:
+        images = dataset.splits[split].images
+        batches = extract(extractor, images, device=device)
+        n, mean, covariance = moments(features.vectors for features in batches)
+        found = Moments(n, mean.cpu(), covariance.cpu())
+        _write(path, found)
+    return found
+
+
+def cache_path(dataset: Dataset, split: str, extractor: FeatureExtractor) -> Path:
+    """Return where the moments of one split are kept."""
+    own = os.environ.get(VARIABLE)
+    folder = Path(own).expanduser() if own else Path(platformdirs.user_cache_dir("genharness"))
+    key = f"moments {VERSION} {dataset.fingerprint} {split} {extractor.digest}"
+    return folder / "features" / f"{hashlib.sha256(key.encode()).hexdigest()}.moments"
+
+
+def _read(path: Path) -> Moments | None:
+    """Return what a file holds: a SHA-256, then the safetensors it is of; None if it is not so."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return None
+    size = hashlib.sha256().digest_size
+    if hashlib.sha256(content[size:]).digest() != content[:size]:
+        return None
+    parts = load(content[size:])
+    return Moments(int(parts["n"]), parts["mean"], parts["covariance"])
+
+
+def _write(path: Path, content: Moments) -> None:
+    n, mean, covariance = content
+    body = save({"n": torch.tensor(n), "mean": mean, "covariance": covariance.contiguous()})
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent, prefix=".partial-") as folder:
+            draft = Path(folder) / path.name
+            draft.write_bytes(hashlib.sha256(body).digest() + body)
+            os.replace(draft, path)
+    except OSError as error:
+        warnings.warn(
+            f"reference features are not kept for the next time: {error}; "
+            f"the environment variable {VARIABLE} can name another folder",
+            stacklevel=3,
+        )
+
+
+def _check(images: Tensor, spec: DataSpec) -> None:
+    """Raise ``ValueError`` unless images are uint8 (N, C, H, W) within the spec's levels."""
+    if images.dtype != torch.uint8:
+        raise ValueError(f"images are {images.dtype}; features are taken of uint8 integers")
+    if images.shape[1:] != spec.shape:
+        expected = ", ".join(map(str, spec.shape))
+        raise ValueError(f"images have shape {tuple(images.shape)}, not (N, {expected})")
+    if len(images) and (largest := int(images.max())) >= spec.levels:
+        raise ValueError(f"images hold the value {largest}, but only {spec.levels} levels exist")
