@@ -16,8 +16,8 @@ RAMP = 0.05
 class WeightAverage:
     """Averages the parameters of a model with a half-life in images.
 
-    w_avg <- beta w_avg + (1 - beta) w with beta = 2^(-B / h) and h = min(H, 0.05 images seen), after
-    Karras et al., 2022 (arXiv:2206.00364), so that one rule serves every batch size and budget.
+    w_avg <- beta w_avg + (1 - beta) w with beta = 2^(-B / h) and h = min(H, 0.05 images seen)
+    (Karras et al., 2022, arXiv:2206.00364), so that one rule serves every batch size and budget.
     Floating-point buffers (running statistics) are averaged alike; integer ones keep their value.
     """
 
@@ -29,7 +29,7 @@ class WeightAverage:
     def update(self, batch: int, images_seen: int) -> None:
         """Take in the weights after a step on ``batch`` images; ``images_seen`` includes them."""
         half_life = min(self.half_life, RAMP * images_seen)
-        average = get_ema_multi_avg_fn(decay=0.5 ** (batch / half_life))
+        average = get_ema_multi_avg_fn(0.5 ** (batch / half_life))  # type: ignore[no-untyped-call]
         average(tuple(self._averaged.values()), tuple(self._live.values()), 0)
 
     @contextmanager

@@ -1,4 +1,4 @@
-"""Measuring a model: every figure with its protocol, its uncertainty, or the reason it is missing."""
+"""Measuring a model: each figure with its protocol and uncertainty, or why it is missing."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from harness.seeding import LIKELIHOOD, reseed
 
 Metrics = dict[str, Measurement]
 HEADLINE, HELD_OUT = "train", "test"
+FEATURE_BATCH = 500
 
 
 def ignore() -> None:
@@ -33,8 +34,9 @@ class SampleScorer:
 
     Args:
         dataset: the real data.
-        extractor: the ruler, on the device that it shall work on.
+        extractor: the ruler.
         metrics: classes by name; those without a value in these features report the reason.
+        device: where features are computed.
     """
 
     def __init__(
@@ -42,17 +44,18 @@ class SampleScorer:
         dataset: Dataset,
         extractor: FeatureExtractor,
         metrics: Mapping[str, type[SampleMetric]],
+        device: torch.device,
     ) -> None:
         self.extractor = extractor
-        self.device = next(extractor.buffers(), next(extractor.parameters(), torch.empty(0))).device
+        self.device = device
         self.metrics = dict(metrics)
         self.references = {
-            split: Reference(split, reference_moments(dataset, split, extractor, self.device))
+            split: Reference(split, reference_moments(dataset, split, extractor, device))
             for split in (HEADLINE, HELD_OUT)
         }
 
     def score(self, sets: Sequence[Tensor], on_batch: Callable[[], None] = ignore) -> Metrics:
-        """Return every metric of uint8 image sets: the mean over sets, their spread as its error."""
+        """Return every metric of uint8 image sets: the mean over sets, the spread as its error."""
         values: dict[str, list[float]] = {}
         measured: Metrics = {}
         for images in sets:
@@ -76,7 +79,7 @@ class SampleScorer:
             else:
                 outcomes[name] = reason
         try:
-            for features in extract(self.extractor, images, device=self.device):
+            for features in extract(self.extractor, images, FEATURE_BATCH, self.device):
                 for instance in running.values():
                     instance.update(features)
                 on_batch()
@@ -130,7 +133,7 @@ def measure_likelihood(
     detail = ""
     model.eval()
     with torch.no_grad():
-        for index, batch in enumerate(chosen.split(batch_size)):
+        for index, batch in enumerate(torch.split(chosen, batch_size)):
             reseed(device, seed, LIKELIHOOD, index)
             likelihood = model.log_likelihood(batch.to(device))
             metric.update(likelihood.nats.double().cpu(), likelihood.kind)
@@ -152,7 +155,7 @@ def measure_speed(
     seconds: float,
     on_batch: Callable[[], None] = ignore,
 ) -> Metrics:
-    """Time sampling: images/s at the largest batch, latency at the smallest; count what it costs."""
+    """Time sampling: images/s at the largest batch, latency at the smallest; count its cost."""
     measured: Metrics = {}
     speeds = []
     for size in sorted(batch_sizes):

@@ -33,8 +33,8 @@ class Results:
         summary: what it measures, in one line.
         source: text of the benchmark file.
         rows: one for each planned trial that has ended.
-        curves: evaluations during training, one line each: ``CURVE_COLUMNS`` (weights are "averaged"
-            or "raw", fraction is of the budget) and one column a metric ("fid", ...).
+        curves: evaluations during training, one line each: ``CURVE_COLUMNS`` (weights: "averaged"
+            or "raw"; fraction: of the budget) and one column a metric ("fid", ...).
         pictures: PNG of a grid of samples for each trial that has one.
     """
 

@@ -159,7 +159,8 @@ def resolve_config(config_class: type, settings: Mapping[str, Any], where: str) 
             hint = did_you_mean(name, names) or f"; there are: {', '.join(names)}"
             raise UserError(f"{where}.{name}: no such setting{hint}")
     try:
-        config = TypeAdapter(config_class).validate_python(dict(settings))
+        adapter: TypeAdapter[Any] = TypeAdapter(config_class)
+        config = adapter.validate_python(dict(settings))
     except ValidationError as error:
         lines = [
             f"{where}.{'.'.join(str(part) for part in e['loc'])}: {e['msg']}"
@@ -178,7 +179,7 @@ def _trials_on(dataset: Dataset, benchmark: Benchmark, registry: Registry) -> li
     if extractor_name == "auto":
         extractor_name = registry.dataset(dataset.name).info.features
     extractor = load_extractor(registry, extractor_name, dataset)
-    shared = {
+    shared: dict[str, Any] = {
         "benchmark": benchmark.name,
         "dataset": dataset.name,
         "fingerprint": dataset.fingerprint,
@@ -251,9 +252,7 @@ def _resolve_evaluation(evaluation: Evaluation, data: Dataset, registry: Registr
             f"{data.name}, and nothing is compared at unequal N"
         )
     if evaluation.likelihood_images and evaluation.likelihood_images > available:
-        raise UserError(
-            f"evaluation.likelihood_images: {data.name} has {available} test images"
-        )
+        raise UserError(f"evaluation.likelihood_images: {data.name} has {available} test images")
     metrics = evaluation.metrics or tuple(registry.metrics)
     for name in metrics:
         registry.metric(name)

@@ -1,0 +1,165 @@
+"""What the command line does, as functions: run, plan, status, report."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from harness.benchmark import Benchmark, read_benchmark
+from harness.launchers import Observer
+from harness.registry import Registry, registry
+from harness.results import Results
+from harness.row import Row
+from harness.store import FAILED, RESUMABLE, Store, write_atomically
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from harness.progress import Progress
+    from harness.tracking import Tracker
+    from harness.trial import Trial
+
+log = logging.getLogger(__name__)
+
+RESULTS = Path("results")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A benchmark, resolved into trials, and where their results are."""
+
+    benchmark: Benchmark
+    source: str
+    trials: tuple[Trial, ...]
+    store: Store
+
+    def results(self) -> Results:
+        """Gather what the trials have left so far."""
+        return self.store.results(self.benchmark, self.source, self.trials)
+
+    def open_trials(self, retry_failed: bool = False) -> list[Trial]:
+        """Return the trials that a run would work on."""
+        again = RESUMABLE + (FAILED if retry_failed else ())
+        rows = {trial.id: self.store.row(trial.id) for trial in self.trials}
+        return [t for t in self.trials if (row := rows[t.id]) is None or row.status in again]
+
+
+def plan(benchmark: str, results: Path | str = RESULTS) -> Plan:
+    """Resolve a benchmark (a name, or a file ending in .toml) without running anything.
+
+    Raises:
+        UserError: saying what is wrong with it, and where.
+    """
+    from harness.trial import plan as resolve
+
+    parsed, source = read_benchmark(benchmark)
+    trials = tuple(resolve(parsed, registry()))
+    return Plan(parsed, source, trials, Store(Path(results), parsed.name))
+
+
+def run(
+    benchmark: str,
+    results: Path | str = RESULTS,
+    *,
+    tracking: Literal["auto", "off"] = "auto",
+    retry_failed: bool = False,
+    devices: Sequence[str] | None = None,
+    observer: Observer | None = None,
+) -> pd.DataFrame:
+    """Run what is not finished of a benchmark, write its report, and return its rows as a frame.
+
+    Args:
+        benchmark: a name, or a file ending in .toml.
+        results: folder; a trial that finished there is not run again.
+        tracking: "off" keeps MLflow out of it.
+        retry_failed: whether failed trials are run again.
+        devices: "cpu", "cuda:0" and so on; all of the machine's by default.
+        observer: hears of the trials as they go.
+
+    Raises:
+        UserError: something is wrong with the benchmark; nothing was run.
+    """
+    planned = plan(benchmark, results)
+    carry_out(
+        planned,
+        tracking=tracking,
+        retry_failed=retry_failed,
+        devices=devices,
+        observer=observer or Observer(),
+    )
+    write_reports(planned.results(), planned.store.report, registry())
+    return planned.results().frame()
+
+
+def carry_out(
+    planned: Plan,
+    *,
+    tracking: Literal["auto", "off"],
+    retry_failed: bool,
+    devices: Sequence[str] | None,
+    observer: Observer,
+) -> None:
+    """Run the open trials of a plan; each ends with a row in the store and in MLflow."""
+    from harness.launchers.local import LocalLauncher, available_devices
+    from harness.tracking import open_tracker
+
+    store = planned.store
+    with store.locked():
+        write_atomically(store.folder / "benchmark.toml", planned.source.encode())
+        todo = planned.open_trials(retry_failed)
+        if not todo:
+            return
+        tracker = open_tracker(tracking, store.folder.parent)
+        told = _Telling(observer, store, tracker, registry())
+        runnable = [trial for trial in todo if trial.unsupported is None]
+        for trial in todo:
+            if trial.unsupported is not None:
+                row = trial.row("skipped", trial.unsupported)
+                store.begin(trial)
+                store.finish(row)
+                told.finished(trial, row)
+        LocalLauncher(store, devices or available_devices(), told).run(runnable)
+
+
+@dataclass
+class _Telling(Observer):
+    """Passes on what happens to the caller's observer, to MLflow and to plugins."""
+
+    observer: Observer
+    store: Store
+    tracker: Tracker | None
+    registry: Registry
+    started_trials: list[str] = field(default_factory=list)
+
+    def started(self, trial: Trial) -> None:
+        self.observer.started(trial)
+
+    def progressed(self, trial: Trial, progress: Progress) -> None:
+        self.observer.progressed(trial, progress)
+
+    def finished(self, trial: Trial, row: Row) -> None:
+        self.observer.finished(trial, row)
+        self.registry.hooks.harness_trial_finished(row=row.model_dump(mode="json"))
+        if self.tracker is not None:
+            self.tracker.log(row, self.store.ended(trial.id))
+
+
+def write_reports(
+    results: Results, folder: Path, registry: Registry, formats: Iterable[str] | None = None
+) -> dict[str, Path]:
+    """Write the report in the given formats, all by default; return the path of each.
+
+    One that fails is reported in a warning and does the others no harm.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    written = {}
+    for name in formats or sorted(registry.reports):
+        write = registry.load(registry.report(name).info)
+        try:
+            written[name] = write(results, folder)
+        except Exception as error:
+            log.warning("report %r failed: %s: %s", name, type(error).__name__, error)
+    return written

@@ -1,0 +1,65 @@
+"""Rows that are not models: the floor and the ceiling of every table."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from harness.dataset import Dataset
+from harness.evaluation import HELD_OUT, Metrics, SampleScorer
+from harness.row import Measurement
+from harness.seeding import NULL, derive
+
+
+def measure_real(dataset: Dataset, scorer: SampleScorer, n: int) -> tuple[Metrics, Tensor]:
+    """Score ``n`` real test images as if a model had drawn them; return the images too."""
+    test = torch.from_numpy(dataset.test.images)
+    order = torch.randperm(len(test), generator=torch.Generator().manual_seed(0))
+    images = test if n == len(test) else test[order[:n]]
+    metrics = scorer.score([images])
+    for name in metrics:
+        if name.endswith(f"_{HELD_OUT}"):
+            metrics[name] = Measurement(value=None, reason="the test set against itself")
+    return metrics, images
+
+
+def measure_null(
+    dataset: Dataset, scorer: SampleScorer, n: int, lower_is_better: Mapping[str, bool]
+) -> tuple[Metrics, Tensor]:
+    """Score uniform noise and the mean training image, and keep the better of the two each time.
+
+    Its likelihood is that of uniform noise: log2(levels) bits/dim, exactly.
+    """
+    spec = dataset.spec
+    generator = torch.Generator().manual_seed(derive(0, NULL))
+    noise = torch.randint(spec.levels, (n, *spec.shape), generator=generator, dtype=torch.uint8)
+    average = np.rint(dataset.train.images.mean(axis=0)).astype(np.uint8)
+    mean = torch.from_numpy(average).expand(n, *spec.shape)
+    scored = {"uniform noise": scorer.score([noise]), "mean image": scorer.score([mean])}
+    metrics: Metrics = {}
+    for name in scored["uniform noise"]:
+        lower = lower_is_better.get(name.removesuffix(f"_{HELD_OUT}"), True)
+        metrics[name] = _better({kind: found[name] for kind, found in scored.items()}, lower)
+    metrics["bits_per_dim"] = Measurement(
+        value=math.log2(spec.levels),
+        kind="exact",
+        protocol=f"uniform over {spec.levels} levels, in closed form",
+    )
+    half = n // 2
+    return metrics, torch.cat([noise[: n - half], mean[:half]])
+
+
+def _better(candidates: Mapping[str, Measurement], lower: bool) -> Measurement:
+    valued = {kind: m for kind, m in candidates.items() if m.value is not None}
+    if not valued:
+        return next(iter(candidates.values()))
+    choose = min if lower else max
+    kind = choose(valued, key=lambda kind: valued[kind].value or 0.0)
+    others = ", ".join(f"{k} {m.value:.4g}" for k, m in valued.items() if k != kind)
+    found = valued[kind]
+    protocol = f"{found.protocol}; {kind}" + (f" (better than {others})" if others else "")
+    return found.model_copy(update={"protocol": protocol})

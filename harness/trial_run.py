@@ -1,0 +1,296 @@
+"""One trial from its description to its row: set up, warm up, train, evaluate, write down."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from harness.averaging import WeightAverage
+from harness.budget import Budget
+from harness.clock import clock_for
+from harness.contract import GenerativeModel
+from harness.evaluation import Metrics, SampleScorer, measure_likelihood, measure_speed
+from harness.hardware import calibrate, fingerprint
+from harness.ledger import Ledger
+from harness.pictures import grid_png
+from harness.precision import set_numerics
+from harness.progress import Heartbeat, Interrupted, Progress
+from harness.provenance import environment
+from harness.references import measure_null, measure_real
+from harness.registry import Registry
+from harness.results import CURVE_COLUMNS
+from harness.row import Row
+from harness.sampling import Sampler
+from harness.seeding import BUILD, reseed
+from harness.store import write_atomically, write_json
+from harness.stream import BatchStream
+from harness.training import Training, measure_steps
+from harness.trial import REAL, Trial, load_dataset, load_extractor, resolve_config
+
+WINDOW_SECONDS = 1.0
+"""Time on the clock between two looks at it: synchronising CUDA costs far less than 1% of it."""
+
+CHECKPOINT = "checkpoint.pt"
+
+
+class TrialRun:
+    """Carries out one trial on one device, in a folder that may hold its checkpoint.
+
+    Args:
+        trial: what to do.
+        folder: where its files go.
+        registry: where its plugins are.
+        device: cpu or a CUDA device.
+        ledger: opened when the process began.
+        heartbeat: how the driver hears of it, and stops it.
+    """
+
+    def __init__(
+        self,
+        trial: Trial,
+        folder: Path,
+        registry: Registry,
+        device: torch.device,
+        ledger: Ledger,
+        heartbeat: Heartbeat,
+    ) -> None:
+        self.trial = trial
+        self.folder = folder
+        self.registry = registry
+        self.device = device
+        self.ledger = ledger
+        self.heartbeat = heartbeat
+        self.curve: list[dict[str, Any]] = []
+        self.found: dict[str, Any] = {}
+
+    def run(self) -> Row:
+        """Return the row of the trial.
+
+        Raises:
+            Diverged: losses or weights are no longer finite.
+            Interrupted: asked to stop; a checkpoint holds the state.
+        """
+        with self.ledger.phase("setup"):
+            self._set_up()
+        if self.trial.is_reference:
+            metrics, samples = self._measure_reference()
+        else:
+            metrics, samples = self._measure_model(self._train())
+        with self.ledger.phase("io"):
+            self._write_files(samples)
+        return self.row("ok", metrics=metrics)
+
+    def row(self, status: str, reason: str | None = None, metrics: Metrics | None = None) -> Row:
+        """Return the trial's row with what is known of it so far."""
+        found = self.found | {"usage": self.ledger.usage(), "metrics": metrics or {}}
+        return self.trial.row(status, reason, **found)
+
+    def _set_up(self) -> None:
+        set_numerics(self.trial.precision)
+        self.heartbeat.tell(Progress("setup"))
+        env = environment()
+        write_json(self.folder / "environment.json", env)
+        self.found["provenance"] = self.trial.plugin | {
+            key: env[key] for key in ("commit", "dirty", "command", "time", "python")
+        }
+        self.found["hardware"] = fingerprint(self.device)
+        self.found["calibration"] = {"before": calibrate(self.device)}
+        self.dataset = load_dataset(self.registry, self.trial.dataset)
+        if self.dataset.fingerprint != self.trial.fingerprint:
+            raise ValueError(f"data set {self.trial.dataset} is not the one that was planned with")
+        extractor = load_extractor(self.registry, self.trial.features["name"], self.dataset)
+        names = self.trial.evaluation.metrics or ()
+        metrics = {name: self.registry.load(self.registry.metric(name).info) for name in names}
+        self.scorer = SampleScorer(self.dataset, extractor, metrics, self.device)
+
+    def _build(self) -> GenerativeModel:
+        """Build the model; the same every time it is called."""
+        model_class = self.registry.load(self.registry.model(self.trial.model).info)
+        config = resolve_config(model_class.Config, self.trial.config, self.trial.label)
+        reseed(self.device, self.trial.seed, BUILD)
+        with self.device:
+            model: GenerativeModel = model_class(self.dataset.spec, config)
+        model.to(self.device).train()
+        if self.trial.compile:
+            model.network.compile()
+        return model
+
+    def _train(self) -> Training:
+        trial = self.trial
+        with self.ledger.phase("setup"):
+            model = self._build()
+            stream = BatchStream(
+                self.dataset.train, model.config.batch_size, trial.seed, self.device
+            )
+            self.found["parameters"] = sum(p.numel() for p in model.parameters())
+        with self.ledger.phase("warm_up"):
+            self.heartbeat.tell(Progress("warm-up"))
+            costs = measure_steps(self._build(), stream, trial.precision)
+        with self.ledger.phase("setup"):
+            training = Training(
+                model,
+                stream,
+                Budget.parse(trial.budget),
+                self.ledger,
+                clock_for(self.device),
+                WeightAverage(model, trial.averaging),
+                costs,
+                precision=trial.precision,
+                seed=trial.seed,
+            )
+            for cost in costs.values():
+                self.ledger.uncounted |= cost.uncounted
+            self.sampler = Sampler(
+                model,
+                seed=trial.seed,
+                batch_size=trial.evaluation.batch_size,
+                precision=trial.precision,
+                marginal=stream.labels,
+            )
+            self._resume(training)
+        self._spend(training)
+        return training
+
+    def _spend(self, training: Training) -> None:
+        """Train until the budget is used, pausing to be measured, to save and to report."""
+        milestones = sorted(self.trial.evaluation.curve)
+        saved = self.ledger.seconds
+        while training.progress < 1:
+            passed = len({point["fraction"] for point in self.curve})
+            target = milestones[passed] if passed < len(milestones) else 1.0
+            with self.ledger.phase("train"):
+                training.run_window(target, WINDOW_SECONDS, self.heartbeat.stopped)
+            with self.ledger.phase("io"):
+                self._report(training)
+            if training.progress >= target and passed < len(milestones):
+                with self.ledger.phase("eval"):
+                    self._measure_on_the_way(training, target)
+            with self.ledger.phase("io"):
+                stopped = self.heartbeat.stopped()
+                due = self.ledger.seconds - saved >= self.trial.checkpoint_seconds
+                if stopped or due or training.progress >= 1:
+                    self._save(training)
+                    saved = self.ledger.seconds
+                if stopped:
+                    raise Interrupted
+        self.ledger.overrun = training.budget.overrun(self.ledger)
+
+    def _report(self, training: Training) -> None:
+        self.heartbeat.tell(
+            Progress(
+                "train",
+                training.progress,
+                training.losses,
+                self.ledger.images / max(self.ledger.seconds, 1e-9),
+            )
+        )
+        self.registry.hooks.harness_step(
+            trial=self.trial.model_dump(mode="json"), usage=self.ledger.usage().model_dump()
+        )
+
+    def _measure_on_the_way(self, training: Training, fraction: float) -> None:
+        with training.average.applied():
+            self._add_to_curve(fraction, "averaged", self._scores())
+        if self.trial.evaluation.raw_weights:
+            self._add_to_curve(fraction, "raw", self._scores())
+
+    def _scores(self) -> Metrics:
+        samples = self.sampler.draw(self.trial.evaluation.samples or 0, 0, self.heartbeat.beat)
+        return self.scorer.score([samples], self.heartbeat.beat)
+
+    def _add_to_curve(self, fraction: float, weights: str, metrics: Mapping[str, Any]) -> None:
+        trial, ledger = self.trial, self.ledger
+        where = (trial.id, trial.label, trial.model, trial.seed, weights, fraction)
+        used = (ledger.seconds, ledger.flops, ledger.images, ledger.steps)
+        point = dict(zip(CURVE_COLUMNS, (*where, *used), strict=True))
+        self.curve.append(point | {name: m.value for name, m in metrics.items()})
+
+    def _measure_model(self, training: Training) -> tuple[Metrics, Tensor]:
+        evaluation, model = self.trial.evaluation, training.model
+        beat = self.heartbeat.beat
+        with self.ledger.phase("eval"):
+            self.heartbeat.tell(Progress("eval", 1.0))
+            with training.average.applied():
+                sets = [
+                    self.sampler.draw(evaluation.samples or 0, index, beat)
+                    for index in range(evaluation.sample_sets)
+                ]
+                metrics = self.scorer.score(sets, beat)
+                self._add_to_curve(1.0, "averaged", metrics)
+                metrics["bits_per_dim"] = measure_likelihood(
+                    model,
+                    self.dataset.test,
+                    images=evaluation.likelihood_images,
+                    batch_size=evaluation.batch_size,
+                    seed=self.trial.seed,
+                    on_batch=beat,
+                )
+                metrics |= measure_speed(
+                    self.sampler, evaluation.speed_batch_sizes, evaluation.speed_seconds, beat
+                )
+                self.found["digests"] = {
+                    "samples": _digest(sets),
+                    "weights": _digest(model.state_dict().values()),
+                }
+            if evaluation.raw_weights:
+                raw = self._scores()
+                self._add_to_curve(1.0, "raw", raw)
+                metrics |= {f"{name}_raw": measurement for name, measurement in raw.items()}
+        return metrics, sets[0]
+
+    def _measure_reference(self) -> tuple[Metrics, Tensor]:
+        n = self.trial.evaluation.samples or 0
+        with self.ledger.phase("eval"):
+            self.heartbeat.tell(Progress("eval", 1.0))
+            if self.trial.model == REAL:
+                metrics, samples = measure_real(self.dataset, self.scorer, n)
+            else:
+                lower = {
+                    name: entry.info.lower_is_better
+                    for name, entry in self.registry.metrics.items()
+                }
+                metrics, samples = measure_null(self.dataset, self.scorer, n, lower)
+            self.found["digests"] = {"samples": _digest([samples])}
+        return metrics, samples
+
+    def _write_files(self, samples: Tensor) -> None:
+        images = samples.numpy()
+        np.savez_compressed(self.folder / "samples.npz", images=images)
+        write_atomically(self.folder / "samples.png", grid_png(images, self.dataset.spec.levels))
+        if self.curve:
+            pd.DataFrame(self.curve).to_parquet(self.folder / "curve.parquet", index=False)
+        self.found["calibration"]["after"] = calibrate(self.device)
+
+    def _save(self, training: Training) -> None:
+        path = self.folder / CHECKPOINT
+        temporary = path.with_suffix(".tmp")
+        torch.save(training.state_dict() | {"trial": self.trial.id, "curve": self.curve}, temporary)
+        temporary.replace(path)
+
+    def _resume(self, training: Training) -> None:
+        path = self.folder / CHECKPOINT
+        if not path.exists():
+            return
+        state = torch.load(path, map_location=self.device, weights_only=True)
+        if state["trial"] != self.trial.id:
+            raise ValueError(f"{path} is a checkpoint of trial {state['trial']}")
+        training.load_state_dict(state)
+        self.curve = state["curve"]
+
+
+def _digest(tensors: Any) -> str:
+    """Return the SHA-256 of the contents of tensors, in order."""
+    digest = hashlib.sha256()
+    for tensor in tensors:
+        if isinstance(tensor, Tensor):
+            content = tensor.detach().cpu().contiguous()
+            digest.update(f"{tuple(content.shape)} {content.dtype}".encode())
+            digest.update(content.numpy().tobytes())
+    return digest.hexdigest()
