@@ -1,4 +1,7 @@
-"""Reports that ship with the harness."""
+"""Reports on rows: leaderboards as pandas frames, Markdown, CSV, LaTeX and one HTML page.
+
+Knows pandas and the row, not torch; importing this package imports neither.
+"""
 
 from __future__ import annotations
 
@@ -7,5 +10,26 @@ from harness.hooks import ReportInfo, hookimpl
 
 @hookimpl
 def harness_reports() -> list[ReportInfo]:
-    """List the report formats."""
-    return []
+    """Return the report formats of this package."""
+    return [
+        ReportInfo(
+            name="markdown",
+            summary="leaderboard in 100 columns, for the terminal and for READMEs",
+            target="harness_reports.markdown:write",
+        ),
+        ReportInfo(
+            name="csv",
+            summary="every row and every figure of it, one line a trial",
+            target="harness_reports.frame:write",
+        ),
+        ReportInfo(
+            name="latex",
+            summary="leaderboard for papers: booktabs, best in bold",
+            target="harness_reports.latex:write",
+        ),
+        ReportInfo(
+            name="html",
+            summary="one page that works offline: leaderboard, samples, curves, failures",
+            target="harness_reports.page:write",
+        ),
+    ]

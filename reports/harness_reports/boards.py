@@ -1,0 +1,136 @@
+"""Which rows may stand in one table: the same data, budget and protocol, and the same machine.
+
+Everything else is a table of its own, with the reason.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from harness.row import Row
+
+REFERENCES = ("real", "null")
+_TIME = re.compile(r"(^|[\d\s-])(s|secs?|seconds?|m|mins?|minutes?|h|hours?)$")
+
+
+@dataclass(frozen=True)
+class Board:
+    """Rows that can be compared with each other.
+
+    Attributes:
+        dataset: name of the data.
+        budget: what every model of the table was allowed.
+        apart: why the table is not one with an earlier table of the same data; empty for the first.
+        rows: in the order given.
+    """
+
+    dataset: str
+    budget: str
+    apart: str
+    rows: tuple[Row, ...]
+
+
+def boards(rows: Iterable[Row]) -> list[Board]:
+    """Group rows into tables, one a data set as far as their protocols allow.
+
+    Rows with a figure share a table only if data, budget, protocol and, under a time budget,
+    machine are equal. References, which train nothing, stand in every table whose measurements
+    are theirs. A trial without a figure stands in the first table that it does not contradict.
+    """
+    rows = list(rows)
+    groups: dict[str, list[Row]] = {}
+    terms: dict[str, dict[str, Any]] = {}
+    loose = []
+    for row in rows:
+        if row.model in REFERENCES or not _measured(row):
+            loose.append(row)
+            continue
+        key = json.dumps(_terms(row), sort_keys=True, default=str)
+        groups.setdefault(key, []).append(row)
+        terms[key] = _terms(row)
+    for row in sorted(loose, key=lambda row: row.model in REFERENCES):
+        own = _terms(row)
+        if row.model in REFERENCES:
+            own = {k: v for k, v in own.items() if k not in ("budget", "machine")}
+        homes = [key for key in groups if _agree(own, terms[key])]
+        if row.model not in REFERENCES:
+            homes = homes[:1]
+        if not homes:
+            homes = [json.dumps(own, sort_keys=True, default=str)]
+            terms[homes[0]] = own
+        for key in homes:
+            groups.setdefault(key, []).append(row)
+    return _boards(groups, terms, rows)
+
+
+def machine(row: Row) -> str:
+    """Return the fingerprint of the row's machine: its own, or a digest of its description."""
+    for key in ("id", "fingerprint"):
+        if row.hardware.get(key):
+            return str(row.hardware[key])
+    if not row.hardware:
+        return ""
+    text = json.dumps(row.hardware, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested mappings as one level, keys joined by dots."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def _boards(
+    groups: dict[str, list[Row]], terms: dict[str, dict[str, Any]], rows: list[Row]
+) -> list[Board]:
+    position = {id(row): i for i, row in reversed(list(enumerate(rows)))}
+    first: dict[str, dict[str, Any]] = {}
+    result = []
+    for key, group in groups.items():
+        group = sorted(group, key=lambda row: position[id(row)])
+        dataset = group[0].dataset
+        budget = next((row.budget for row in group if row.model not in REFERENCES), "")
+        apart = _differences(first[dataset], terms[key]) if dataset in first else ""
+        first.setdefault(dataset, terms[key])
+        result.append(Board(dataset, budget, apart, tuple(group)))
+    return sorted(result, key=lambda board: board.dataset)
+
+
+def _terms(row: Row) -> dict[str, Any]:
+    """Return all that must be equal for two rows to be compared, as far as the row knows it."""
+    terms = {"dataset": row.dataset, "fingerprint": row.fingerprint, "budget": row.budget}
+    if _TIME.search(row.budget.strip().lower()):
+        terms["machine"] = machine(row)
+    terms |= {f"protocol.{key}": value for key, value in flatten(row.protocol).items()}
+    return {key: value for key, value in terms.items() if value not in ("", None)}
+
+
+def _measured(row: Row) -> bool:
+    return any(measurement.value is not None for measurement in row.metrics.values())
+
+
+def _agree(some: Mapping[str, Any], others: Mapping[str, Any]) -> bool:
+    return all(some[key] == others[key] for key in some.keys() & others.keys())
+
+
+def _differences(first: Mapping[str, Any], terms: Mapping[str, Any]) -> str:
+    keys = [key for key in {**first, **terms} if first.get(key) != terms.get(key)]
+    return "; ".join(
+        f"{key.removeprefix('protocol.')} is {_short(terms.get(key))}, not {_short(first.get(key))}"
+        for key in keys
+    )
+
+
+def _short(value: Any) -> str:
+    text = "not recorded" if value is None else str(value)
+    return text if len(text) <= 32 else text[:12] + "…"

@@ -1,0 +1,69 @@
+"""The columns of a leaderboard: what they are called, which way is better, how they are printed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from harness_reports.numbers import count, prefixed, significant
+
+Better = Literal["lower", "higher"]
+Group = Literal["quality", "model", "used", "further"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One figure of an entry.
+
+    Attributes:
+        heading: as tables print it.
+        group: what it tells of: quality, the model, what was used, or something further.
+        better: the direction of its ranking; None if it is not ranked.
+        text: prints a value; None prints all values of the column with the same decimals.
+        ruler: whether figures taken by different protocols must not share the column.
+        machine: whether figures taken on different machines must not share it either.
+    """
+
+    heading: str
+    group: Group = "further"
+    better: Better | None = None
+    text: Callable[[float], str] | None = None
+    ruler: bool = True
+    machine: bool = False
+
+
+def seconds(value: float) -> str:
+    """Return seconds to three figures: 20.0 s."""
+    return f"{significant(value)} s"
+
+
+def flop(value: float) -> str:
+    """Return FLOPs with a prefix: 3.41 GFLOP."""
+    return prefixed(value, "FLOP")
+
+
+METRICS: dict[str, Column] = {
+    "fid": Column("FID", "quality", "lower"),
+    "is": Column("IS", "quality", "higher"),
+    # The kind is in the cell; how each model computes its own is in the caption.
+    "bits_per_dim": Column("bits/dim", "quality", "lower", ruler=False),
+    "images_per_second": Column("images/s", "quality", "higher", significant, machine=True),
+    "nfe": Column("NFE", "model", None, count, ruler=False),
+    "flops_per_image": Column("FLOPs/image", "model", None, flop, ruler=False),
+    "fid_test": Column("FID test", "further", "lower"),
+    "latency": Column("latency", "further", "lower", seconds, machine=True),
+}
+
+COSTS: dict[str, Column] = {
+    "parameters": Column("Parameters", "model", None, prefixed),
+    "seconds": Column("Device time", "used", None, seconds),
+    "flops": Column("Training FLOPs", "used", None, flop),
+    "images": Column("Images seen", "used", None, prefixed),
+    "steps": Column("Steps", "used", None, count),
+}
+
+
+def column(metric: str) -> Column:
+    """Return the column of a metric; one that a plugin brings is printed, and not ranked."""
+    return METRICS.get(metric, Column(metric))

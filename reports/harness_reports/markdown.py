@@ -1,0 +1,127 @@
+"""The leaderboard in Markdown, narrow enough for a terminal."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from tabulate import tabulate
+
+from harness.results import Results
+from harness.row import Row
+from harness_reports.table import NOTHING, Line, Table, plain, tables
+
+WIDTH = 100
+WORDS = ("Type", "Status")
+# Underscores within words and tildes before a space are only themselves.
+_ACTIVE = re.compile(r"[\\`*\[\]|]|(?<!\w)_|_(?!\w)|~(?=\S)")
+
+
+def write(results: Results, folder: Path) -> Path:
+    """Write ``leaderboard.md`` in ``folder``."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "leaderboard.md"
+    path.write_text(to_markdown(results), encoding="utf-8")
+    return path
+
+
+def to_markdown(results: Results) -> str:
+    """Return the whole report: each leaderboard, what it cost, what failed, how it was measured."""
+    parts = [f"# {escape(results.benchmark)}", *_wrapped(escape(results.summary))]
+    printed = tables(results.rows)
+    if not printed:
+        parts.append("No trial has ended yet.")
+    for table in printed:
+        parts += _section(table)
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def terminal_table(rows: Iterable[Row]) -> str:
+    """Return the leaderboards alone, with what they cost, in 100 columns."""
+    return "\n\n".join(f"{table.title}\n\n{_grids(table)}" for table in tables(rows))
+
+
+def escape(text: object) -> str:
+    """Return text that Markdown prints as it is, HTML and the bars of tables included."""
+    escaped = plain(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return _ACTIVE.sub(r"\\\g<0>", escaped)
+
+
+def _section(table: Table) -> list[str]:
+    parts = [f"## {escape(table.title)}"]
+    if table.apart:
+        parts += _wrapped(escape(f"A table of its own: {table.apart}."))
+    parts.append(_grids(table))
+    if failures := [line for line in table.lines if line.reason]:
+        parts.append("\n".join(_failure(line) for line in failures))
+    details = [escape(text) for text in (*table.captions, *_notes(table))]
+    parts.append("\n".join(_item(text) for text in details))
+    return parts
+
+
+def _notes(table: Table) -> list[str]:
+    return [f"[{mark}] {note}" for mark, note in table.notes.items()]
+
+
+def _failure(line: Line) -> str:
+    name = f"{escape(line.model)} ({escape(line.type)})" if line.type else escape(line.model)
+    return _item(f"**{name}: {escape(line.status)}.** {escape(line.reason)}")
+
+
+def _item(text: str) -> str:
+    return textwrap.fill(
+        text, WIDTH, initial_indent="- ", subsequent_indent="  ", break_on_hyphens=False
+    )
+
+
+def _wrapped(text: str) -> list[str]:
+    return [textwrap.fill(text, WIDTH, break_on_hyphens=False)] if text else []
+
+
+def _grids(table: Table) -> str:
+    """Return the table in as many grids as it takes to stay within the width.
+
+    Quality and status stand together; what is not quality gives way, then speed.
+    """
+    first = ["Type", *table.group("quality"), "Status"]
+    aside = []
+    for heading in ("Type", "images/s"):
+        if _width(_grid(table, first)) > WIDTH and heading in first:
+            first.remove(heading)
+            aside.append(heading)
+    grids = [_grid(table, first)]
+    for headings in ([*aside, *table.group("model")], table.group("used"), table.group("further")):
+        if headings:
+            grids.append(_grid(table, headings, [line for line in table.lines if line.trained]))
+    return "\n\n".join(grids)
+
+
+def _grid(table: Table, headings: Sequence[str], lines: Sequence[Line] | None = None) -> str:
+    body = [
+        [escape(line.model), *(_text(line, table, heading) for heading in headings)]
+        for line in (table.lines if lines is None else lines)
+    ]
+    return tabulate(
+        body,
+        headers=["Model", *map(escape, headings)],
+        tablefmt="pipe",
+        colalign=["left", *("left" if heading in WORDS else "right" for heading in headings)],
+        disable_numparse=True,
+    )
+
+
+def _text(line: Line, table: Table, heading: str) -> str:
+    if heading in WORDS:
+        return escape({"Type": line.type, "Status": line.status}[heading] or NOTHING)
+    cell = line.cells[heading]
+    if table.columns[heading].machine:
+        # The page and the CSV have the spread of speeds; here it would cost a column.
+        cell = replace(cell, error="")
+    return f"**{cell}**" if cell.best else str(cell)
+
+
+def _width(grid: str) -> int:
+    return max(map(len, grid.splitlines()))
