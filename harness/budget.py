@@ -98,7 +98,7 @@ class Budget:
         except BudgetError as error:
             raise BudgetError(f"budget {text!r}: {error}") from None
         except ArithmeticError:
-            raise BudgetError(f"budget {text!r} is too large; {_EXAMPLES}") from None
+            raise BudgetError(f"budget {text!r} is out of range; {_EXAMPLES}") from None
 
     def __str__(self) -> str:
         number = Decimal(repr(self.amount))
@@ -191,8 +191,6 @@ def _unit(words: str, text: str) -> tuple[Currency, int]:
             f'budget {text!r}: "m" is ambiguous; write "M" for a million, "min" for minutes'
         )
     near = get_close_matches(name.lower(), _UNITS, n=1)
-    if not near and prefix in _PREFIXES:
-        near = [f"{prefix} {match}" for match in get_close_matches(rest, _UNITS, n=1)]
     hint = f'; did you mean "{near[0]}"?' if near else ""
     raise BudgetError(f"budget {text!r} has the unknown unit {name!r}{hint} ({_EXAMPLES})")
 

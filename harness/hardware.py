@@ -85,10 +85,10 @@ def calibrate(
 
     sizes = _CUDA_SIZES if device.type == "cuda" else _CPU_SIZES
     n, batch = sizes["matmul"], sizes["convolution"]
-    generator = torch.Generator().manual_seed(0)
+    generator = torch.Generator(device).manual_seed(0)
 
     def normal(*shape: int) -> torch.Tensor:
-        return torch.randn(*shape, generator=generator).to(device)
+        return torch.randn(*shape, generator=generator, device=device)
 
     a, b = normal(n, n), normal(n, n)
     images, kernel = normal(batch, 32, 16, 16), normal(32, 32, 3, 3)
@@ -106,7 +106,8 @@ def _ieee_float32() -> Iterator[None]:
     """Round products of float32 as float32, not as TF32."""
     import torch
 
-    backends = (torch.backends.cuda.matmul, torch.backends.cudnn.conv)
+    cudnn: Any = torch.backends.cudnn
+    backends = (torch.backends.cuda.matmul, cudnn.conv)
     before = [backend.fp32_precision for backend in backends]
     for backend in backends:
         backend.fp32_precision = "ieee"
