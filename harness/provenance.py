@@ -19,6 +19,7 @@ from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
+from harness.errors import UserError
 from harness.hooks import GROUP
 
 
@@ -34,7 +35,7 @@ def source_digest(target: str) -> str:
         target: "package.module:attribute".
 
     Raises:
-        ModuleNotFoundError: if there is no such module.
+        UserError: if there is no such module.
     """
     start = target.partition(":")[0]
     digest = hashlib.sha256()
@@ -65,7 +66,7 @@ def environment() -> dict[str, Any]:
 def _sources(start: str) -> dict[str, Path]:
     """Return the files of ``start`` and of what it imports from its own distribution, by module."""
     if _find(start) is None:
-        raise ModuleNotFoundError(f"no module named {start!r}", name=start)
+        raise UserError(f"no module is called {start!r}, which a plugin names")
     ours = _neighbours(start)
     found: dict[str, Path] = {}
     waiting = [start]
@@ -86,9 +87,11 @@ def _sources(start: str) -> dict[str, Path]:
 
 def _imports(path: Path, package: str) -> Iterator[tuple[str, list[str]]]:
     """Yield the modules that a file in ``package`` imports, and the names it takes from each."""
-    if path.suffix != ".py":
+    try:
+        tree = ast.parse(path.read_bytes() if path.suffix == ".py" else b"")
+    except SyntaxError:  # loading the plugin will say so
         return
-    for node in ast.walk(ast.parse(path.read_bytes(), filename=str(path))):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from ((alias.name, []) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
