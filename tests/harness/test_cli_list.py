@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from support.distributions import install, models_plugin
+
+HEAVY = {"torch", "mlflow", "pandas"}
+MAIN = "import sys; sys.argv[0] = 'harness'; from harness.cli import main; "
+
+
+def harness(*arguments, site=None, code="main()"):
+    """Run the command line in a process of its own, with ``site`` on its path."""
+    path = {"PYTHONPATH": str(site)} if site else {}
+    return subprocess.run(
+        [sys.executable, "-c", MAIN + code, *arguments],
+        capture_output=True,
+        text=True,
+        env=os.environ | path | {"COLUMNS": "100"},
+    )
+
+
+@pytest.fixture
+def faulty_site(tmp_path):
+    """A folder with a sound, a broken and two conflicting distributions."""
+    modules = {
+        "sound_plugin": models_plugin("gaussian"),
+        "broken_plugin": "import no_such_module",
+        "one_plugin": models_plugin("twin"),
+        "two_plugin": models_plugin("twin"),
+    }
+    for module, source in modules.items():
+        install(tmp_path, module.replace("_", "-"), {f"{module}.py": source}, {"x": module})
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["--help", *(f"list {kind}" for kind in "models datasets features metrics reports".split())],
+)
+def test_looking_around_imports_nothing_heavy(command):
+    code = (
+        "import atexit;"
+        f"atexit.register(lambda: print('loaded:', *({HEAVY!r} & set(sys.modules)))); main()"
+    )
+    answer = harness(*command.split(), code=code)
+    assert answer.returncode == 0, answer.stderr
+    assert answer.stdout.splitlines()[-1].strip() == "loaded:"
+
+
+def test_lines_without_a_terminal_are_whole(faulty_site):
+    answer = harness("list", "models", site=faulty_site)
+    [line] = [line for line in answer.stdout.splitlines() if line.startswith("gaussian")]
+    assert line.split(maxsplit=1)[1].strip() == "a test model"
+    assert not set(answer.stdout) & set("│┃─━")
+
+
+def test_faults_are_listed_below_and_the_rest_works(faulty_site):
+    answer = harness("list", "models", site=faulty_site)
+    assert answer.returncode == 0
+    below = answer.stdout.partition("gaussian")[2]
+    assert "plugin 'x' of broken-plugin is broken: ModuleNotFoundError" in below
+    assert "2 models are called 'twin': one-plugin 1.0" in below and "two-plugin 1.0" in below
+
+
+def test_json_tells_everything(faulty_site):
+    told = json.loads(harness("list", "models", "--json", site=faulty_site).stdout)
+    assert told.keys() == {"models", "broken", "conflicts"}
+    [model] = [model for model in told["models"] if model["name"] == "gaussian"]
+    assert (model["target"], model["distribution"]) == ("nowhere:Model", "sound-plugin")
+    assert [plugin["distribution"] for plugin in told["broken"]] == ["broken-plugin"]
+    assert [conflict["name"] for conflict in told["conflicts"]] == ["twin"]
+
+
+def test_a_tag_filters(tmp_path):
+    source = """
+        from harness.hooks import ModelInfo, hookimpl
+        @hookimpl
+        def harness_models():
+            return [
+                ModelInfo("plain", "", "a:b"), ModelInfo("tagged", "", "a:b", tags=("odd", "new"))
+            ]
+    """
+    install(tmp_path, "tags", {"tags_plugin.py": source}, {"x": "tags_plugin"})
+    told = json.loads(harness("list", "models", "--json", "--tag", "odd", site=tmp_path).stdout)
+    assert [model["name"] for model in told["models"]] == ["tagged"]
+
+
+def test_strict_ends_with_every_fault_and_exit_code_2(faulty_site):
+    answer = harness("--strict", "list", site=faulty_site)
+    assert answer.returncode == 2
+    assert answer.stdout == ""
+    assert answer.stderr.startswith("error: plugin 'x' of broken-plugin is broken")
+    assert "called 'twin'" in answer.stderr
+    assert "Traceback" not in answer.stderr
+    assert harness("--strict", "list").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("raised", "code", "error"),
+    [
+        ("UserError('no [bold]key[/] in it')", 2, "error: no [bold]key[/] in it\n"),
+        ("KeyboardInterrupt", 130, ""),
+    ],
+)
+def test_how_a_command_may_end(raised, code, error):
+    program = (
+        "from harness.cli import app; from harness.errors import UserError\n"
+        "@app.command('fail')\n"
+        f"def fail() -> None:\n    raise {raised}\n"
+        "main()"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", MAIN + "\n" + program, "fail"], capture_output=True, text=True
+    )
+    assert (answer.returncode, answer.stderr) == (code, error)
+
+
+def test_a_misspelt_command_is_met_with_the_nearest():
+    answer = harness("lsit")
+    assert answer.returncode == 2
+    assert "'list'" in answer.stderr
+
+
+def test_the_version_is_that_of_the_distribution():
+    from importlib.metadata import version
+
+    assert harness("--version").stdout == f"genharness {version('genharness')}\n"
