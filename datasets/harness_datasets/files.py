@@ -7,6 +7,7 @@ and unpacked archives go.
 from __future__ import annotations
 
 import os
+import socket
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ import platformdirs
 from harness_datasets.errors import DatasetError
 
 VARIABLE = "GENHARNESS_DATA"
+SILENCE = 30.0  # seconds without a byte after which a download has failed
 
 
 def cache() -> Path:
@@ -55,6 +57,8 @@ def download(name: str, fetch: Callable[[Path], object], missing: Sequence[str])
     Raises:
         DatasetError: if ``fetch`` raises ``OSError``, as without a network, or ``RuntimeError``.
     """
+    patience = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(SILENCE)
     try:
         install(fetch)
     except (OSError, RuntimeError) as error:
@@ -65,6 +69,8 @@ def download(name: str, fetch: Callable[[Path], object], missing: Sequence[str])
             f"Put the missing files, under the same names, in {cache()} or in a folder that the "
             f"environment variable {VARIABLE} names."
         ) from error
+    finally:
+        socket.setdefaulttimeout(patience)
 
 
 def _listed(paths: Sequence[object]) -> str:

@@ -1,0 +1,123 @@
+import io
+
+import numpy as np
+import pytest
+
+from harness_datasets.errors import DatasetError
+from harness_datasets.npz import load
+
+GREY = np.random.default_rng(0).integers(256, size=(60, 5, 4), dtype=np.uint8)
+RGB = np.random.default_rng(1).integers(256, size=(60, 3, 5, 4), dtype=np.uint8)
+
+
+@pytest.fixture
+def save(tmp_path):
+    def write(**arrays):
+        path = tmp_path / "images.npz"
+        np.savez(path, **arrays)
+        return str(path)
+
+    return write
+
+
+def gathered(dataset):
+    return {image.tobytes() for split in dataset.splits.values() for image in split.images}
+
+
+def test_three_layouts_give_channels_first(save):
+    assert gathered(load(save(images=GREY))) == {image.tobytes() for image in GREY}
+    first = load(save(images=RGB))
+    last = load(save(images=RGB.transpose(0, 2, 3, 1)))
+    assert first.spec.shape == last.spec.shape == (3, 5, 4)
+    assert gathered(first) == {image.tobytes() for image in RGB}
+    assert [s.images.tobytes() for s in first.splits.values()] == [
+        s.images.tobytes() for s in last.splits.values()
+    ]
+
+
+def test_labels_stay_with_their_images(save):
+    labels = np.arange(60, dtype=np.int32) % 4
+    dataset = load(save(images=GREY, labels=labels))
+    pairs = {image.tobytes(): label for image, label in zip(GREY, labels, strict=True)}
+    assert dataset.spec.classes == 4
+    assert [len(split) for split in dataset.splits.values()] == [48, 6, 6]
+    for split in dataset.splits.values():
+        for image, label in zip(split.images, split.labels, strict=True):
+            assert pairs[image.tobytes()] == label
+
+
+def test_given_splits_are_kept(save):
+    dataset = load(
+        save(train_images=GREY[:40], validation_images=GREY[40:50], test_images=GREY[50:])
+    )
+    for split, expected in zip(
+        dataset.splits.values(), (GREY[:40], GREY[40:50], GREY[50:]), strict=True
+    ):
+        assert np.array_equal(split.images[:, 0], expected)
+
+
+def test_validation_comes_from_the_train_split_alone(save):
+    dataset = load(save(train_images=GREY[:50], test_images=GREY[50:]))
+    assert [len(split) for split in dataset.splits.values()] == [45, 5, 10]
+    assert np.array_equal(dataset.test.images[:, 0], GREY[50:])
+
+
+def test_levels(save):
+    assert load(save(images=GREY % 17, levels=17)).spec.levels == 17
+    with pytest.raises(DatasetError, match="levels is 17; .* largest pixel, 17"):
+        load(save(images=GREY % 18, levels=17))
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"images": GREY / 255}, "images is float64 .* needs uint8"),
+        ({"images": GREY[0]}, r"images is uint8 \(5, 4\); needs"),
+        ({"images": RGB[:, :, :, :3]}, r"\(60, 3, 5, 3\); needs .* only C is 1 or 3"),
+        ({"images": GREY, "labels": np.zeros(59, int)}, r"labels is int64 \(59,\); .*\(60,\)"),
+        ({"images": GREY, "labels": np.full(60, -1)}, "labels is .* integers from 0"),
+        ({"images": GREY, "labels": np.zeros(60)}, "labels is float64"),
+        ({"images": GREY, "labels": np.array([None] * 60)}, "no sound .npz file: Object arrays"),
+        ({"images": GREY[:2]}, "2 images are too few .* no distinct image is left for the"),
+        ({"pictures": GREY}, "unknown arrays pictures; known are levels, images, labels"),
+        ({"labels": np.zeros(60, int)}, "holds labels without images"),
+        ({"train_images": GREY}, "holds train_images; needs images, or train_images and test_im"),
+        ({"train_images": GREY, "test_images": RGB}, "splits differ"),
+        (
+            {"train_images": GREY, "test_images": GREY, "test_labels": np.zeros(60, int)},
+            "splits differ: .* all have labels or none",
+        ),
+        ({}, "holds nothing; needs images"),
+    ],
+)
+def test_a_wrong_array_is_named(save, arrays, message):
+    with pytest.raises(DatasetError, match=message):
+        load(save(**arrays))
+
+
+def test_a_missing_file_is_named():
+    with pytest.raises(DatasetError, match="there is no file 'nowhere.npz'"):
+        load("nowhere.npz")
+    with pytest.raises(DatasetError, match="write npz:PATH"):
+        load("")
+
+
+@pytest.mark.parametrize("damage", ["text", "truncated", "flipped", "empty", "npy"])
+def test_a_damaged_file_is_named(tmp_path, damage):
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, images=GREY)
+    content = bytearray(buffer.getvalue())
+    content[len(content) // 2] ^= 0xFF
+    npy = io.BytesIO()
+    np.save(npy, GREY)
+    damaged = {
+        "text": b"not an archive",
+        "truncated": buffer.getvalue()[:-200],
+        "flipped": bytes(content),
+        "empty": b"",
+        "npy": npy.getvalue(),
+    }
+    path = tmp_path / "bad.npz"
+    path.write_bytes(damaged[damage])
+    with pytest.raises(DatasetError, match="bad.npz is no sound .npz file"):
+        load(str(path))
