@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -132,7 +132,6 @@ class _Telling(Observer):
     store: Store
     tracker: Tracker | None
     registry: Registry
-    started_trials: list[str] = field(default_factory=list)
 
     def started(self, trial: Trial) -> None:
         self.observer.started(trial)
@@ -157,9 +156,9 @@ def write_reports(
     folder.mkdir(parents=True, exist_ok=True)
     written = {}
     for name in formats or sorted(registry.reports):
-        write = registry.load(registry.report(name).info)
+        entry = registry.report(name)
         try:
-            written[name] = write(results, folder)
+            written[name] = registry.load(entry.info)(results, folder)
         except Exception as error:
             log.warning("report %r failed: %s: %s", name, type(error).__name__, error)
     return written

@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from harness.launchers import Observer
-from harness.progress import FILE, last_heartbeat, read_progress
+from harness.progress import FILE, Progress, last_heartbeat, read_progress
 from harness.row import Row
 from harness.store import Store, read_row
 from harness.trial import Trial
@@ -114,7 +114,8 @@ class _Job:
         self.trial = trial
         self.folder = folder
         self.hung = False
-        self.progress = None if (folder / FILE).unlink(missing_ok=True) else read_progress(folder)
+        self.progress: Progress | None = None
+        (folder / FILE).unlink(missing_ok=True)
         self._started = time.time()
         command = [sys.executable, "-m", "harness.worker", str(folder)]
         command += ["--device", "cpu" if device == "cpu" else "cuda:0"]
@@ -147,7 +148,9 @@ class _Job:
     def row(self) -> Row:
         """Return what became of the trial, whether the worker wrote a row or not."""
         code = self.process.returncode
-        where = f"at {self.progress.fraction:.0%} of the budget" if self.progress else "at its start"
+        where = (
+            f"at {self.progress.fraction:.0%} of the budget" if self.progress else "at its start"
+        )
         if self.hung:
             patience = self.trial.patience_seconds
             return self.trial.row("timeout", f"silent for {patience:g} s {where}; ended")
@@ -162,7 +165,9 @@ class _Job:
                 "run again to resume",
             )
         if code < 0:
-            return self.trial.row("error", f"the worker died of {signal.Signals(-code).name} {where}")
+            return self.trial.row(
+                "error", f"the worker died of {signal.Signals(-code).name} {where}"
+            )
         return self.trial.row("error", f"the worker left with exit code {code} {where}")
 
 

@@ -1,0 +1,99 @@
+"""One bar a trial on a terminal; plain lines elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from harness.launchers import Observer
+
+if TYPE_CHECKING:
+    from harness.progress import Progress as TrialProgress
+    from harness.row import Row
+    from harness.trial import Trial
+
+
+@contextmanager
+def open_display(trials: int) -> Iterator[Observer]:
+    """Give an observer that shows trials on standard output."""
+    console = Console()
+    if not console.is_terminal:
+        yield Lines(trials)
+        return
+    bars = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=20),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TextColumn("{task.fields[note]}"),
+        TimeElapsedColumn(),
+        console=console,
+    )
+    with bars:
+        yield Bars(bars)
+
+
+class Bars(Observer):
+    """A Rich progress bar for each trial: budget used, losses, images/s and time left."""
+
+    def __init__(self, bars: Progress) -> None:
+        self._bars = bars
+        self._tasks: dict[str, TaskID] = {}
+
+    def started(self, trial: Trial) -> None:
+        """Add a bar."""
+        self._tasks[trial.id] = self._bars.add_task(escape(trial.title), total=1, note="starting")
+
+    def progressed(self, trial: Trial, progress: TrialProgress) -> None:
+        """Move the bar."""
+        task = self._tasks[trial.id]
+        elapsed = self._bars.tasks[self._bars.task_ids.index(task)].elapsed or 0.0
+        self._bars.update(task, completed=progress.fraction, note=escape(_note(progress, elapsed)))
+
+    def finished(self, trial: Trial, row: Row) -> None:
+        """Show how the trial ended."""
+        if trial.id not in self._tasks:
+            self.started(trial)
+        task = self._tasks[trial.id]
+        completed = 1.0 if row.status == "ok" else None
+        self._bars.update(task, completed=completed, note=escape(_outcome(row)))
+        self._bars.stop_task(task)
+
+
+class Lines(Observer):
+    """A line when a trial starts, and one when it ends."""
+
+    def __init__(self, trials: int) -> None:
+        self._trials = trials
+        self._ended = 0
+
+    def started(self, trial: Trial) -> None:
+        """Print which trial starts."""
+        print(f"started   {trial.title}", flush=True)
+
+    def finished(self, trial: Trial, row: Row) -> None:
+        """Print how the trial ended."""
+        self._ended += 1
+        count = f"[{self._ended}/{self._trials}]"
+        print(f"{count:<9} {trial.title}: {_outcome(row)}", flush=True)
+
+
+def _note(progress: TrialProgress, elapsed: float) -> str:
+    if progress.phase != "train":
+        return progress.phase
+    losses = "  ".join(f"{name} {value:.4g}" for name, value in progress.losses.items())
+    left = elapsed * (1 / progress.fraction - 1) if progress.fraction else 0.0
+    return f"{losses}  {progress.images_per_second:,.0f} images/s  {left:.0f} s left"
+
+
+def _outcome(row: Row) -> str:
+    figures = [
+        f"{name} {row.metrics[key].value:.4g}"
+        for key, name in (("fid", "FID"), ("is", "IS"), ("bits_per_dim", "bits/dim"))
+        if key in row.metrics and row.metrics[key].value is not None
+    ]
+    return " ".join([row.status, *figures]) + (f" ({row.reason})" if row.reason else "")

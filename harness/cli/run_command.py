@@ -1,0 +1,45 @@
+"""``harness run``: do what is not done of a benchmark."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.cli.options import BenchmarkName, ResultsFolder, Tracking
+
+
+def run_benchmark(
+    benchmark: BenchmarkName,
+    results: ResultsFolder = Path("results"),
+    tracking: Annotated[
+        Tracking, typer.Option(help="'off' keeps MLflow out of it.")
+    ] = Tracking.auto,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Run failed trials again.")
+    ] = False,
+    device: Annotated[
+        list[str] | None, typer.Option(help="cpu, cuda:0, ...; all of the machine's by default.")
+    ] = None,
+) -> None:
+    """Run a benchmark: finished trials are skipped, interrupted ones resume, changed ones run."""
+    from harness import api
+    from harness.cli.progress_display import open_display
+    from harness.cli.report_command import print_reports
+    from harness.registry import registry
+
+    planned = api.plan(benchmark, results)
+    todo = planned.open_trials(retry_failed)
+    done = len(planned.trials) - len(todo)
+    print(f"{planned.benchmark.name}: {len(planned.trials)} trials, {done} done before")
+    with open_display(len(todo)) as display:
+        api.carry_out(
+            planned,
+            tracking=tracking.value,
+            retry_failed=retry_failed,
+            devices=device,
+            observer=display,
+        )
+    written = api.write_reports(planned.results(), planned.store.report, registry())
+    print_reports(written)
