@@ -80,7 +80,7 @@ _ARITHMETIC = re.compile(
     r"|grid_sampler|embedding_bag|ctc_loss"
 )
 _LINEAR = re.compile(
-    r"linalg_(vector_norm|cross|diagonal)|_fused_(lstm|gru)_cell|conver|flatten_weight"
+    r"linalg_(vector_norm|cross|diagonal|check_errors)|_fused_(lstm|gru)_cell|conver|flatten_weight"
 )
 
 
