@@ -1,0 +1,94 @@
+"""Denoising diffusion probabilistic model. Ho, Jain and Abbeel, 2020, arXiv:2006.11239.
+
+A forward process of T steps turns data into noise, q(x_t | x) = N(a_t x, s_t^2 I). The model runs
+it backwards, p(x_r | x_t) = q(x_r | x_t, x^(x_t)), where x^ comes from a network that predicts the
+noise and lies in [-1, 1].
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from harness.contract import DataSpec, LogLikelihood, from_symmetric, setting, to_symmetric
+from harness_diffusion.bound import variational_bound
+from harness_diffusion.denoisers import Clipped
+from harness_diffusion.model import DiffusionConfig, DiffusionModel
+from harness_diffusion.samplers import ancestral, ddim
+from harness_diffusion.schedules import DiscreteSchedule, cosine_betas, linear_betas
+
+SCHEDULES = {"linear": linear_betas, "cosine": cosine_betas}
+SAMPLERS = {"ancestral": ancestral, "ddim": ddim}
+
+
+@dataclass(frozen=True)
+class DDPMConfig(DiffusionConfig):
+    """Hyper-parameters of DDPM."""
+
+    steps: int = setting(1000, "T, steps of the forward process")
+    schedule: Literal["linear", "cosine"] = setting("linear", "of the noise's variances")
+    sampler: Literal["ancestral", "ddim"] = setting("ancestral", "how samples are drawn")
+    sampling_steps: int = setting(100, "steps of the sampler, at most T")
+    likelihood_terms: int = setting(64, "of the T - 1 middle terms of the bound, evaluated")
+
+
+def strided(steps: int, count: int) -> Tensor:
+    """Return ``count`` steps evenly from T down to 1, then 0, as falling times in [0, 1]."""
+    if not 1 <= count <= steps:
+        raise ValueError(f"sampling_steps is {count}; it lies in 1 to {steps}, the steps of DDPM")
+    return torch.cat([torch.linspace(steps, 1, count).round(), torch.zeros(1)]).double() / steps
+
+
+class DDPM(DiffusionModel):
+    """DDPM with a linear or cosine schedule, ancestral or DDIM sampling.
+
+    Its likelihood is the variational bound of all T steps, a bound on log P in expectation: each
+    image draws its noise once, and evaluates ``likelihood_terms`` of the T - 1 middle terms,
+    stratified and weighted so that their sum is unbiased. All 1000 would take a thousand
+    evaluations an image; 64 leave the mean over a few hundred images within about a hundredth of
+    a bit per dimension.
+    """
+
+    Config = DDPMConfig
+    config: DDPMConfig
+    schedule: DiscreteSchedule
+
+    def __init__(self, spec: DataSpec, config: DDPMConfig) -> None:
+        for name, table in (("schedule", SCHEDULES), ("sampler", SAMPLERS)):
+            if (value := getattr(config, name)) not in table:
+                raise ValueError(f"unknown {name} {value!r}; one of {', '.join(table)}")
+        schedule = DiscreteSchedule(SCHEDULES[config.schedule](config.steps))
+        super().__init__(spec, config, schedule, config.sampling_steps)
+
+    @property
+    def clipped(self) -> Clipped:
+        """The denoiser of the generative process: its data lies in [-1, 1]."""
+        return Clipped(self.denoiser, self.schedule)
+
+    def encode_data(self, images: Tensor) -> Tensor:
+        """Map integer images to [-1, 1]."""
+        return to_symmetric(images, self.spec.levels)
+
+    def draw_times(self, n: int, device: torch.device) -> Tensor:
+        """Draw t = k / T, k uniform in 1..T."""
+        steps = self.schedule.steps
+        return torch.randint(1, steps + 1, (n,), device=device).double() / steps
+
+    def sample(self, n: int, labels: Tensor | None = None) -> Tensor:
+        """Draw ``n`` images, uint8, over ``sampling_steps`` of the T steps."""
+        x = self.prior(n)
+        times = strided(self.schedule.steps, self.sampling_steps).to(x.device)
+        x = SAMPLERS[self.config.sampler](self.clipped, self.schedule, x, times)
+        return from_symmetric(x, self.spec.levels)
+
+    @torch.no_grad()
+    def log_likelihood(self, images: Tensor) -> LogLikelihood:
+        """Return the variational bound of the discrete images."""
+        steps, terms = self.schedule.steps, self.config.likelihood_terms
+        nats = variational_bound(self.clipped, self.schedule, images, self.spec.levels, terms)
+        evaluated = min(terms, steps - 1) + 1
+        detail = f"variational bound in expectation, T={steps}, {evaluated} stratified evaluations"
+        return LogLikelihood(nats, "lower_bound", detail)

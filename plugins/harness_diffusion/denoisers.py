@@ -1,0 +1,90 @@
+"""What the network predicts, and how a prediction turns into data and noise.
+
+With x_t = a x + s e, a prediction u = p x + q e leaves two linear equations for x and e:
+
+    x = (q x_t - s u) / (a q - s p),  e = (a u - p x_t) / (a q - s p)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+
+from harness_diffusion.schedules import Schedule, like
+
+Target = Literal["noise", "data", "v", "velocity"]
+
+
+class Prediction(NamedTuple):
+    """The two parts of x_t = a x + s e, as far as they are known; both (B, C, H, W)."""
+
+    data: Tensor
+    noise: Tensor
+
+
+class Denoiser(Protocol):
+    """Splits a noisy image at its time into data and noise: E[x | x_t] and E[e | x_t]."""
+
+    def __call__(self, x_t: Tensor, t: Tensor) -> Prediction:
+        """Split ``x_t`` (B, C, H, W) at time ``t``, one for all, ()."""
+
+
+def target_coefficients(target: Target, a: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:
+    """Return p and q of the prediction u = p x + q e.
+
+    "noise" is e (Ho et al., 2020); "data" is x; "v" is a e - s x (Salimans and Ho, 2022,
+    arXiv:2202.00512); "velocity" is e - x (Liu et al., 2022, arXiv:2209.03003).
+    """
+    zero, one = torch.zeros_like(a), torch.ones_like(a)
+    table = {"noise": (zero, one), "data": (one, zero), "v": (-s, a), "velocity": (-one, one)}
+    if target not in table:
+        raise ValueError(f"unknown prediction {target!r}; one of {', '.join(table)}")
+    return table[target]
+
+
+def combine(target: Target, x: Tensor, e: Tensor, a: Tensor, s: Tensor) -> Tensor:
+    """Return u = p x + q e, what the network learns to predict; ``a`` and ``s`` are (B,)."""
+    p, q = target_coefficients(target, a, s)
+    return like(p, x) * x + like(q, x) * e
+
+
+def split(target: Target, u: Tensor, x_t: Tensor, a: Tensor, s: Tensor) -> Prediction:
+    """Solve for data and noise, given a prediction u at x_t; ``a`` and ``s`` are (B,)."""
+    p, q = target_coefficients(target, a, s)
+    determinant = a * q - s * p
+    data = like(q / determinant, u) * x_t - like(s / determinant, u) * u
+    noise = like(a / determinant, u) * u - like(p / determinant, u) * x_t
+    return Prediction(data, noise)
+
+
+@dataclass(frozen=True)
+class NetworkDenoiser:
+    """A denoiser made of a network that predicts one ``target``; float32 under autocast too."""
+
+    network: Callable[[Tensor, Tensor], Tensor]
+    schedule: Schedule
+    target: Target
+
+    def __call__(self, x_t: Tensor, t: Tensor) -> Prediction:
+        """Split ``x_t`` (B, C, H, W) at times ``t``, () or (B,)."""
+        a, s = self.schedule(t)
+        u = self.network(x_t, t.to(x_t.dtype).expand(len(x_t)))
+        return split(self.target, u.to(x_t.dtype), x_t, a, s)
+
+
+@dataclass(frozen=True)
+class Clipped:
+    """A denoiser whose data lies in [-1, 1]; the noise is what remains: e = (x_t - a x) / s."""
+
+    denoiser: Denoiser
+    schedule: Schedule
+
+    def __call__(self, x_t: Tensor, t: Tensor) -> Prediction:
+        """Split ``x_t`` (B, C, H, W) at times ``t``, () or (B,), all above 0."""
+        a, s = self.schedule(t)
+        data = self.denoiser(x_t, t).data.clamp(-1, 1)
+        return Prediction(data, (x_t - like(a, x_t) * data) / like(s, x_t))

@@ -1,0 +1,142 @@
+"""Noise schedules: how much of the data and how much noise is in x_t = a(t) x + s(t) e.
+
+t = 0 is data, t = 1 is noise. Every schedule here preserves variance: a^2 + s^2 = 1. Coefficients
+are float64, because 1 - a^2 loses its digits in float32; ``like`` hands them to images.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+
+def like(coefficient: Tensor, images: Tensor) -> Tensor:
+    """Shape a coefficient (B,) or () to multiply images (B, C, H, W), in their dtype."""
+    return coefficient.to(images.dtype).reshape(-1, *(1,) * (images.ndim - 1))
+
+
+class Transition(NamedTuple):
+    """Gaussian posterior of an earlier state, for r < t, with coefficients in float64.
+
+        q(x_r | x_t, x) = N(data x + state x_t, variance I)
+
+    Ho et al., 2020, equations 6 and 7, for any pair of times (Kingma et al., 2021,
+    arXiv:2107.00630, appendix A.2).
+    """
+
+    data: Tensor
+    state: Tensor
+    variance: Tensor
+
+    def mean(self, x: Tensor, x_t: Tensor) -> Tensor:
+        """Return the posterior's mean, for data ``x`` and the state ``x_t``, both (B, C, H, W)."""
+        return like(self.data, x) * x + like(self.state, x) * x_t
+
+
+class Schedule(nn.Module, ABC):
+    """A variance-preserving forward process."""
+
+    @abstractmethod
+    def forward(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """Return a(t) and s(t), float64 with the shape of ``t``."""
+
+    def diffuse(self, x: Tensor, e: Tensor, t: Tensor) -> Tensor:
+        """Return x_t = a(t) x + s(t) e for images and noise (B, C, H, W) at times (B,)."""
+        a, s = self(t)
+        return like(a, x) * x + like(s, x) * e
+
+    def posterior(self, r: Tensor, t: Tensor) -> Transition:
+        """Return q(x_r | x_t, x) for times r < t of one shape.
+
+        a_tr = a_t / a_r,  s_tr^2 = s_t^2 - a_tr^2 s_r^2
+        data = a_r s_tr^2 / s_t^2,  state = a_tr s_r^2 / s_t^2,  variance = s_r^2 s_tr^2 / s_t^2
+        """
+        (a_r, s_r), (a_t, s_t) = self(r), self(t)
+        a_tr = a_t / a_r
+        noise = (s_t**2 - a_tr**2 * s_r**2) / s_t**2
+        return Transition(a_r * noise, a_tr * (s_r / s_t) ** 2, s_r**2 * noise)
+
+
+class DiscreteSchedule(Schedule):
+    """T steps with given variances: a(k / T)^2 is the product of 1 - beta_i over i = 1..k.
+
+    Args:
+        betas: beta_1, ..., beta_T in (0, 1), float64 (T,).
+    """
+
+    a: Tensor
+    s: Tensor
+
+    def __init__(self, betas: Tensor) -> None:
+        super().__init__()
+        if not bool(((betas > 0) & (betas < 1)).all()):
+            raise ValueError("every beta lies strictly between 0 and 1")
+        log_alpha_bar = torch.cat([betas.new_zeros(1), torch.log1p(-betas).cumsum(0)])
+        self.steps = len(betas)
+        self.register_buffer("a", torch.exp(log_alpha_bar / 2), persistent=False)
+        self.register_buffer("s", torch.sqrt(-torch.expm1(log_alpha_bar)), persistent=False)
+
+    def forward(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """Return a(t) and s(t) of the step nearest to ``t``."""
+        step = (t * self.steps).round().long()
+        return self.a[step], self.s[step]
+
+
+def linear_betas(steps: int) -> Tensor:
+    """Return betas rising linearly; for T = 1000 from 1e-4 to 0.02, as in Ho et al., 2020.
+
+    For other T they are scaled by 1000 / T, so that the last state is as noisy (Nichol and
+    Dhariwal, 2021, arXiv:2102.09672), and cut at 0.999.
+    """
+    scale = 1000 / steps
+    return torch.linspace(1e-4 * scale, 0.02 * scale, steps, dtype=torch.float64).clamp(max=0.999)
+
+
+def cosine_betas(steps: int) -> Tensor:
+    """Return betas whose products follow a squared cosine, cut at 0.999.
+
+        alpha_bar(t) = f(t) / f(0),  f(t) = cos^2((t + 0.008) / 1.008 pi / 2)
+
+    Nichol and Dhariwal, 2021, arXiv:2102.09672, equation 17.
+    """
+    t = torch.linspace(0, 1, steps + 1, dtype=torch.float64)
+    f = torch.cos((t + 0.008) / 1.008 * math.pi / 2) ** 2
+    return (1 - f[1:] / f[:-1]).clamp(max=0.999)
+
+
+class LinearVP(Schedule):
+    """The variance-preserving SDE, dx = -beta(t)/2 x dt + sqrt(beta(t)) dw, with beta linear in t.
+
+        beta(t) = beta_min + t (beta_max - beta_min),  a(t) = exp(-1/2 int_0^t beta)
+
+    Song et al., 2021, arXiv:2011.13456, equation 32 and appendix C.
+    """
+
+    def __init__(self, beta_min: float = 0.1, beta_max: float = 20.0) -> None:
+        super().__init__()
+        if not 0 < beta_min <= beta_max:
+            raise ValueError(f"0 < beta_min <= beta_max, not {beta_min} and {beta_max}")
+        self.beta_min, self.beta_max = beta_min, beta_max
+
+    def beta(self, t: Tensor) -> Tensor:
+        """Return beta(t), float64."""
+        return self.beta_min + t.double() * (self.beta_max - self.beta_min)
+
+    def forward(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """Return a(t) and s(t) in closed form."""
+        t = t.double()
+        integral = self.beta_min * t + (self.beta_max - self.beta_min) * t**2 / 2
+        return torch.exp(-integral / 2), torch.sqrt(-torch.expm1(-integral))
+
+    def time(self, sigma: Tensor) -> Tensor:
+        """Return the t at which s(t) / a(t) = sigma, float64; the inverse of the noise level.
+
+        int_0^t beta = ln(1 + sigma^2) is a quadratic equation in t.
+        """
+        integral = torch.log1p(sigma.double() ** 2)
+        slope = self.beta_max - self.beta_min
+        return 2 * integral / (self.beta_min + torch.sqrt(self.beta_min**2 + 2 * slope * integral))
