@@ -10,12 +10,12 @@ import json
 import logging
 import math
 import os
+import re
 from collections.abc import Iterator
 from importlib.util import find_spec
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import urlsplit, urlunsplit
 
 from harness.results import CURVE_COLUMNS
 from harness.row import Row
@@ -163,7 +163,7 @@ class Tracker:
                 _public(self.uri),
                 row.trial,
                 type(error).__name__,
-                str(error).partition("\n")[0],
+                _public(str(error).partition("\n")[0]),
                 self.results,
             )
         self._warned = True
@@ -227,7 +227,7 @@ def _curve_metrics(folder: Path, time: int) -> Iterator[Metric]:
         prefix = "raw/" if point["weights"] == "raw" else ""
         for name in point.keys() - set(CURVE_COLUMNS):
             if isinstance(point[name], int | float) and not math.isnan(point[name]):
-                yield Metric(prefix + name, float(point[name]), time, point["images"])
+                yield Metric(prefix + name, float(point[name]), time, int(point["images"]))
 
 
 def _dataset_input(row: Row) -> DatasetInput:
@@ -253,7 +253,6 @@ def _digest(folder: Path) -> str:
     return hashlib.sha256((folder / "row.json").read_bytes()).hexdigest()
 
 
-def _public(uri: str) -> str:
-    """Return ``uri`` without user and password."""
-    parts = urlsplit(uri)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+def _public(text: str) -> str:
+    """Return ``text`` with user and password taken out of every address in it."""
+    return re.sub(r"//[^/@\s]*@", "//", text)

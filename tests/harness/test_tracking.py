@@ -1,0 +1,247 @@
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import sys
+
+import pytest
+from support.rows import digits_rows, failed, make_curves, make_row, png, reference
+
+from harness.row import Row
+from harness.tracking import DATABASE, MARKER, Tracker, open_tracker, sync
+
+FINGERPRINT = "f" * 64
+
+
+@pytest.fixture(scope="module")
+def empty_store(tmp_path_factory):
+    """An MLflow database without runs; making one takes a few seconds."""
+    results = tmp_path_factory.mktemp("empty")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        Tracker(results)._connect()
+    return results / DATABASE
+
+
+@pytest.fixture
+def results(tmp_path, empty_store, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    shutil.copy(empty_store, tmp_path / DATABASE)
+    return tmp_path
+
+
+def finish(results, row: Row, curve=True):
+    """Write a trial's folder as the store would, and return it."""
+    folder = results / row.benchmark / "trials" / row.trial
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "row.json").write_text(row.model_dump_json())
+    (folder / "environment.json").write_text("{}")
+    (folder / "samples.png").write_bytes(png(0))
+    if curve:
+        make_curves([row]).to_parquet(folder / "curve.parquet")
+    return folder
+
+
+def runs(tracker, benchmark="digits"):
+    client = tracker._client
+    experiment = client.get_experiment_by_name(benchmark).experiment_id
+    return client.search_runs([experiment])
+
+
+def history(tracker, run, key):
+    points = tracker._client.get_metric_history(run.info.run_id, key)
+    return [(point.step, point.value) for point in sorted(points, key=lambda p: p.timestamp)]
+
+
+def test_a_trial_becomes_a_run_with_all_that_people_look_for(results):
+    row = make_row("vae", 3.186, provenance={"commit": "abc123"})
+    folder = finish(results, row)
+    tracker = Tracker(results)
+    assert tracker.log(row, folder)
+    [run] = runs(tracker)
+    assert run.info.run_name == "vae-0"
+    assert run.info.status == "FINISHED"
+    assert run.info.end_time - run.info.start_time == pytest.approx(24_100, abs=1)
+    assert run.data.params == {
+        "dataset": "digits",
+        "budget": "20 device-seconds",
+        "model": "vae",
+        "seed": "0",
+        "config.batch_size": "64",
+        "config.width": "32",
+    }
+    tags = run.data.tags
+    assert tags["genharness.trial"] == row.trial
+    assert tags["genharness.status"] == "ok"
+    assert tags["mlflow.source.git.commit"] == "abc123"
+    metrics = run.data.metrics
+    assert (metrics["is"], metrics["error/fid"]) == (5.799, 0.042)
+    assert (metrics["usage/flops"], metrics["phase/eval"]) == (4.2e12, 3.2)
+    assert metrics["parameters"] == 1_200_000
+    [dataset] = run.inputs.dataset_inputs
+    assert dataset.dataset.name == "digits"
+    assert dataset.dataset.digest == FINGERPRINT[:36]
+    assert json.loads(dataset.dataset.profile) == {"fingerprint": FINGERPRINT}
+    names = {file.path for file in tracker._client.list_artifacts(run.info.run_id)}
+    assert names == {"samples.png", "row.json", "environment.json", "curve.parquet"}
+    assert any((results / "mlartifacts").rglob("samples.png"))
+
+
+def test_the_curve_has_images_seen_as_steps_and_ends_with_the_final_figure(results):
+    row = make_row("vae", 3.0)
+    folder = finish(results, row)
+    curve = make_curves([row])
+    raw = curve.assign(weights="raw", fid=7.0)
+    raw.loc[0, "fid"] = None
+    import pandas as pd
+
+    curve["fid"] += 1  # with fewer samples than the final figure
+    pd.concat([curve, raw]).to_parquet(folder / "curve.parquet")
+    tracker = Tracker(results)
+    assert tracker.log(row, folder)
+    [run] = runs(tracker)
+    points = list(zip(curve["images"], curve["fid"], strict=True))
+    assert history(tracker, run, "fid") == [*points, (301_056, 3.0)]
+    assert run.data.metrics["fid"] == 3.0
+    assert history(tracker, run, "raw/fid") == [(step, 7.0) for step in curve["images"][1:]]
+
+
+def test_sending_a_trial_again_changes_nothing(results):
+    row = make_row()
+    folder = finish(results, row)
+    tracker = Tracker(results)
+    assert tracker.log(row, folder)
+    [before] = runs(tracker)
+    curve = history(tracker, before, "fid")
+    again = Tracker(results)
+    assert again.log(row, folder)
+    [after] = runs(again)
+    assert after.info.run_id == before.info.run_id
+    assert history(again, after, "fid") == curve
+    assert len(after.inputs.dataset_inputs) == 1
+
+
+def test_a_resumed_trial_brings_its_run_up_to_date(results):
+    row = make_row()
+    killed = failed("vae", "killed", "signal 9", trial=row.trial)
+    tracker = Tracker(results)
+    folder = finish(results, killed, curve=False)
+    os.utime(folder / "row.json", (1e9, 1e9))
+    assert tracker.log(killed, folder)
+    [run] = runs(tracker)
+    assert (run.info.status, run.data.tags["mlflow.note.content"]) == ("KILLED", "signal 9")
+    finish(results, row)
+    assert not tracker.holds(folder)
+    assert tracker.log(row, folder)
+    [run] = runs(tracker)
+    assert (run.info.status, run.data.tags["mlflow.note.content"]) == ("FINISHED", "")
+    assert run.data.metrics["fid"] == 3.186
+    assert tracker.holds(folder)
+
+
+@pytest.mark.parametrize(
+    ("status", "told"),
+    [("diverged", "FAILED"), ("out_of_memory", "FAILED"), ("skipped", "FINISHED")],
+)
+def test_failures_are_runs_too(results, status, told):
+    row = failed("sngan", status, "loss is NaN at step 7")
+    tracker = Tracker(results)
+    assert tracker.log(row, finish(results, row, curve=False))
+    [run] = runs(tracker)
+    assert run.info.status == told
+    assert run.data.tags["genharness.status"] == status
+    assert run.data.tags["mlflow.note.content"] == "loss is NaN at step 7"
+    assert "fid" not in run.data.metrics
+
+
+def test_what_mlflow_has_no_room_for_is_cut_and_the_row_keeps_it(results):
+    config = {f"setting_{i}": i for i in range(150)} | {"long": "x" * 10_000}
+    row = make_row(config=config, status="error", reason="y" * 10_000)
+    tracker = Tracker(results)
+    assert tracker.log(row, finish(results, row))
+    [run] = runs(tracker)
+    assert run.data.params["config.setting_149"] == "149"
+    assert set(run.data.params["config.long"]) == {"x"}
+    assert set(run.data.tags["mlflow.note.content"]) == {"y"}
+
+
+def test_sync_sends_what_is_missing_and_nothing_else(results):
+    rows = [reference("real", 0.01, 9.4), *digits_rows()[2:4]]
+    other = make_row(benchmark="other", trial="elsewhere")
+    folders = [finish(results, row) for row in (*rows, other)]
+    unfinished = results / "digits" / "trials" / ".working"
+    shutil.copytree(folders[0], unfinished)
+    tracker = Tracker(results)
+    assert tracker.log(rows[0], folders[0])
+    assert sync(results, tracker) == 3
+    assert len(runs(tracker)) == 3 and len(runs(tracker, "other")) == 1
+    assert sync(results, tracker) == 0
+    assert not (unfinished / MARKER).exists()
+    (results / DATABASE).unlink()
+    assert not Tracker(results).holds(folders[0])
+
+
+@pytest.fixture
+def dead_server(monkeypatch):
+    """The address of a server that is not there."""
+    with socket.socket() as reserved:
+        reserved.bind(("127.0.0.1", 0))
+        uri = f"http://user:secret@127.0.0.1:{reserved.getsockname()[1]}"
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+        monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+        yield uri
+
+
+def test_a_server_that_is_down_hurts_no_trial_and_is_told_once(
+    dead_server, empty_store, tmp_path, caplog, monkeypatch
+):
+    rows = digits_rows()[2:4]
+    folders = [finish(tmp_path, row) for row in rows]
+    tracker = open_tracker("auto", tmp_path)
+    assert tracker.uri == dead_server
+    assert [tracker.log(*pair) for pair in zip(rows, folders, strict=True)] == [False, False]
+    [record] = [record for record in caplog.records if record.name == "harness.tracking"]
+    assert rows[0].trial in record.getMessage() and "harness sync" in record.getMessage()
+    assert "secret" not in record.getMessage()
+    assert not any((folder / MARKER).exists() for folder in folders)
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    shutil.copy(empty_store, tmp_path / DATABASE)
+    assert sync(tmp_path, Tracker(tmp_path)) == 2
+
+
+def test_one_refused_trial_does_not_stop_the_others(results, caplog):
+    bad, good = make_row(label="bad"), make_row(label="good")
+    bad.metrics["not a name!"] = bad.metrics["fid"]
+    tracker = Tracker(results)
+    assert not tracker.log(bad, finish(results, bad))
+    assert tracker.log(good, finish(results, good))
+    assert "not a name!" in caplog.text
+
+
+def test_a_store_of_the_user_is_respected(results, monkeypatch, tmp_path):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{results / DATABASE}")
+    elsewhere = tmp_path / "elsewhere"
+    row = make_row()
+    folder = finish(elsewhere, row)
+    monkeypatch.chdir(tmp_path)
+    tracker = Tracker(elsewhere)
+    assert tracker.log(row, folder)
+    assert not (elsewhere / DATABASE).exists()
+    assert json.loads((folder / MARKER).read_text())["uri"] == f"sqlite:///{results / DATABASE}"
+
+
+def test_without_mlflow_or_switched_off_there_is_no_tracker(tmp_path, monkeypatch, caplog):
+    assert open_tracker("off", tmp_path) is None
+    assert caplog.text == ""
+    monkeypatch.setitem(sys.modules, "mlflow", None)
+    assert open_tracker("auto", tmp_path) is None
+    assert "MLflow is not installed" in caplog.text
+    assert not any(tmp_path.iterdir())
+
+
+def test_looking_for_results_does_not_open_a_store(tmp_path):
+    tracker = open_tracker("auto", tmp_path)
+    assert sync(tmp_path, tracker) == 0
+    assert not any(tmp_path.iterdir())
