@@ -17,7 +17,7 @@ def harness_metrics() -> list[MetricInfo]:
         ),
         MetricInfo(
             name="is",
-            summary="Inception Score: of one class each, of all classes together (Salimans et al., 2016)",
+            summary="Inception Score: one class a sample, all classes (Salimans et al., 2016)",
             target="harness.metrics.inception_score:InceptionScore",
             label="IS",
             lower_is_better=False,

@@ -1,0 +1,162 @@
+import copy
+
+import cleanfid.fid
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.gaussians import features, moments_of
+from torch.testing import assert_close
+from torchmetrics.image.fid import _compute_fid
+
+from harness.features.base import Features
+from harness.metrics.base import Moments, NonFiniteFeatures, Reference
+from harness.metrics.frechet import FrechetDistance, frechet_distance, frechet_terms
+
+float64 = torch.float64
+
+
+def by_nuclear_norm(x, y):
+    """The distance from the features alone: tr (S_x S_y)^(1/2) is the nuclear norm of X Y^T."""
+    a, b = x - x.mean(0), y - y.mean(0)
+    n, m = len(a) - 1, len(b) - 1
+    cross = torch.linalg.svdvals(a @ b.T).sum() / (n * m) ** 0.5
+    spread = a.square().sum() / n + b.square().sum() / m - 2 * cross
+    return (x.mean(0) - y.mean(0)).square().sum() + spread
+
+
+def fid(x, y, batch_size=100):
+    metric = FrechetDistance(Reference("train", moments_of(y)))
+    for batch in x.split(batch_size):
+        metric.update(Features(batch, None))
+    return metric.compute()
+
+
+SIZES = [
+    pytest.param(n, d, marks=[pytest.mark.slow] if d == 2048 or (d, n) == (256, 10_000) else [])
+    for d in (64, 256, 2048)
+    for n in (100, 1_000, 10_000)
+]
+
+
+@pytest.mark.parametrize(("n", "d"), SIZES)
+def test_equals_the_reference_libraries(n, d):
+    x, y = features(n, d, seed=1, shift=0.1), 1.1 * features(n, d, seed=2)
+    a, b = moments_of(x), moments_of(y)
+    value = frechet_distance(a, b)
+    theirs = torch.as_tensor(
+        [
+            _compute_fid(a.mean, a.covariance, b.mean, b.covariance),
+            cleanfid.fid.frechet_distance(
+                a.mean.numpy(), a.covariance.numpy(), b.mean.numpy(), b.covariance.numpy()
+            ),
+        ]
+    )
+    assert_close(theirs, value.expand(2), rtol=1e-6, atol=0)
+
+
+@pytest.mark.parametrize("n", [2, 10, 63, 64, 65, 300])
+@pytest.mark.parametrize("m", [10, 64, 300])
+def test_is_exact_where_a_covariance_has_no_full_rank(n, m):
+    x, y = features(n, 64, seed=1, shift=0.1), features(m, 64, seed=2)
+    assert_close(fid(x, y), by_nuclear_norm(x, y), rtol=1e-9, atol=0)
+
+
+def test_of_commuting_gaussians_is_known():
+    """d^2 = sum over axes of (m_a - m_b)^2 + (s_a - s_b)^2."""
+    s_a, s_b = torch.tensor([1.0, 2.0, 5.0]), torch.tensor([3.0, 0.5, 0.0])
+    a = Moments(9, torch.tensor([1.0, 2.0, 3.0], dtype=float64), s_a.square().diag().double())
+    b = Moments(9, torch.tensor([1.0, 0.0, 0.0], dtype=float64), s_b.square().diag().double())
+    mean, covariance = frechet_terms(a, b)
+    assert_close(mean, torch.tensor(13.0, dtype=float64))
+    assert_close(covariance, torch.tensor(4 + 2.25 + 25, dtype=float64))
+    assert_close(frechet_distance(a, b), mean + covariance)
+
+
+def test_of_correlated_gaussians_in_two_dimensions_is_known():
+    """tr (AB)^(1/2) = sqrt(tr AB + 2 sqrt(det AB)) for 2x2 matrices."""
+    a = torch.tensor([[2.0, 1.0], [1.0, 3.0]], dtype=float64)
+    b = torch.tensor([[1.0, -0.5], [-0.5, 4.0]], dtype=float64)
+    product = a @ b
+    root = (product.trace() + 2 * product.det().sqrt()).sqrt()
+    zero = torch.zeros(2, dtype=float64)
+    value = frechet_distance(Moments(9, zero, a), Moments(9, zero, b))
+    assert_close(value, a.trace() + b.trace() - 2 * root)
+
+
+def test_of_estimated_moments_approaches_the_true_distance():
+    x = torch.randn(200_000, 2, generator=torch.Generator().manual_seed(0)).double()
+    true = Moments(10**9, torch.tensor([1.0, 0.0], dtype=float64), 4 * torch.eye(2, dtype=float64))
+    metric = FrechetDistance(Reference("train", true))
+    metric.update(Features(x, None))
+    assert_close(metric.compute(), torch.tensor(3.0, dtype=float64), rtol=0.01, atol=0)
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.integers(2, 40), st.integers(2, 40), st.integers(1, 12))
+def test_is_symmetric_and_vanishes_on_equal_sets(n, m, d):
+    x, y = features(n, d, seed=1), features(m, d, seed=2)
+    assert_close(fid(x, y), fid(y, x), rtol=1e-9, atol=1e-12)
+    assert 0 <= fid(x, x) < 1e-12
+
+
+@pytest.mark.parametrize("offset", [1e3, 1e6])
+def test_large_means_cost_no_digits(offset):
+    # Multiples of 2^-20 below 2^21, so that adding the offset rounds nothing.
+    x, y = ((features(500, 8, seed=s) * 2**20).round() / 2**20 for s in (1, 2))
+    assert_close(fid(x + offset, y + offset), fid(x, y), rtol=1e-8, atol=0)
+
+
+def test_samples_far_from_the_reference_keep_their_digits():
+    x, y = features(500, 8, seed=1), features(500, 8, seed=2)
+    assert_close(fid(x + 1e4, y), by_nuclear_norm(x + 1e4, y), rtol=1e-12, atol=0)
+
+
+def test_constant_features_are_a_point():
+    x, y = torch.ones(10, 4, dtype=float64), features(100, 4)
+    expected = (1 - y.mean(0)).square().sum() + torch.cov(y.T).trace()
+    assert_close(fid(x, y), expected)
+    assert_close(fid(x, 3 * x), torch.tensor(16.0, dtype=float64))
+
+
+def test_single_precision_features_are_summed_in_double():
+    x, y = features(1000, 16, seed=1).float(), features(1000, 16, seed=2)
+    assert_close(fid(x, y), fid(x.double(), y), rtol=1e-12, atol=0)
+
+
+def test_batches_do_not_matter_and_reset_forgets():
+    x, y = features(301, 16, seed=1), features(200, 16, seed=2)
+    metric = FrechetDistance(Reference("train", moments_of(y)))
+    metric.update(Features(features(50, 16, seed=3), None))
+    metric.reset()
+    metric.update(Features(x, None))
+    assert_close(metric.compute(), fid(x, y, batch_size=7), rtol=1e-12, atol=0)
+
+
+def test_merged_states_equal_one_stream():
+    x, y = features(300, 16, seed=1), features(200, 16, seed=2)
+    here = FrechetDistance(Reference("train", moments_of(y)))
+    there = copy.deepcopy(here)
+    here.update(Features(x[:77], None))
+    there.update(Features(x[77:], None))
+    here.merge_state(there)
+    assert_close(here.compute(), fid(x, y), rtol=1e-12, atol=0)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+def test_refuses_features_that_are_not_finite(bad):
+    x = features(10, 4)
+    x[[3, 7], [1, 2]] = bad
+    metric = FrechetDistance(Reference("train", moments_of(features(20, 4))))
+    with pytest.raises(NonFiniteFeatures, match="2 of 10"):
+        metric.update(Features(x, None))
+
+
+@pytest.mark.parametrize("n", [0, 1])
+@pytest.mark.filterwarnings("ignore:The ``compute`` method:UserWarning")
+def test_refuses_fewer_than_two_images(n):
+    metric = FrechetDistance(Reference("train", moments_of(features(20, 4))))
+    if n:
+        metric.update(Features(features(n, 4), None))
+    with pytest.raises(ValueError, match=f"at least 2 images, there are {n}"):
+        metric.compute()
