@@ -29,7 +29,7 @@ _PREAMBLE = "% \\usepackage{booktabs}\n% \\usepackage[T1]{fontenc}\n"
 
 
 def write(results: Results, folder: Path) -> Path:
-    """Write ``leaderboard.tex`` in ``folder``, to be read by \\input."""
+    """Write ``leaderboard.tex`` in ``folder``, for a paper to input."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "leaderboard.tex"
     path.write_text(to_latex(results), encoding="utf-8")
