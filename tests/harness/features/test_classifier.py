@@ -1,0 +1,166 @@
+import hashlib
+import importlib
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from torch.testing import assert_close
+
+from harness.contract import DataSpec
+from harness.features import classifier as module
+from harness.features import harness_features
+from harness.features.base import FeatureExtractor
+from harness.features.cards import WEIGHTS, cards
+from harness.features.classifier import (
+    Classifier,
+    DamagedWeights,
+    DigitsClassifier,
+    FashionMNISTClassifier,
+    MNISTClassifier,
+)
+from harness.features.reference import extract
+from harness_datasets import digits, mnist
+
+CLASSIFIERS = [DigitsClassifier, MNISTClassifier, FashionMNISTClassifier]
+LEAST_ACCURACY = {"digits": 0.97, "mnist": 0.99, "fashion-mnist": 0.915}
+
+
+def images_for(classifier: type[Classifier], n: int = 20) -> torch.Tensor:
+    spec = classifier.trained_on
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(spec.levels, (n, *spec.shape), generator=generator).to(torch.uint8)
+
+
+def accuracy(extractor, split):
+    predicted = [features.logits.argmax(1) for features in extract(extractor, split.images)]
+    return (torch.cat(predicted).numpy() == split.labels).mean()
+
+
+def test_digits_are_classified_as_the_card_says():
+    dataset = digits.load()
+    measured = accuracy(DigitsClassifier(dataset.spec), dataset.test)
+    assert dataset.fingerprint == cards()["digits"]["fingerprint"]
+    assert measured == pytest.approx(cards()["digits"]["test_accuracy"], abs=1 / 539)
+    assert measured >= LEAST_ACCURACY["digits"]
+
+
+@pytest.mark.parametrize(
+    ("folder", "load", "classifier"),
+    [
+        ("MNIST", mnist.load_mnist, MNISTClassifier),
+        ("FashionMNIST", mnist.load_fashion_mnist, FashionMNISTClassifier),
+    ],
+)
+def test_published_sets_are_classified_as_the_card_says(folder, load, classifier, monkeypatch):
+    shared = Path(__file__).parents[4] / "shared" / "data"
+    root = Path(os.environ.get("GENHARNESS_DATA", shared))
+    if not (root / folder / "raw").is_dir():
+        pytest.skip(f"{folder} is not in {root}")
+    monkeypatch.setenv("GENHARNESS_DATA", str(root))
+    dataset = load()
+    measured = accuracy(classifier(dataset.spec), dataset.test)
+    card = cards()[classifier.data]
+    assert dataset.fingerprint == card["fingerprint"]
+    assert measured == pytest.approx(card["test_accuracy"], abs=2e-4)
+    assert measured >= LEAST_ACCURACY[classifier.data]
+
+
+@pytest.mark.parametrize("classifier", CLASSIFIERS)
+def test_features_are_what_the_last_layer_sees(classifier):
+    extractor = classifier(classifier.trained_on)
+    images = images_for(classifier)
+    vectors, logits = extractor(images)
+    assert vectors.shape == (20, extractor.dimensions) and vectors.dtype == torch.float32
+    assert logits.shape == (20, extractor.classes)
+    head = extractor.network.head
+    assert_close(logits, vectors @ head.weight.T + head.bias)
+    assert torch.linalg.matrix_rank(torch.cov(vectors.T.double())) == 19
+    assert sum(p.numel() for p in extractor.parameters()) == cards()[classifier.data]["parameters"]
+    assert cards()[classifier.data]["parameters"] < 300_000
+
+
+@pytest.mark.parametrize("classifier", CLASSIFIERS)
+def test_is_frozen_in_eval_mode(classifier):
+    extractor = classifier(classifier.trained_on).train()
+    images = images_for(classifier)
+    assert not any(part.training for part in extractor.modules())
+    assert not any(p.requires_grad for p in extractor.parameters())
+    # Batch statistics or dropout would make an image's features depend on its neighbours.
+    assert_close(extractor(images).vectors[:3], extractor(images[:3]).vectors)
+
+
+def test_stays_in_single_precision_under_autocast():
+    extractor = DigitsClassifier(DigitsClassifier.trained_on)
+    images = images_for(DigitsClassifier)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = extractor(images).vectors
+    assert torch.equal(found, extractor(images).vectors)
+
+
+@pytest.fixture
+def tf32():
+    before = torch.backends.cuda.matmul.fp32_precision
+    torch.backends.cuda.matmul.fp32_precision = "tf32"
+    yield
+    torch.backends.cuda.matmul.fp32_precision = before
+
+
+def test_leaves_the_precision_of_others_alone(tf32):
+    seen = []
+    extractor = DigitsClassifier(DigitsClassifier.trained_on)
+    extractor.network.register_forward_hook(
+        lambda *_: seen.append(
+            (torch.backends.cuda.matmul.fp32_precision, torch.backends.cudnn.conv.fp32_precision)
+        )
+    )
+    extractor(images_for(DigitsClassifier))
+    assert seen == [("ieee", "ieee")]
+    assert torch.backends.cuda.matmul.fp32_precision == "tf32"
+
+
+@pytest.mark.parametrize("classifier", CLASSIFIERS)
+def test_measures_only_what_it_was_trained_on(classifier):
+    known = classifier.trained_on
+    assert classifier.supports(known) is None
+    assert classifier.supports(DataSpec(known.shape, known.levels, classes=0)) is None
+    for other in (DataSpec((3, 32, 32)), DataSpec(known.shape, levels=5)):
+        reason = classifier.supports(other)
+        assert f"with {other.levels} levels" in reason and "pixels" in reason
+        with pytest.raises(ValueError, match=f"the {classifier.data} classifier measures"):
+            classifier(other)
+
+
+def test_digests_differ():
+    digests = {classifier(classifier.trained_on).digest for classifier in CLASSIFIERS}
+    assert len(digests) == 3
+
+
+def test_damaged_weights_are_named(tmp_path, monkeypatch):
+    content = bytearray((WEIGHTS / "digits.safetensors").read_bytes())
+    content[-100] ^= 1
+    (tmp_path / "digits.safetensors").write_bytes(content)
+    monkeypatch.setattr(module, "WEIGHTS", tmp_path)
+    with pytest.raises(DamagedWeights, match=r"digits\.safetensors are damaged: SHA-256"):
+        DigitsClassifier(DigitsClassifier.trained_on)
+    (tmp_path / "digits.safetensors").unlink()
+    with pytest.raises(DamagedWeights, match=r"cannot read the weights .*digits\.safetensors"):
+        DigitsClassifier(DigitsClassifier.trained_on)
+
+
+def test_infos_tell_accuracy_and_hash():
+    infos = {info.name: info for info in harness_features()}
+    assert list(infos) == [
+        "digits-classifier",
+        "mnist-classifier",
+        "fashion-mnist-classifier",
+        "pixels",
+    ]
+    for data, card in cards().items():
+        summary = infos[f"{data}-classifier"].summary
+        weights = (WEIGHTS / f"{data}.safetensors").read_bytes()
+        assert f"{card['test_accuracy']:.2%}" in summary
+        assert hashlib.sha256(weights).hexdigest()[:12] in summary
+    for info in infos.values():
+        owner, attribute = info.target.split(":")
+        assert issubclass(getattr(importlib.import_module(owner), attribute), FeatureExtractor)
