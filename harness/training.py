@@ -47,12 +47,14 @@ def measure_steps(
 ) -> dict[str, StepCost]:
     """Run and count one period of steps in each stage, on a model that is thrown away afterwards.
 
-    A first step without counting warms up kernels, and compiles where the benchmark asks for it.
+    A first period without counting warms up kernels, and compiles where the benchmark asks for it;
+    a whole one, so that the counted steps fall on the same part of the period as the trial's.
     """
     model.train()
     start, costs = 0.0, {}
     for name, fraction in model.stages:
-        _one_step(model, stream.batch(0), start, precision, WARM_UP, 0)
+        for step in range(model.period):
+            _one_step(model, stream.batch(step), start, precision, WARM_UP, step)
         flops, uncounted = [], dict[str, int]()
         for step in range(model.period):
             with FlopCounter() as counter:

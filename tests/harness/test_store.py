@@ -1,0 +1,106 @@
+"""The store: folders renamed into place, rows checked, one run at a time."""
+
+import json
+
+import pytest
+from support.stored import TRIAL, trial
+
+from harness.errors import UserError
+from harness.store import Store, read_row, write_atomically
+
+
+@pytest.fixture
+def store(tmp_path):
+    return Store(tmp_path, "mine")
+
+
+def test_a_trial_has_no_row_until_it_has_ended(store):
+    folder = store.begin(TRIAL)
+    assert store.row(TRIAL.id) is None
+    assert not store.ended(TRIAL.id).exists()
+    (folder / "samples.npz").write_text("x")
+    store.finish(TRIAL.row("ok"))
+    assert store.row(TRIAL.id) == TRIAL.row("ok")
+    assert (store.ended(TRIAL.id) / "samples.npz").exists()
+    assert not store.working(TRIAL.id).exists()
+
+
+def test_a_killed_trial_resumes_with_its_files_and_without_its_row(store):
+    (store.begin(TRIAL) / "checkpoint.pt").write_text("state")
+    store.finish(TRIAL.row("killed", "by hand"))
+    folder = store.begin(TRIAL)
+    assert (folder / "checkpoint.pt").read_text() == "state"
+    assert not (folder / "row.json").exists()
+    assert store.row(TRIAL.id) is None
+
+
+def test_a_failed_trial_begins_anew(store):
+    (store.begin(TRIAL) / "checkpoint.pt").write_text("state")
+    store.finish(TRIAL.row("error", "broken"))
+    assert not (store.begin(TRIAL) / "checkpoint.pt").exists()
+
+
+def test_a_trial_whose_driver_died_keeps_its_checkpoint(store):
+    (store.begin(TRIAL) / "checkpoint.pt").write_text("state")
+    assert (store.begin(TRIAL) / "checkpoint.pt").read_text() == "state"
+
+
+@pytest.mark.parametrize("content", ["", "{", "{}", '{"schema_version": 1, "trial": 7}', "[1]"])
+def test_a_damaged_row_is_named(store, content):
+    store.begin(TRIAL)
+    path = store.finish(TRIAL.row("ok")) / "row.json"
+    path.write_text(content)
+    with pytest.raises(UserError, match=f"{path} is damaged"):
+        store.row(TRIAL.id)
+
+
+def test_a_row_survives_json(store):
+    row = TRIAL.row("ok", metrics={"fid": {"value": 0.1 + 0.2}, "is": {"value": None}})
+    store.begin(TRIAL)
+    assert read_row(store.finish(row) / "row.json") == row
+    assert json.loads((store.ended(TRIAL.id) / "row.json").read_text())["schema_version"] == 1
+
+
+def test_only_one_run_works_on_a_folder(store, tmp_path):
+    with store.locked():
+        with pytest.raises(UserError, match="another run is working on"):
+            with Store(tmp_path, "mine").locked():
+                pass
+        with Store(tmp_path, "other").locked():
+            pass
+    with store.locked():
+        pass
+
+
+def test_a_place_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserError, match="cannot write results to"), Store(
+        tmp_path / "file", "mine"
+    ).locked():
+        pass
+
+
+def test_an_interrupted_write_leaves_the_old_content(tmp_path):
+    path = tmp_path / "file"
+    write_atomically(path, b"old")
+    with pytest.raises(TypeError):
+        write_atomically(path, "not bytes")
+    assert path.read_bytes() == b"old"
+
+
+def test_results_gather_rows_curves_and_pictures_of_planned_trials_only(store):
+    import pandas as pd
+    from harness.benchmark import parse_benchmark
+
+    source = 'name = "mine"\ndatasets = ["digits"]\nmodels = ["vae"]\nbudget = "5 steps"'
+    benchmark = parse_benchmark(source, "mine.toml")
+    other = trial(seed=8)
+    for one in (TRIAL, other):
+        folder = store.begin(one)
+        (folder / "samples.png").write_bytes(b"png")
+        pd.DataFrame({"trial": [one.id], "fraction": [0.5]}).to_parquet(folder / "curve.parquet")
+        store.finish(one.row("ok"))
+    found = store.results(benchmark, source, [TRIAL, trial(seed=9)])
+    assert [row.trial for row in found.rows] == [TRIAL.id]
+    assert found.pictures == {TRIAL.id: b"png"}
+    assert found.curves["trial"].tolist() == [TRIAL.id]

@@ -1,0 +1,146 @@
+"""A plugin whose models fail in every way that a worker has to survive, and one that works.
+
+It is installed by writing the metadata of a distribution beside a copy of this file and putting
+that folder on PYTHONPATH, which is all that an installer would do.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from harness.contract import Batch, GenerativeModel, LogLikelihood, setting
+from harness.hooks import ModelInfo, hookimpl
+
+FAULTS = (
+    "steady",
+    "raises",
+    "segfaults",
+    "leaves",
+    "hangs",
+    "diverges",
+    "overflows-memory",
+    "samples-floats",
+    "unsupported",
+)
+
+
+@hookimpl
+def harness_models() -> list[ModelInfo]:
+    return [
+        ModelInfo(name, f"a model that {name}", f"faulty_plugin:{_class_name(name)}", family="toy")
+        for name in FAULTS
+    ]
+
+
+def _class_name(name: str) -> str:
+    return "".join(word.capitalize() for word in name.split("-"))
+
+
+@dataclass(frozen=True)
+class Config:
+    batch_size: int = setting(32, "images a step")
+    step_seconds: float = setting(0.0, "time that a step takes at least")
+
+
+class Steady(GenerativeModel):
+    """Independent pixels: softmax over levels, trained by Adam on the exact likelihood."""
+
+    Config = Config
+
+    def __init__(self, spec, config) -> None:
+        super().__init__(spec, config)
+        self.network = nn.Linear(1, spec.dimensions * spec.levels)
+        self.optimizers = {"adam": torch.optim.Adam(self.parameters(), lr=0.05)}
+
+    def log_p(self) -> Tensor:
+        one = torch.ones(1, 1, device=next(self.parameters()).device)
+        return self.network(one).view(self.spec.dimensions, self.spec.levels).log_softmax(1)
+
+    def training_step(self, batch: Batch, progress: float) -> dict[str, Tensor]:
+        time.sleep(self.config.step_seconds)
+        loss = -self._nats(batch.images).mean() + 0.0 * torch.rand(())
+        self.optimizers["adam"].zero_grad()
+        loss.backward()
+        self.optimizers["adam"].step()
+        return {"nats": loss.detach()}
+
+    def sample(self, n: int, labels: Tensor | None = None) -> Tensor:
+        drawn = torch.multinomial(self.log_p().exp(), n, replacement=True)
+        return drawn.T.reshape(n, *self.spec.shape).to(torch.uint8)
+
+    def log_likelihood(self, images: Tensor) -> LogLikelihood:
+        return LogLikelihood(self._nats(images), "exact")
+
+    def _nats(self, images: Tensor) -> Tensor:
+        index = images.flatten(1).long().unsqueeze(2)
+        return self.log_p().expand(len(images), -1, -1).gather(2, index).sum((1, 2))
+
+
+class Raises(Steady):
+    def training_step(self, batch, progress):
+        if progress > 0.3:
+            raise RuntimeError("the plugin is\nbroken <b>here</b>")
+        return super().training_step(batch, progress)
+
+
+class Segfaults(Steady):
+    def training_step(self, batch, progress):
+        os.kill(os.getpid(), signal.SIGSEGV)
+
+
+class Leaves(Steady):
+    def training_step(self, batch, progress):
+        os._exit(3)
+
+
+class Hangs(Steady):
+    def training_step(self, batch, progress):
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        time.sleep(600)
+
+
+class Diverges(Steady):
+    def training_step(self, batch, progress):
+        losses = super().training_step(batch, progress)
+        return {"nats": losses["nats"] / (0.0 if progress > 0.3 else 1.0)}
+
+
+class OverflowsMemory(Steady):
+    def training_step(self, batch, progress):
+        raise MemoryError("cannot allocate 1 EiB")
+
+
+class SamplesFloats(Steady):
+    def sample(self, n, labels=None):
+        return super().sample(n).float()
+
+
+class Unsupported(Steady):
+    @classmethod
+    def supports(cls, spec) -> str | None:
+        return "it paints in oil only"
+
+
+def install(folder: Path) -> dict[str, str]:
+    """Install this plugin into ``folder``; return the environment in which it is found."""
+    folder.mkdir(parents=True, exist_ok=True)
+    shutil.copy(__file__, folder / "faulty_plugin.py")
+    metadata = folder / "faulty_plugin-1.0.dist-info"
+    metadata.mkdir(exist_ok=True)
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: faulty-plugin\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[harness]\nfaulty = faulty_plugin\n")
+    return os.environ | {"PYTHONPATH": str(folder), "GENHARNESS_CACHE": str(folder / "cache")}
+
+
+def harness(*arguments: str, env: dict[str, str]) -> list[str]:
+    """Return the command that runs the command line in ``env``."""
+    return [sys.executable, "-m", "harness", *arguments]

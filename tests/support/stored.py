@@ -1,0 +1,30 @@
+"""A resolved trial, for tests of what happens to its folder."""
+
+from __future__ import annotations
+
+from harness.benchmark import Evaluation
+from harness.trial import Trial
+
+
+def trial(seed: int = 0) -> Trial:
+    """A trial of no particular model."""
+    return Trial(
+        benchmark="mine",
+        dataset="digits",
+        fingerprint="f" * 64,
+        model="vae",
+        label="vae",
+        family="autoencoder",
+        config={"batch_size": 8},
+        seed=seed,
+        budget="5 steps",
+        precision="fp32",
+        compile=False,
+        averaging=500_000.0,
+        evaluation=Evaluation(samples=10),
+        plugin={"distribution": "genharness", "version": "0", "source": "0"},
+        features={"name": "pixels", "digest": "0" * 64},
+    )
+
+
+TRIAL = trial()
