@@ -1,0 +1,109 @@
+"""Noise that belongs to the image and not to the batch, whatever model draws it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from harness.seeding import derive
+
+_SIZED = {torch.randn, torch.rand, torch.randint}
+_SHAPED = {
+    torch.randn_like,
+    torch.rand_like,
+    torch.randint_like,
+    torch.bernoulli,
+    torch.multinomial,
+    torch.normal,
+    torch.poisson,
+    Tensor.normal_,
+    Tensor.uniform_,
+    Tensor.bernoulli_,
+    Tensor.exponential_,
+    Tensor.random_,
+    Tensor.bernoulli,
+    Tensor.multinomial,
+}
+
+
+class PerImageNoise(TorchFunctionMode):
+    """Inside the block, every random draw over a batch is made image by image.
+
+    The k-th draw for image i depends on (k, i) alone, so a model whose images do not see each other
+    computes the same whether it gets them together or in parts.
+
+    Args:
+        images: how many there are in this batch; a draw's first axis of that length is the batch.
+        first: index of the first among all images.
+
+    Attributes:
+        shared: functions that drew noise with no axis for the batch.
+    """
+
+    def __init__(self, images: int, first: int = 0) -> None:
+        super().__init__()
+        self.images = images
+        self.first = first
+        self.draws = 0
+        self.shared: list[str] = []
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Iterable[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        kwargs = dict(kwargs or {})
+        if func not in _SIZED and func not in _SHAPED:
+            return func(*args, **kwargs)
+        self.draws += 1
+        if func in _SIZED:
+            args, kwargs = _with_size(func, args, kwargs)
+        axis = self._batch_axis([*args, *kwargs.values()])
+        if axis is None:
+            self.shared.append(func.__name__)
+            torch.manual_seed(derive(self.draws))
+            return func(*args, **kwargs)
+        rows = []
+        for i in range(self.images):
+            torch.manual_seed(derive(self.draws, self.first + i))
+            row = {name: self._only(value, i) for name, value in kwargs.items()}
+            rows.append(func(*(self._only(value, i) for value in args), **row))
+        return args[0] if func.__name__.endswith("_") else torch.cat(rows, axis)
+
+    def _batch_axis(self, values: Iterable[Any]) -> int | None:
+        shapes = [_shape(value) for value in values]
+        found = [shape.index(self.images) for shape in shapes if shape and self.images in shape]
+        return found[0] if found else None
+
+    def _only(self, value: Any, i: int) -> Any:
+        """Return the part of an argument that belongs to image ``i``."""
+        shape = _shape(value)
+        if shape is None or self.images not in shape:
+            return value
+        axis = shape.index(self.images)
+        if isinstance(value, Tensor):
+            return value.narrow(axis, i, 1)
+        return (*shape[:axis], 1, *shape[axis + 1 :])
+
+
+def _shape(value: Any) -> tuple[int, ...] | None:
+    if isinstance(value, Tensor):
+        return tuple(value.shape)
+    if isinstance(value, (tuple, list)) and all(isinstance(size, int) for size in value):
+        return tuple(value)
+    return None
+
+
+def _with_size(
+    func: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any]
+) -> tuple[Sequence[Any], dict[str, Any]]:
+    """Gather ``randn(2, 3)`` into ``randn((2, 3))``; ``randint`` has a tuple already."""
+    if func is not torch.randint and args and isinstance(args[0], int):
+        return (tuple(args),), kwargs
+    return args, kwargs

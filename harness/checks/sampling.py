@@ -1,0 +1,114 @@
+"""Checks of what a model gives: its samples, and that images of one batch do not see each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from harness.checks.noise import PerImageNoise
+from harness.checks.subject import (
+    NotApplicable,
+    build,
+    differences,
+    noise_batch,
+    seeded,
+    state,
+    stir,
+    train,
+)
+from harness.contract import Conditional, DataSpec, GenerativeModel, HasLatent, HasLikelihood
+
+# Primes, and a sum, that no axis but the batch's is likely to have.
+PARTS = (11, 13)
+
+
+def check_samples(
+    model_class: type[GenerativeModel], spec: DataSpec, overrides: Mapping[str, Any]
+) -> None:
+    """Samples are uint8 (n, C, H, W) in [0, levels), the same from the same seed; state stays."""
+    model = build(model_class, spec, overrides).eval()
+    before = {name: value.clone() for name, value in _tensors(model).items()}
+    for n in (1, 3):
+        first, again = (_sample(model, n) for _ in range(2))
+        _check_images(first, n, spec, "sample")
+        assert torch.equal(first, again), (
+            "two samples from one seed differ: draw randomness from torch's global generator alone"
+        )
+    if isinstance(model, HasLatent):
+        with seeded(0), torch.no_grad():
+            _check_images(model.decode(model.latent(3)), 3, spec, "decode")
+    different = differences(before, _tensors(model))
+    assert not different, f"sampling in eval mode changed the model's {', '.join(different[:5])}"
+
+
+def _tensors(model: GenerativeModel) -> dict[str, Tensor]:
+    values = state(model)["model"]
+    return {name: value for name, value in values.items() if isinstance(value, Tensor)}
+
+
+def _sample(model: GenerativeModel, n: int, first: int = 0) -> Tensor:
+    conditional = isinstance(model, Conditional) and model.spec.classes
+    labels = (torch.arange(n) + first) % model.spec.classes if conditional else None
+    with seeded(0), torch.no_grad():
+        return model.sample(n, labels)
+
+
+def _check_images(images: Tensor, n: int, spec: DataSpec, method: str) -> None:
+    expected = (n, *spec.shape)
+    assert images.dtype == torch.uint8, f"{method} gave {images.dtype}; images are torch.uint8"
+    assert tuple(images.shape) == expected, f"{method} gave {tuple(images.shape)}, not {expected}"
+    largest = int(images.max())
+    assert largest < spec.levels, (
+        f"{method} gave a pixel of {largest}; levels end at {spec.levels - 1}"
+    )
+
+
+def check_batch_independence(
+    model_class: type[GenerativeModel], spec: DataSpec, overrides: Mapping[str, Any]
+) -> None:
+    """In eval mode each image gets the same result, whichever others are in its batch."""
+    model = build(model_class, spec, overrides)
+    train(model, noise_batch(spec, 8), range(model.period), model.period)
+    stir(model)
+    model.eval()
+    n = sum(PARTS)
+    _compare_images("sample", lambda first, size: _sample(model, size, first))
+    if isinstance(model, HasLatent):
+        with seeded(0):
+            z = model.latent(n)
+        _compare_images("decode", lambda first, size: model.decode(z[first : first + size]))
+    if isinstance(model, HasLikelihood):
+        score, images = model.log_likelihood, noise_batch(spec, n).images
+        together, parts = _in_parts(lambda first, size: score(images[first : first + size]).nats)
+        worst = float(((parts - together).abs() / together.abs().clamp(min=1)).max())
+        assert worst < 1e-3, (
+            f"log_likelihood of an image depends on the others in its batch: up to {worst:.2%} "
+            "apart when scored in two parts"
+        )
+
+
+def _compare_images(method: str, results: Callable[[int, int], Tensor]) -> None:
+    together, parts = _in_parts(results)
+    share = float((parts != together).float().mean())
+    assert share < 0.02, (
+        f"{method} gives an image other values in another batch: {share:.1%} of sub-pixels differ "
+        "when the same images are made in two parts (batch statistics in eval mode?)"
+    )
+
+
+def _in_parts(results: Callable[[int, int], Tensor]) -> tuple[Tensor, Tensor]:
+    """Return results for all images at once, and in two parts, every image with its own noise."""
+    pieces, shared = [], set()
+    first = 0
+    for first, size in ((0, sum(PARTS)), (0, PARTS[0]), (PARTS[0], PARTS[1])):
+        with seeded(0), torch.no_grad(), PerImageNoise(size, first) as noise:
+            pieces.append(results(first, size))
+        shared |= set(noise.shared)
+    together, parts = pieces[0], torch.cat(pieces[1:])
+    if shared and not torch.allclose(together.float(), parts.float(), rtol=1e-3, atol=1):
+        names = ", ".join(sorted(shared))
+        raise NotApplicable(f"{names} draws noise with no axis for the batch: nothing to compare")
+    return together, parts

@@ -1,0 +1,99 @@
+"""What the checks have in common: building a model, feeding it, and comparing its states."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from harness.contract import Batch, DataSpec, GenerativeModel
+from harness.seeding import derive
+
+
+class NotApplicable(Exception):
+    """A check has nothing to say about this model; the message is the reason."""
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """Seed torch's global generator inside the block, and put it back afterwards."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
+
+
+def build(
+    model_class: type[GenerativeModel], spec: DataSpec, overrides: Mapping[str, Any], seed: int = 0
+) -> GenerativeModel:
+    """Build a model in training mode; raises ``NotApplicable`` if it does not support ``spec``."""
+    if reason := model_class.supports(spec):
+        raise NotApplicable(reason)
+    with seeded(seed):
+        return model_class(spec, model_class.Config(**overrides)).train()
+
+
+def noise_batch(spec: DataSpec, n: int, seed: int = 0) -> Batch:
+    """Return ``n`` images of independent uniform pixels, with labels if ``spec`` has classes."""
+    generator = torch.Generator().manual_seed(seed)
+    shape = (n, *spec.shape)
+    images = torch.randint(spec.levels, shape, generator=generator, dtype=torch.uint8)
+    labels = torch.randint(spec.classes, (n,), generator=generator) if spec.classes else None
+    return Batch(images, labels)
+
+
+def spot_batch(spec: DataSpec, n: int) -> Batch:
+    """Return ``n`` black images, each with a white square of a quarter of the area somewhere."""
+    channels, height, width = spec.shape
+    images = torch.zeros(n, channels, height, width, dtype=torch.uint8)
+    h, w = max(height // 2, 1), max(width // 2, 1)
+    for i, image in enumerate(images):
+        top, left = (i * 3) % (height - h + 1), (i * 5) % (width - w + 1)
+        image[:, top : top + h, left : left + w] = spec.levels - 1
+    labels = torch.arange(n) % spec.classes if spec.classes else None
+    return Batch(images, labels)
+
+
+def train(
+    model: GenerativeModel, batch: Batch, steps: range, total: int, seed: int = 0
+) -> dict[str, Tensor]:
+    """Take ``steps`` of ``total``, each reseeded from (seed, step); return the last losses."""
+    losses: dict[str, Tensor] = {}
+    for step in steps:
+        with seeded(derive(seed, step)):
+            losses = model.training_step(batch, step / total)
+    return losses
+
+
+def stir(model: nn.Module, scale: float = 0.05) -> None:
+    """Add N(0, scale^2) to every parameter, so that layers that start at zero have a say."""
+    with seeded(1), torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(torch.randn_like(parameter), alpha=scale)
+
+
+def state(model: GenerativeModel) -> dict[str, Any]:
+    """Return all that a checkpoint holds of a model: its own state and its optimizers'."""
+    optimizers = {name: optimizer.state_dict() for name, optimizer in model.optimizers.items()}
+    return {"model": model.state_dict(), "optimizers": optimizers}
+
+
+def differences(a: Any, b: Any, path: str = "") -> list[str]:
+    """Return where two trees of tensors and plain values differ; tensors compare bit by bit."""
+    if isinstance(a, Tensor) and isinstance(b, Tensor):
+        return [] if a.dtype == b.dtype and _same_bits(a, b) else [path]
+    if isinstance(a, Mapping) and isinstance(b, Mapping):
+        keys = [*a, *(key for key in b if key not in a)]
+        missing = object()
+        pairs = ((key, a.get(key, missing), b.get(key, missing)) for key in keys)
+        return [d for key, x, y in pairs for d in differences(x, y, f"{path}.{key}".lstrip("."))]
+    if isinstance(a, (list, tuple)) and isinstance(b, (list, tuple)) and len(a) == len(b):
+        pairs = ((i, x, y) for i, (x, y) in enumerate(zip(a, b, strict=True)))
+        return [d for i, x, y in pairs for d in differences(x, y, f"{path}[{i}]")]
+    return [] if type(a) is type(b) and a == b else [path]
+
+
+def _same_bits(a: Tensor, b: Tensor) -> bool:
+    return torch.equal(a.nan_to_num(), b.nan_to_num()) and torch.equal(a.isnan(), b.isnan())

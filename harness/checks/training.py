@@ -1,0 +1,161 @@
+"""Checks of learning: settings, one period of steps, exact resume, and eight images by heart."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from harness.checks.subject import (
+    build,
+    differences,
+    noise_batch,
+    seeded,
+    spot_batch,
+    state,
+    train,
+)
+from harness.contract import DataSpec, GenerativeModel, HasLikelihood
+
+ROUNDS = (50, 200, 800)
+SAMPLES = 64
+
+
+def check_config(
+    model_class: type[GenerativeModel], spec: DataSpec, overrides: Mapping[str, Any]
+) -> None:
+    """``Config`` is a frozen dataclass with ``batch_size``, defaults, and help on every field."""
+    name = model_class.__name__
+    config: Any = getattr(model_class, "Config", None)
+    is_dataclass = isinstance(config, type) and dataclasses.is_dataclass(config)
+    assert is_dataclass, f"{name}.Config must be a dataclass, not {config!r}"
+    parameters = getattr(config, "__dataclass_params__", None)
+    assert parameters and parameters.frozen, f"{name}.Config must be dataclass(frozen=True)"
+    fields = dataclasses.fields(config)
+    assert any(field.name == "batch_size" for field in fields), f"{name}.Config needs a batch_size"
+    for field in fields:
+        has_default = field.default is not dataclasses.MISSING
+        assert has_default, f"{name}.Config.{field.name} needs a default: the recipe"
+        help_ = field.metadata.get("help")
+        assert help_, f'{name}.Config.{field.name} needs help: setting(default, "one line of help")'
+
+
+def check_training_step(
+    model_class: type[GenerativeModel], spec: DataSpec, overrides: Mapping[str, Any]
+) -> None:
+    """One period of every stage gives finite scalars, leaves the batch alone and moves weights."""
+    model = build(model_class, spec, overrides)
+    assert model.optimizers, "optimizers is empty: build them in __init__, by name"
+    before = {name: _snapshot(model, name) for name in model.optimizers}
+    batch = noise_batch(spec, 8)
+    images = batch.images.clone()
+    for step, progress in enumerate(_moments(model)):
+        with seeded(step):
+            losses = model.training_step(batch, progress)
+        _check_losses(losses)
+        assert torch.equal(batch.images, images), "training_step changed the images of its batch"
+    for name, parameters in before.items():
+        moved = any(not torch.equal(*pair) for pair in parameters)
+        assert moved, f'optimizer "{name}" moved no parameter over a period of every stage'
+
+
+def _snapshot(model: GenerativeModel, optimizer: str) -> list[tuple[Tensor, Tensor]]:
+    groups = model.optimizers[optimizer].param_groups
+    return [(p, p.detach().clone()) for group in groups for p in group["params"]]
+
+
+def _moments(model: GenerativeModel) -> list[float]:
+    """Return ``progress`` over one period at the start of every stage."""
+    starts, start = [], 0.0
+    for _, fraction in model.stages:
+        starts += [start] * model.period
+        start += fraction
+    assert math.isclose(start, 1, abs_tol=1e-6), f"fractions of stages sum to {start:g}, not to 1"
+    return starts
+
+
+def _check_losses(losses: dict[str, Tensor]) -> None:
+    assert losses, "training_step returned no loss"
+    for name, loss in losses.items():
+        assert isinstance(loss, Tensor), f'loss "{name}" is a {type(loss).__name__}, not a tensor'
+        assert loss.ndim == 0, f'loss "{name}" has shape {tuple(loss.shape)}; it must be a scalar'
+        assert torch.isfinite(loss), f'loss "{name}" is {loss.item()} on the first steps'
+
+
+def check_bitwise_resume(
+    model_class: type[GenerativeModel], spec: DataSpec, overrides: Mapping[str, Any]
+) -> None:
+    """Save, load into a new instance, continue: bit by bit the uninterrupted run."""
+    straight = build(model_class, spec, overrides)
+    batch = noise_batch(spec, 8)
+    # Not a multiple of the period, so that a counter left out of the state shows.
+    half, total = straight.period + 1, 2 * straight.period + 2
+    train(straight, batch, range(half), total)
+    checkpoint = io.BytesIO()
+    torch.save(state(straight), checkpoint)
+    train(straight, batch, range(half, total), total)
+
+    checkpoint.seek(0)
+    try:
+        loaded = torch.load(checkpoint, weights_only=True)
+    except Exception as error:
+        raise AssertionError(
+            f"the state does not load with weights_only=True; keep it to tensors, numbers, "
+            f"strings, lists and dicts: {error}"
+        ) from error
+    resumed = build(model_class, spec, overrides, seed=1)
+    resumed.load_state_dict(loaded["model"])
+    for name, optimizer in resumed.optimizers.items():
+        optimizer.load_state_dict(loaded["optimizers"][name])
+    train(resumed, batch, range(half, total), total)
+    different = differences(state(straight), state(resumed))
+    assert not different, (
+        f"a resumed run differs from the uninterrupted one in {', '.join(different[:5])} "
+        f"({len(different)} in all): some state is in no module, buffer, optimizer or extra state"
+    )
+
+
+def check_overfits(
+    model_class: type[GenerativeModel], spec: DataSpec, overrides: Mapping[str, Any]
+) -> None:
+    """Eight images are learnt: their likelihood rises, or else samples come closer to them.
+
+    An adversary's loss says nothing of quality, so samples are judged where there is no likelihood.
+    """
+    figures = []
+    for steps in ROUNDS:
+        model = build(model_class, spec, overrides)
+        images = spot_batch(spec, 8)
+        before = _misfit(model, images.images)
+        train(model, images, range(steps), steps)
+        after = _misfit(model, images.images)
+        figures.append(f"{after:.3f} after {steps}")
+        if after < 0.8 * before:
+            return
+    what = "bits/dim" if isinstance(model, HasLikelihood) else "RMS distance to the nearest image"
+    raise AssertionError(
+        f"training on eight images does not learn them: {what} {before:.3f} before, "
+        f"{', '.join(figures)} steps; it should fall by a fifth"
+    )
+
+
+@torch.no_grad()
+def _misfit(model: GenerativeModel, images: Tensor) -> float:
+    """Return bits/dim of ``images``; without a likelihood, the RMS distance of samples to them."""
+    model.eval()
+    with seeded(2):
+        if isinstance(model, HasLikelihood):
+            nats = model.log_likelihood(images).nats
+            misfit = -nats.mean() / (model.spec.dimensions * math.log(2))
+        else:
+            scale = model.spec.levels - 1
+            samples = model.sample(SAMPLES).flatten(1).float() / scale
+            nearest = torch.cdist(samples, images.flatten(1).float() / scale).amin(1)
+            misfit = nearest.square().mean().div(model.spec.dimensions).sqrt()
+    model.train()
+    return float(misfit)
