@@ -32,9 +32,9 @@ DATABASE, ARTIFACTS = "mlflow.db", "mlartifacts"
 _FILES = ("samples.png", "row.json", "environment.json", "curve.parquet")
 _TRIAL_TAG = "genharness.trial"
 _RUN_STATUS = {"ok": "FINISHED", "skipped": "FINISHED", "killed": "KILLED"}
-# Limits of MLflow's stores.
+# Limits of MLflow's stores, and the part of a fingerprint that its pages have room for.
 _METRICS_A_BATCH, _PARAMETERS_A_BATCH = 1000, 100
-_PARAMETER_LENGTH, _TAG_LENGTH, _DIGEST_LENGTH = 6000, 5000, 36
+_PARAMETER_LENGTH, _TAG_LENGTH, _DIGEST_LENGTH = 6000, 5000, 12
 
 
 def open_tracker(mode: Literal["auto", "off"], results: Path) -> Tracker | None:
@@ -208,7 +208,6 @@ def _final_metrics(row: Row, time: int) -> Iterator[Metric]:
     usage = row.usage
     for name in ("seconds", "flops", "images", "steps", "wall", "overrun", "peak_memory"):
         values[f"usage/{name}"] = getattr(usage, name)
-    values |= {f"phase/{name}": seconds for name, seconds in usage.phases.items()}
     for name, value in values.items():
         if value is not None:
             yield Metric(name, float(value), time, usage.images)

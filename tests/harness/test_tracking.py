@@ -78,11 +78,11 @@ def test_a_trial_becomes_a_run_with_all_that_people_look_for(results):
     assert tags["mlflow.source.git.commit"] == "abc123"
     metrics = run.data.metrics
     assert (metrics["is"], metrics["error/fid"]) == (5.799, 0.042)
-    assert (metrics["usage/flops"], metrics["phase/eval"]) == (4.2e12, 3.2)
+    assert (metrics["usage/flops"], metrics["usage/wall"]) == (4.2e12, 24.1)
     assert metrics["parameters"] == 1_200_000
     [dataset] = run.inputs.dataset_inputs
     assert dataset.dataset.name == "digits"
-    assert dataset.dataset.digest == FINGERPRINT[:36]
+    assert dataset.dataset.digest == FINGERPRINT[:12]
     assert json.loads(dataset.dataset.profile) == {"fingerprint": FINGERPRINT}
     names = {file.path for file in tracker._client.list_artifacts(run.info.run_id)}
     assert names == {"samples.png", "row.json", "environment.json", "curve.parquet"}
