@@ -1,0 +1,68 @@
+"""The wheel holds our packages, all of their files, and nothing else."""
+
+import configparser
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+PACKAGES = [
+    ROOT / path for path in PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
+]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    pytest.importorskip("hatchling")
+    folder = tmp_path_factory.mktemp("wheel")
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+    built = subprocess.run(build, cwd=ROOT, capture_output=True, text=True)
+    assert built.returncode == 0, built.stdout + built.stderr
+    (path,) = folder.glob("*.whl")
+    with zipfile.ZipFile(path) as archive:
+        yield archive
+
+
+def test_top_level_packages(wheel):
+    version = PROJECT["project"]["version"]
+    found = {name.split("/")[0] for name in wheel.namelist()}
+    assert found == {package.name for package in PACKAGES} | {f"genharness-{version}.dist-info"}
+    assert not found & {"plugins", "datasets", "reports", "tests"}
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.name)
+def test_every_file_is_in(wheel, package):
+    files = {path.relative_to(package.parent) for path in package.rglob("*") if path.is_file()}
+    caches = {
+        path for path in files if any(part.startswith((".", "__pycache__")) for part in path.parts)
+    }
+    assert {path.as_posix() for path in files - caches} <= set(wheel.namelist())
+
+
+def test_every_source_root_is_packed():
+    roots = [
+        path for name in ("plugins", "datasets", "reports") for path in (ROOT / name).iterdir()
+    ]
+    importable = {path for path in roots if (path / "__init__.py").exists()}
+    assert importable | {ROOT / "harness"} == set(PACKAGES)
+
+
+def test_entry_points_are_in(wheel):
+    (path,) = (name for name in wheel.namelist() if name.endswith("/entry_points.txt"))
+    points = configparser.ConfigParser()
+    points.read_string(wheel.read(path).decode())
+    assert points["console_scripts"]["harness"] == "harness.cli:main"
+    for module in points["harness"].values():
+        assert f"{module.replace('.', '/')}/__init__.py" in wheel.namelist()
+
+
+def test_the_licence_is_in(wheel):
+    (path,) = (name for name in wheel.namelist() if name.endswith("/licenses/LICENSE"))
+    assert (
+        "TERMS AND CONDITIONS FOR USE, REPRODUCTION, AND DISTRIBUTION" in wheel.read(path).decode()
+    )
