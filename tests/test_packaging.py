@@ -1,10 +1,13 @@
 """The wheel holds our packages, all of their files, and nothing else."""
 
+import ast
 import configparser
+import re
 import subprocess
 import sys
 import tomllib
 import zipfile
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
@@ -66,3 +69,27 @@ def test_the_licence_is_in(wheel):
     assert (
         "TERMS AND CONDITIONS FOR USE, REPRODUCTION, AND DISTRIBUTION" in wheel.read(path).decode()
     )
+
+
+def imports(path):
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.split(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            yield node.module.split(".")[0]
+
+
+def test_everything_imported_is_declared():
+    declared = {
+        re.match(r"[\w.-]+", requirement)[0] for requirement in PROJECT["project"]["dependencies"]
+    }
+    ours = {package.name for package in PACKAGES} | sys.stdlib_module_names
+    owners = packages_distributions()
+    undeclared = {
+        f"{path.relative_to(ROOT)}: {module}"
+        for package in PACKAGES
+        for path in package.rglob("*.py")
+        for module in set(imports(path)) - ours
+        if not declared & {owner.lower().replace("_", "-") for owner in owners.get(module, ())}
+    }
+    assert not undeclared
