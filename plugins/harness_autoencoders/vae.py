@@ -2,7 +2,8 @@
 
 Kingma and Welling, Auto-Encoding Variational Bayes, ICLR 2014, arXiv:1312.6114.
 
-    p(x) = integral p(x | z) N(z; 0, I) dz,   log p(x) >= E_q[log p(x | z)] - KL(q(z | x) || N(0, I))
+    p(x) = integral p(x | z) N(z; 0, I) dz
+    log p(x) >= E_q[log p(x | z)] - KL(q(z | x) || N(0, I))
 
 with q(z | x) a diagonal Gaussian. p(x | z) is a discretised logistic for each sub-pixel: a proper
 probability of the integer image, with two numbers to predict for any count of levels, and it knows

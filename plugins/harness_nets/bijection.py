@@ -1,6 +1,6 @@
 """Bijections between noise z and data x, with the log-determinants that densities need.
 
-    log p(x) = log p(z(x)) + log |det dz/dx|
+log p(x) = log p(z(x)) + log |det dz/dx|
 """
 
 from __future__ import annotations

@@ -10,17 +10,17 @@ from harness_nets.residual import ResidualBlock
 
 
 def checkerboard_mask(shape: tuple[int, ...], parity: int) -> Tensor:
-    """Return b, (C, H, W): 1 where row + column + parity is even, else 0 (figure 3, left)."""
+    """Return b, bool (C, H, W): true where row + column + parity is even (figure 3, left)."""
     channels, height, width = shape
     places = torch.arange(height)[:, None] + torch.arange(width)[None, :] + parity
-    return (places % 2 == 0).float().expand(channels, height, width).clone()
+    return (places % 2 == 0).expand(channels, height, width).clone()
 
 
 def channel_mask(shape: tuple[int, ...], parity: int) -> Tensor:
-    """Return b, (C, H, W): 1 on the first half of the channels, or the second if parity is odd."""
+    """Return b, bool (C, H, W): true on the first half of the channels; the second if odd."""
     first = torch.arange(shape[0]) < shape[0] // 2
     kept = first if parity % 2 == 0 else ~first
-    return kept.float()[:, None, None].expand(shape).clone()
+    return kept[:, None, None].expand(shape).clone()
 
 
 class CouplingNetwork(nn.Module):
@@ -57,7 +57,7 @@ class AffineCoupling(Bijection):
     with s = g tanh(raw) and a learned g for each channel (equations 7 to 9 and section 4.1).
 
     Args:
-        mask: b, (C, H, W) of zeros and ones; 1 keeps a sub-pixel.
+        mask: b, bool (C, H, W); true keeps a sub-pixel.
         network: maps b x, (B, C, H, W), to raw and t, (B, 2C, H, W).
     """
 
@@ -72,7 +72,7 @@ class AffineCoupling(Bijection):
     def _scale_and_shift(self, kept: Tensor) -> tuple[Tensor, Tensor]:
         """Return s and t, zero where the mask keeps, in the precision of the images."""
         raw, shift = self.network(kept).to(kept.dtype).chunk(2, 1)
-        change = 1 - self.keep
+        change = ~self.keep
         return change * self.gain * raw.tanh(), change * shift
 
     def forward(self, z: Tensor) -> Tensor:

@@ -1,0 +1,188 @@
+"""The VAE: a proper conditional, honest bounds on its marginal."""
+
+import copy
+import math
+
+import numpy as np
+import pytest
+import torch
+from support.brief_training import resumed_equals_uninterrupted, train
+from support.enumeration import all_images
+
+from harness.contract import DataSpec, HasEncoder, HasLatent, HasLikelihood
+from harness_autoencoders.vae import VAE, VAEConfig
+from harness_datasets.known_density import Density
+from harness_nets.gaussian import standard_normal_log_prob
+
+TINY = DataSpec((1, 2, 2), levels=4)
+
+
+def tiny(**settings):
+    return VAEConfig(
+        **{"batch_size": 32, "latent": 1, "width": 16, "importance_samples": 16, **settings}
+    )
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """A VAE with one latent dimension that it uses: two kinds of image, with noise."""
+    torch.manual_seed(0)
+    model = VAE(TINY, tiny(learning_rate=1e-2))
+    images = torch.tensor([[0, 3, 0, 3], [3, 0, 3, 0], [1, 3, 0, 2]], dtype=torch.uint8)
+    train(model, images.reshape(-1, 1, 2, 2), 100)
+    return model.eval().requires_grad_(False)
+
+
+@pytest.fixture(scope="module")
+def broad(trained):
+    """The same decoder with q(z | x) wider than the prior, so that few draws tell the marginal."""
+    model = copy.deepcopy(trained)
+    last = model.encoder.layers[-1]
+    last.weight.zero_()
+    last.bias.copy_(torch.tensor([0.2, 0.3]))
+    return model
+
+
+def quadrature(model):
+    """log p(z) dz on a fine grid of the one latent dimension, and log p(x | z), (images, z)."""
+    z = torch.linspace(-9, 9, 3001)[:, None]
+    images = all_images(TINY)
+    given_z = torch.stack(
+        [model.likelihood(z).log_prob(x.expand(len(z), 1, 2, 2)).flatten(1).sum(1) for x in images]
+    )
+    return standard_normal_log_prob(z) + math.log(18 / 3000), given_z
+
+
+def test_has_the_capabilities(trained):
+    assert isinstance(trained, HasLikelihood)
+    assert isinstance(trained, HasLatent) and isinstance(trained, HasEncoder)
+
+
+def test_given_z_all_images_sum_to_one(trained):
+    images = all_images(TINY)
+    for z in torch.linspace(-3, 3, 7):
+        given = trained.likelihood(z.expand(len(images), 1)).log_prob(images)
+        assert given.flatten(1).sum(1).exp().sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_the_marginal_sums_to_one_and_the_latent_is_used(trained):
+    prior, given_z = quadrature(trained)
+    marginal = (prior + given_z).logsumexp(1)
+    assert marginal.exp().sum() == pytest.approx(1, abs=1e-4)
+    assert trained.posterior(all_images(TINY)).kl_from_standard_normal().max() > 0.5
+
+
+def test_iwae_with_many_samples_is_the_marginal_by_quadrature(broad):
+    torch.manual_seed(0)
+    prior, given_z = quadrature(broad)
+    bounds = torch.stack([broad.log_likelihood(all_images(TINY)).nats for _ in range(300)])
+    many = bounds.logsumexp(0) - math.log(300)  # IWAE with 300 times as many samples
+    torch.testing.assert_close(many, (prior + given_z).logsumexp(1), atol=0.15, rtol=0)
+
+
+def test_the_elbo_is_its_definition_by_quadrature(trained):
+    torch.manual_seed(0)
+    z = torch.linspace(-9, 9, 3001)[:, None]
+    _, given_z = quadrature(trained)
+    images = all_images(TINY)[:20]
+    q = trained.posterior(images)
+    for i in range(20):
+        density = torch.distributions.Normal(q.mean[i], q.log_std[i].exp()).log_prob(z)[:, 0]
+        weight = density.exp() * 18 / 3000
+        reconstruction = (weight * given_z[i]).sum()
+        kl = (weight * (density - standard_normal_log_prob(z))).sum()
+        draws = trained.elbo(images[i].expand(4000, 1, 2, 2))
+        error = 4 * float(draws[0].std()) / math.sqrt(4000) + 1e-3
+        assert draws[0].mean() == pytest.approx(float(reconstruction), abs=error)
+        assert draws[1][0] == pytest.approx(float(kl), abs=2e-3)
+
+
+def test_elbo_is_below_iwae_is_below_the_marginal(trained):
+    torch.manual_seed(0)
+    prior, given_z = quadrature(trained)
+    marginal = (prior + given_z).logsumexp(1)
+    images = all_images(TINY)
+    elbo = torch.stack([torch.sub(*trained.elbo(images)) for _ in range(100)])
+    iwae = torch.stack([trained.log_likelihood(images).nats for _ in range(100)])
+    error = 4 * iwae.std(0) / 10 + 1e-3
+    assert (elbo.mean(0) <= iwae.mean(0) + 4 * elbo.std(0) / 10 + 1e-3).all()
+    assert (iwae.mean(0) <= marginal + error).all()
+    assert elbo.mean() < iwae.mean() - 0.01
+
+
+def test_iwae_of_all_images_has_a_total_of_at_most_one(broad):
+    """In expectation it is the sum of the marginal, which is one."""
+    torch.manual_seed(0)
+    images = all_images(TINY)
+    totals = torch.stack([broad.log_likelihood(images).nats.exp().sum() for _ in range(50)])
+    error = 4 * float(totals.std()) / math.sqrt(50)
+    assert error < 0.05
+    assert float(totals.mean()) == pytest.approx(1, abs=error + 1e-3)
+    likelihood = broad.log_likelihood(images)
+    assert (likelihood.kind, likelihood.detail) == ("lower_bound", "IWAE, k=16")
+
+
+def test_no_likelihood_is_below_the_entropy_of_a_known_density():
+    density = Density("mixture", 2, 2)
+    data = torch.from_numpy(density.sample(4000, np.random.default_rng(0)))
+    fresh = torch.from_numpy(density.sample(2000, np.random.default_rng(1)))
+    torch.manual_seed(0)
+    model = VAE(TINY, tiny(latent=2, learning_rate=5e-3))
+    train(model, data, 150)
+    with torch.no_grad():
+        nats = -model.eval().log_likelihood(fresh).nats
+    standard_error = float(nats.std()) / math.sqrt(len(fresh))
+    assert nats.mean() > density.entropy - 3 * standard_error
+    assert nats.mean() < TINY.dimensions * math.log(4)
+
+
+def test_samples_are_decoded_draws_of_the_prior(trained):
+    torch.manual_seed(0)
+    sampled = trained.sample(8)
+    torch.manual_seed(0)
+    z = torch.randn(8, 1)
+    assert torch.equal(sampled, trained.likelihood(z).median())
+
+
+def test_batches_do_not_matter_in_evaluation(trained):
+    images, z = all_images(TINY)[:12], trained.latent(12)
+    encoded = torch.cat([trained.encode(part) for part in images.split(5)])
+    torch.testing.assert_close(trained.encode(images), encoded, atol=1e-5, rtol=1e-5)
+    decoded = torch.cat([trained.likelihood(part).location for part in z.split(5)])
+    torch.testing.assert_close(trained.likelihood(z).location, decoded, atol=1e-5, rtol=1e-5)
+
+
+def test_resuming_is_bitwise():
+    def build():
+        torch.manual_seed(0)
+        return VAE(TINY, tiny())
+
+    resumed_equals_uninterrupted(build, all_images(TINY))
+
+
+def test_overfits_eight_images():
+    torch.manual_seed(0)
+    images = torch.randint(17, (8, 1, 8, 8), dtype=torch.uint8)
+    model = VAE(DataSpec((1, 8, 8), 17), tiny(batch_size=8, latent=8))
+    losses = train(model, images, 60)
+    assert losses[-1] < losses[0] - 0.2
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        TINY,
+        DataSpec((1, 1, 1), 2),
+        DataSpec((1, 8, 8), 17),
+        DataSpec((1, 28, 28), 256),
+        DataSpec((3, 32, 32), 256),
+        DataSpec((3, 5, 11), 9),
+    ],
+)
+def test_sizes_derive_from_the_spec(spec):
+    model = VAE(spec, tiny(batch_size=2, width=4))
+    train(model, torch.randint(spec.levels, (4, *spec.shape), dtype=torch.uint8), 1)
+    with torch.no_grad():
+        images = model.eval().sample(3)
+    assert images.dtype == torch.uint8 and images.shape == (3, *spec.shape)
+    assert int(images.max()) < spec.levels
