@@ -16,7 +16,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from harness.progress import Heartbeat, Interrupted
+from harness.progress import Heartbeat, Interrupted, Progress
 from harness.row import Row
 
 STOPPED = 75
@@ -50,8 +50,10 @@ def main() -> None:
     stop = _StopSignal()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
     origin = arguments.origin if arguments.origin is not None else time.monotonic()
+    heartbeat = Heartbeat(arguments.folder, stop)
+    heartbeat.tell(Progress("starting"))
     try:
-        row = run(arguments.folder, arguments.device, arguments.threads, origin, stop)
+        row = run(arguments.folder, arguments.device, arguments.threads, origin, heartbeat)
     except Interrupted:
         sys.exit(STOPPED)
     from harness.store import write_atomically
@@ -59,7 +61,7 @@ def main() -> None:
     write_atomically(arguments.folder / "row.json", row.model_dump_json(indent=2).encode())
 
 
-def run(folder: Path, device: str, threads: int, origin: float, stop: _StopSignal) -> Row:
+def run(folder: Path, device: str, threads: int, origin: float, heartbeat: Heartbeat) -> Row:
     """Carry out the trial in ``folder``, and return its row whatever happens.
 
     Raises:
@@ -80,7 +82,7 @@ def run(folder: Path, device: str, threads: int, origin: float, stop: _StopSigna
     with ledger.phase("setup"):
         trial = Trial.model_validate_json((folder / "trial.json").read_bytes())
         found = registry()
-        trial_run = TrialRun(trial, folder, found, target, ledger, Heartbeat(folder, stop))
+        trial_run = TrialRun(trial, folder, found, target, ledger, heartbeat)
         found.hooks.harness_trial_started(trial=trial.model_dump(mode="json"))
     try:
         return trial_run.run()

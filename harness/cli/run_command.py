@@ -41,5 +41,10 @@ def run_benchmark(
             devices=device,
             observer=display,
         )
-    written = api.write_reports(planned.results(), planned.store.report, registry())
-    print_reports(written)
+    found = planned.results()
+    print_reports(api.write_reports(found, planned.store.report, registry()))
+    failed = [row for row in found.rows if row.status not in ("ok", "skipped")]
+    for row in failed:
+        print(f"{row.label} on {row.dataset}, seed {row.seed}: {row.status}: {row.reason}")
+    if failed:
+        raise typer.Exit(1)

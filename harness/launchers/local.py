@@ -140,7 +140,7 @@ class _Job:
         """Ask the worker to stop, and kill it if it does not."""
         self.process.terminate()
         try:
-            self.process.wait(GRACE_SECONDS)
+            self.process.wait(min(GRACE_SECONDS, self.trial.patience_seconds))
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()

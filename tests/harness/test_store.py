@@ -90,6 +90,7 @@ def test_an_interrupted_write_leaves_the_old_content(tmp_path):
 
 def test_results_gather_rows_curves_and_pictures_of_planned_trials_only(store):
     import pandas as pd
+
     from harness.benchmark import parse_benchmark
 
     source = 'name = "mine"\ndatasets = ["digits"]\nmodels = ["vae"]\nbudget = "5 steps"'

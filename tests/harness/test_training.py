@@ -153,7 +153,8 @@ def test_losses_are_means_over_the_steps_that_returned_them():
         def training_step(self, batch, progress):
             super().training_step(batch, progress)
             step = round(progress * 10)
-            return {"a": torch.tensor(float(step))} | ({"b": torch.tensor(7.0)} if step == 3 else {})
+            extra = {"b": torch.tensor(7.0)} if step == 3 else {}
+            return {"a": torch.tensor(float(step))} | extra
 
     run = training("10 steps", Counting)
     run.run_window(1.0, 1e9)
