@@ -135,12 +135,14 @@ def _recurrent(x: Tensor, weights: Sequence[Tensor]) -> float:
     return 2.0 * tokens * sum(weight.numel() for weight in weights if weight.ndim == 2)
 
 
-def _mkldnn_rnn(x: Tensor, *args: Any, **_: Any) -> float:
-    return _recurrent(x, args[:4])
+def _mkldnn_rnn(x: Tensor, from_input: Tensor, from_hidden: Tensor, *_args: Any, **_: Any) -> float:
+    return _recurrent(x, (from_input, from_hidden))
 
 
-def _mkldnn_rnn_backward(x: Tensor, *args: Any, **_: Any) -> float:
-    return 2.0 * _recurrent(x, args[:4])
+def _mkldnn_rnn_backward(
+    x: Tensor, from_input: Tensor, from_hidden: Tensor, *_args: Any, **_: Any
+) -> float:
+    return 2.0 * _recurrent(x, (from_input, from_hidden))
 
 
 def _cudnn_rnn(x: Tensor, weights: Sequence[Tensor], *_args: Any, **_: Any) -> float:

@@ -153,6 +153,17 @@ def test_cuda_forgets_the_last_window():
     assert clock.stop() == 2
 
 
+def test_cuda_forgets_a_window_that_was_left_open():
+    device = Device()
+    clock = cuda_clock(device)
+    clock.start()
+    device.launch(1)
+    clock.tick()
+    device.now += 50
+    clock.start()
+    assert clock.elapsed() == 0
+
+
 def test_cuda_clock_must_be_started():
     with pytest.raises(RuntimeError, match="not started"):
         cuda_clock(Device()).stop()

@@ -46,16 +46,33 @@ def test_calibration_is_flops_over_the_median_time():
     assert speed == {"matmul": 2 * 512**3 / 2, "convolution": 2 * 32 * 16 * 16 * 32 * 32 * 9 / 8}
 
 
-def test_calibration_leaves_precision_and_randomness_alone():
-    conv, matmul = torch.backends.cudnn.conv, torch.backends.cuda.matmul
-    before = conv.fp32_precision, matmul.fp32_precision
+@pytest.fixture
+def backends():
+    """The backends of convolutions and matrix products, both set to TF32."""
+    backends = torch.backends.cudnn.conv, torch.backends.cuda.matmul
+    before = [backend.fp32_precision for backend in backends]
+    for backend in backends:
+        backend.fp32_precision = "tf32"
+    yield backends
+    for backend, precision in zip(backends, before, strict=True):
+        backend.fp32_precision = precision
+
+
+def test_calibration_is_in_float32_and_leaves_no_trace(backends):
     torch.manual_seed(0)
     expected = torch.rand(1)
     torch.manual_seed(0)
     ticks = cycle([0.0, 1.0])
-    calibrate(CPU, lambda: next(ticks))
+    seen = set()
+
+    def now():
+        seen.update(backend.fp32_precision for backend in backends)
+        return next(ticks)
+
+    calibrate(CPU, now)
+    assert seen == {"ieee"}
+    assert [backend.fp32_precision for backend in backends] == ["tf32", "tf32"]
     assert torch.equal(torch.rand(1), expected)
-    assert (conv.fp32_precision, matmul.fp32_precision) == before
 
 
 def test_imports_no_torch():
