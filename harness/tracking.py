@@ -11,11 +11,11 @@ import logging
 import math
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from importlib.util import find_spec
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from harness.results import CURVE_COLUMNS
 from harness.row import Row
@@ -47,14 +47,22 @@ def open_tracker(mode: Literal["auto", "off"], results: Path) -> Tracker | None:
     return Tracker(results)
 
 
-def sync(results: Path, tracker: Tracker) -> int:
-    """Send every trial below ``results`` that the tracker's store lacks; return how many it was."""
-    sent = 0
+class Synced(NamedTuple):
+    """Trials that a store lacked: those it was sent now, and those it did not take."""
+
+    sent: list[str]
+    unsent: list[str]
+
+
+def sync(results: Path, tracker: Tracker) -> Synced:
+    """Send every ended trial below ``results`` that the tracker's store lacks."""
+    answer = Synced([], [])
     for path in sorted(results.glob("*/trials/[!.]*/row.json")):
         row = read_row(path)
         if row is not None and not tracker.holds(path.parent):
-            sent += tracker.log(row, path.parent)
-    return sent
+            taken = tracker.log(row, path.parent)
+            (answer.sent if taken else answer.unsent).append(row.trial)
+    return answer
 
 
 class Tracker:
@@ -73,6 +81,11 @@ class Tracker:
         self._experiments: dict[str, str] = {}
         self._unreachable = False
         self._warned = False
+
+    @property
+    def address(self) -> str:
+        """``uri`` without user and password, for people."""
+        return _public(self.uri)
 
     def log(self, row: Row, folder: Path) -> bool:
         """Send a trial, or bring its run up to date; return whether that worked.
@@ -93,7 +106,7 @@ class Tracker:
             self._unreachable = self._client is None
             self._warn(row, error)
             return False
-        _mark(folder, self.uri, run)
+        _mark(folder, self.address, run)
         return True
 
     def holds(self, folder: Path) -> bool:
@@ -102,7 +115,7 @@ class Tracker:
         if not marker.exists() or not (self._given or (self.results / DATABASE).exists()):
             return False
         told = json.loads(marker.read_text())
-        return bool(told["uri"] == _public(self.uri) and told["row"] == _digest(folder))
+        return bool(told["uri"] == self.address and told["row"] == _digest(folder))
 
     def _connect(self) -> MlflowClient:
         # MLflow reads these when imported; by default it waits minutes for a dead server.
@@ -127,7 +140,9 @@ class Tracker:
         for key, value in _tags(row).items():
             client.set_tag(run, key, value[:_TAG_LENGTH])
         _log_parameters(client, run, row)
-        metrics = iter([*_curve_metrics(folder, end - 1), *_final_metrics(row, end)])
+        curve = list(_curve_metrics(folder, end - 1))
+        final = _final_metrics(row, end, {point.key for point in curve})
+        metrics = chain(curve, final)
         while batch := list(islice(metrics, _METRICS_A_BATCH)):
             client.log_batch(run, metrics=batch)
         client.log_inputs(run, [_dataset_input(row)])
@@ -160,7 +175,7 @@ class Tracker:
             log.warning(
                 "MLflow at %s did not take trial %s (%s: %s); results are safe in %s, and "
                 "'harness sync' sends them later",
-                _public(self.uri),
+                self.address,
                 row.trial,
                 type(error).__name__,
                 _public(str(error).partition("\n")[0]),
@@ -197,8 +212,14 @@ def _log_parameters(client: MlflowClient, run: str, row: Row) -> None:
         client.log_batch(run, params=batch)
 
 
-def _final_metrics(row: Row, time: int) -> Iterator[Metric]:
-    """Yield figures and usage, at step = images seen."""
+def _final_metrics(row: Row, time: int, curved: Set[str]) -> Iterator[Metric]:
+    """Yield figures and usage; MLflow compares by bars what is at step 0.
+
+    Args:
+        row: where they are from.
+        time: their time stamp.
+        curved: names that have a curve, which their last value continues at step = images seen.
+    """
     from mlflow.entities import Metric
 
     values: dict[str, float | None] = {"parameters": row.parameters}
@@ -210,7 +231,7 @@ def _final_metrics(row: Row, time: int) -> Iterator[Metric]:
         values[f"usage/{name}"] = getattr(usage, name)
     for name, value in values.items():
         if value is not None:
-            yield Metric(name, float(value), time, usage.images)
+            yield Metric(name, float(value), time, usage.images if name in curved else 0)
 
 
 def _curve_metrics(folder: Path, time: int) -> Iterator[Metric]:
@@ -243,8 +264,8 @@ def _dataset_input(row: Row) -> DatasetInput:
     return DatasetInput(dataset, [InputTag("mlflow.data.context", "train")])
 
 
-def _mark(folder: Path, uri: str, run: str) -> None:
-    record: dict[str, Any] = {"uri": _public(uri), "run": run, "row": _digest(folder)}
+def _mark(folder: Path, address: str, run: str) -> None:
+    record = {"uri": address, "run": run, "row": _digest(folder)}
     (folder / MARKER).write_text(json.dumps(record, indent=2) + "\n")
 
 

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli import list_command, plan_command, report_command, run_command
+from harness.cli import list_command, plan_command, report_command, run_command, sync_command
 from harness.errors import UserError
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ app.command("run")(run_command.run_benchmark)
 app.command("plan")(plan_command.plan_benchmark)
 app.command("status")(plan_command.show_status)
 app.command("report")(report_command.write_report)
+app.command("sync")(sync_command.sync_results)
 app.command("list")(list_command.list_plugins)
 
 

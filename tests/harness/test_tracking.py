@@ -8,7 +8,10 @@ import sys
 
 import pytest
 from support.rows import digits_rows, failed, make_curves, make_row, png, reference
+from typer.testing import CliRunner
 
+from harness.cli import app
+from harness.errors import UserError
 from harness.row import Row
 from harness.tracking import DATABASE, MARKER, Tracker, open_tracker, sync
 
@@ -105,6 +108,7 @@ def test_the_curve_has_images_seen_as_steps_and_ends_with_the_final_figure(resul
     points = list(zip(curve["images"], curve["fid"], strict=True))
     assert history(tracker, run, "fid") == [*points, (301_056, 3.0)]
     assert run.data.metrics["fid"] == 3.0
+    assert history(tracker, run, "nfe") == [(0, 1.0)]
     assert history(tracker, run, "raw/fid") == [(step, 7.0) for step in curve["images"][1:]]
 
 
@@ -175,9 +179,9 @@ def test_sync_sends_what_is_missing_and_nothing_else(results):
     shutil.copytree(folders[0], unfinished)
     tracker = Tracker(results)
     assert tracker.log(rows[0], folders[0])
-    assert sync(results, tracker) == 3
+    assert len(sync(results, tracker).sent) == 3
     assert len(runs(tracker)) == 3 and len(runs(tracker, "other")) == 1
-    assert sync(results, tracker) == 0
+    assert sync(results, tracker) == ([], [])
     assert not (unfinished / MARKER).exists()
     (results / DATABASE).unlink()
     assert not Tracker(results).holds(folders[0])
@@ -208,7 +212,7 @@ def test_a_server_that_is_down_hurts_no_trial_and_is_told_once(
     assert not any((folder / MARKER).exists() for folder in folders)
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     shutil.copy(empty_store, tmp_path / DATABASE)
-    assert sync(tmp_path, Tracker(tmp_path)) == 2
+    assert len(sync(tmp_path, Tracker(tmp_path)).sent) == 2
 
 
 def test_one_refused_trial_does_not_stop_the_others(results, caplog):
@@ -241,7 +245,26 @@ def test_without_mlflow_or_switched_off_there_is_no_tracker(tmp_path, monkeypatc
     assert not any(tmp_path.iterdir())
 
 
+def test_the_command_line_syncs(results):
+    row = make_row()
+    folder = finish(results, row)
+    arguments = ["sync", "--results", str(results)]
+    where = f"sqlite:///{results / DATABASE}"
+    told = [CliRunner().invoke(app, arguments).output for _ in range(2)]
+    assert told == [f"trials sent to MLflow at {where}: {n}\n" for n in (1, 0)]
+    assert Tracker(results).holds(folder)
+
+
+def test_the_command_line_says_what_it_could_not_send(dead_server, tmp_path):
+    row = make_row()
+    finish(tmp_path, row)
+    answer = CliRunner().invoke(app, ["sync", "--results", str(tmp_path)])
+    assert isinstance(answer.exception, UserError)
+    assert row.trial in str(answer.exception)
+    assert "secret" not in answer.output
+
+
 def test_looking_for_results_does_not_open_a_store(tmp_path):
     tracker = open_tracker("auto", tmp_path)
-    assert sync(tmp_path, tracker) == 0
+    assert sync(tmp_path, tracker) == ([], [])
     assert not any(tmp_path.iterdir())

@@ -1,0 +1,21 @@
+"""``harness sync``: send to MLflow what it was not sent when the trials ended."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from harness.cli.options import ResultsFolder
+
+
+def sync_results(results: ResultsFolder = Path("results")) -> None:
+    """Send to MLflow every trial that it lacks."""
+    from harness.errors import UserError
+    from harness.tracking import open_tracker, sync
+
+    tracker = open_tracker("auto", results)
+    if tracker is None:
+        raise UserError("MLflow is not installed; install it with 'pip install mlflow'")
+    sent, unsent = sync(results, tracker)
+    print(f"trials sent to MLflow at {tracker.address}: {len(sent)}")
+    if unsent:
+        raise UserError(f"trials not sent, for the reason above: {', '.join(unsent)}")
