@@ -166,15 +166,16 @@ class SNGAN(AdversarialModel):
         for optimizer in self.optimizers.values():
             optimizer.param_groups[0]["lr"] = self.config.learning_rate * (1 - progress)
         self.steps += 1
-        losses = {"discriminator": self._update_discriminator(batch.images)}
-        if self.steps % self.config.n_critic == 0:
-            losses["generator"] = self._update_generator(len(batch.images))
-        return losses
-
-    def _update_discriminator(self, images: Tensor) -> Tensor:
-        real = to_symmetric(images, self.spec.levels)
+        real = to_symmetric(batch.images, self.spec.levels)
         with torch.no_grad():
             fake = self.network(self.latent(len(real)))
+        losses = {"discriminator": self._update_discriminator(real, fake)}
+        if self.steps % self.config.n_critic == 0:
+            fake = self.network(self.latent(len(real)))
+            losses["generator"] = self._update_generator(fake)
+        return losses
+
+    def _update_discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
         # One call, hence one power iteration, for both.
         logits = self.discriminator(torch.cat([real, fake]))
         loss = hinge_discriminator_loss(*logits.chunk(2))
@@ -183,8 +184,8 @@ class SNGAN(AdversarialModel):
         self.optimizers["discriminator"].step()
         return loss.detach()
 
-    def _update_generator(self, n: int) -> Tensor:
-        loss = hinge_generator_loss(self.discriminator(self.network(self.latent(n))))
+    def _update_generator(self, fake: Tensor) -> Tensor:
+        loss = hinge_generator_loss(self.discriminator(fake))
         self.optimizers["generator"].zero_grad()
         loss.backward(inputs=list(self.network.parameters()))
         self.optimizers["generator"].step()
