@@ -117,7 +117,8 @@ def chart(curves: Curves, currency: str, legend: bool = True) -> alt.Chart:
         dashes = alt.Scale(domain=["averaged", "raw"], range=[[1, 0], [4, 3]])
         encodings["strokeDash"] = alt.StrokeDash("weights:N", scale=dashes, legend=None)
     line = alt.Chart(data).mark_line(strokeWidth=2, point=alt.OverlayMarkDef(size=28, filled=True))
-    return line.encode(**encodings)
+    drawn: alt.Chart = line.encode(**encodings)
+    return drawn
 
 
 def specification(chart: alt.Chart) -> dict[str, Any]:

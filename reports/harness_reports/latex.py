@@ -2,6 +2,7 @@ r"""The leaderboard for papers: a LaTeX table with booktabs rules, the best figu
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -24,6 +25,13 @@ _ESCAPES = {
     "–": "--",
     "…": r"\dots{}",
 } | {character: f"\\{character}" for character in "&%$#_{}"}
+# Models are called after Greek letters, which pdflatex does not know as text.
+_LETTERS = "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma"
+_ESCAPES |= {
+    letter: f"$\\{name}$"
+    for letter, name in zip("αβγδεζηθικλμνξπρσ", _LETTERS.split(), strict=True)
+}
+_ESCAPES |= {"τ": r"$\tau$", "φ": r"$\phi$", "χ": r"$\chi$", "ψ": r"$\psi$", "ω": r"$\omega$"}
 _PREFIXES = {"≤": r"$\leq$\,", "~": r"$\sim$\,"}
 _PREAMBLE = "% \\usepackage{booktabs}\n% \\usepackage[T1]{fontenc}\n"
 
@@ -37,9 +45,12 @@ def write(results: Results, folder: Path) -> Path:
 
 
 def to_latex(results: Results) -> str:
-    """Return one ``table`` a leaderboard, and nothing that another package would be needed for."""
-    printed = tables(results.rows)
-    parts = [_table(table, f"{results.benchmark}-{i}") for i, table in enumerate(printed)]
+    """Return two tables a leaderboard, of quality and of cost, that need booktabs and no more."""
+    parts = []
+    for i, table in enumerate(tables(results.rows)):
+        name = f"{results.benchmark}-{i}"
+        parts.append(_quality(table, name))
+        parts.append(_cost(table, f"{name}-cost"))
     return _PREAMBLE + "\n".join(parts or ["% No trial has ended yet.\n"])
 
 
@@ -48,35 +59,54 @@ def escape(text: object) -> str:
     return "".join(_ESCAPES.get(character, character) for character in plain(text))
 
 
-def _table(table: Table, name: str) -> str:
-    headings = [heading for group in ("quality", "model") for heading in table.group(group)]
-    frame = pd.DataFrame(
-        [_cells(line, headings) for line in table.lines],
-        columns=["Model", "Type", *map(escape, headings), "Status"],
+def _quality(table: Table, name: str) -> str:
+    headings = [*table.group("quality"), *table.group("further")]
+    types = [escape(line.type or NOTHING) for line in table.lines]
+    frame = _frame(table, table.lines, headings)
+    frame.insert(1, "Type", types)
+    frame["Status"] = [escape(line.status) for line in table.lines]
+    return _table(frame, table.lines, _caption(table, headings), name)
+
+
+def _cost(table: Table, name: str) -> str:
+    headings = [*table.group("model"), *table.group("used")]
+    lines = [line for line in table.lines if line.trained]
+    title = f"What the models of Table~\\ref{{tab:{_label(name.removesuffix('-cost'))}}} cost. "
+    return _table(_frame(table, lines, headings), lines, title + _measured(table, headings), name)
+
+
+def _frame(table: Table, lines: Sequence[Line], headings: Sequence[str]) -> pd.DataFrame:
+    body = [
+        [escape(line.model), *(_figure(table.narrow(line, heading)) for heading in headings)]
+        for line in lines
+    ]
+    return pd.DataFrame(body, columns=["Model", *map(escape, headings)])
+
+
+def _table(frame: pd.DataFrame, lines: Sequence[Line], caption: str, name: str) -> str:
+    best = pd.DataFrame("", index=frame.index, columns=frame.columns)
+    for index, line in enumerate(lines):
+        for heading, cell in line.cells.items():
+            if cell.best and escape(heading) in best:
+                best.loc[index, escape(heading)] = "textbf:--rwrap;"
+    text = {"Model", "Type", "Status"}
+    table = (
+        frame.style.hide(axis="index")
+        .apply(lambda _: best, axis=None)
+        .to_latex(
+            hrules=True,
+            position="t",
+            position_float="centering",
+            column_format="".join("l" if name in text else "r" for name in frame.columns),
+            caption=caption,
+            label=f"tab:{_label(name)}",
+        )
     )
-    best = pd.DataFrame(
-        [_bold(line, headings) for line in table.lines], columns=frame.columns, index=frame.index
-    )
-    styler = frame.style.hide(axis="index").apply(lambda _: best, axis=None)
-    label = "".join(character for character in name if character.isalnum() or character in "-:")
-    return styler.to_latex(
-        hrules=True,
-        position="t",
-        position_float="centering",
-        column_format="ll" + "r" * len(headings) + "l",
-        caption=_caption(table),
-        label=f"tab:{label}",
-    )
+    return table.replace("\\centering", "\\centering\\footnotesize\\setlength{\\tabcolsep}{3pt}", 1)
 
 
-def _cells(line: Line, headings: list[str]) -> list[str]:
-    figures = [_figure(line.cells[heading]) for heading in headings]
-    return [escape(line.model), escape(line.type or NOTHING), *figures, escape(line.status)]
-
-
-def _bold(line: Line, headings: list[str]) -> list[str]:
-    marks = ["textbf:--rwrap;" if line.cells[heading].best else "" for heading in headings]
-    return ["", "", *marks, ""]
+def _label(name: str) -> str:
+    return "".join(c for c in name if c.isascii() and (c.isalnum() or c == "-"))
 
 
 def _figure(cell: Cell) -> str:
@@ -85,11 +115,16 @@ def _figure(cell: Cell) -> str:
     return f"{_PREFIXES.get(cell.prefix, '')}{escape(cell.text)}{error}{mark}"
 
 
-def _caption(table: Table) -> str:
+def _caption(table: Table, headings: Sequence[str]) -> str:
     apart = f"A table of its own: {table.apart}." if table.apart else ""
     notes = [f"[{mark}] {note}." for mark, note in table.notes.items()]
     failures = [
-        f"{line.model} ({line.status}): {line.reason}." for line in table.lines if line.reason
+        f"{line.model} ({line.status}): {line.brief}." for line in table.lines if line.brief
     ]
-    sentences = [f"{table.title}.", apart, *table.captions, *notes, *failures]
-    return " ".join(escape(sentence) for sentence in sentences if sentence)
+    sentences = [f"{table.title}.", apart, *table.remarks, *notes, *failures]
+    text = " ".join(escape(sentence) for sentence in sentences if sentence)
+    return f"{text} {_measured(table, headings)}"
+
+
+def _measured(table: Table, headings: Sequence[str]) -> str:
+    return " ".join(escape(text) for name, text in table.captions.items() if name in headings)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from tabulate import tabulate
@@ -57,8 +56,8 @@ def _section(table: Table) -> list[str]:
     parts.append(_grids(table))
     if failures := [line for line in table.lines if line.reason]:
         parts.append("\n".join(_failure(line) for line in failures))
-    details = [escape(text) for text in (*table.captions, *_notes(table))]
-    parts.append("\n".join(_item(text) for text in details))
+    details = [escape(text) for text in (*_notes(table), *table.captions.values(), *table.remarks)]
+    parts.append("\n".join(map(_item, details)))
     return parts
 
 
@@ -68,7 +67,7 @@ def _notes(table: Table) -> list[str]:
 
 def _failure(line: Line) -> str:
     name = f"{escape(line.model)} ({escape(line.type)})" if line.type else escape(line.model)
-    return _item(f"**{name}: {escape(line.status)}.** {escape(line.reason)}")
+    return _item(f"**{name}: {escape(line.status)}.** {escape(line.brief)}")
 
 
 def _item(text: str) -> str:
@@ -116,10 +115,7 @@ def _grid(table: Table, headings: Sequence[str], lines: Sequence[Line] | None = 
 def _text(line: Line, table: Table, heading: str) -> str:
     if heading in WORDS:
         return escape({"Type": line.type, "Status": line.status}[heading] or NOTHING)
-    cell = line.cells[heading]
-    if table.columns[heading].machine:
-        # The page and the CSV have the spread of speeds; here it would cost a column.
-        cell = replace(cell, error="")
+    cell = table.narrow(line, heading)
     return f"**{cell}**" if cell.best else str(cell)
 
 

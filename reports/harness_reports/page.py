@@ -36,7 +36,7 @@ class Section:
 
     Attributes:
         groups: headings by the name of their group.
-        samples: lines with the picture of their first seed that has one, as a data address.
+        samples: lines with the trial of their first seed that has a picture.
         curves: of FID; None where nothing was evaluated during training.
         charts: Vega-Lite by currency.
     """
@@ -84,12 +84,14 @@ def _render(results: Results, sections: list[Section]) -> str:
     }
     specifications = [section.charts for section in sections]
     pictures = {trial: _address(png) for trial, png in results.pictures.items()}
+    shown = {trial for section in sections for _, trial in section.samples}
     return environment.get_template("page.html.j2").render(
         results=results,
         sections=sections,
         tally=dict(Counter(row.status for row in results.rows).most_common()),
         specifications=specifications,
         pictures=pictures,
+        shown=shown,
         anchors={row.trial: f"trial-{i}" for i, row in enumerate(results.rows)},
         failures=[row for row in results.rows if row.status != "ok"],
         currencies={name: title for name, (title, _) in CURRENCIES.items()},
@@ -123,9 +125,9 @@ def _section(table: Table, results: Results) -> Section:
 
 def _samples(lines: Iterable[Line], pictures: Mapping[str, bytes]) -> Iterable[tuple[Line, str]]:
     for line in lines:
-        shown = next((pictures[trial] for trial in line.trials if trial in pictures), None)
+        shown = next((trial for trial in line.trials if trial in pictures), None)
         if shown is not None:
-            yield line, _address(shown)
+            yield line, shown
 
 
 def _write_charts(curves: Curves, folder: Path, suffix: str) -> None:
@@ -145,5 +147,5 @@ def _read(name: str) -> str:
 def _library() -> str:
     """Return Vega, Vega-Lite and vega-embed as one script, which may not end its own element."""
     version = ".".join(alt.SCHEMA_VERSION.lstrip("v").split(".")[:2])
-    bundle = vl_convert.javascript_bundle(vl_version=version)
+    bundle = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=version)
     return re.sub(r"<(?=/script|script|!--)", r"\\x3C", bundle, flags=re.IGNORECASE)

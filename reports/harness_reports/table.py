@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -64,6 +64,11 @@ class Line:
     cells: Mapping[str, Cell]
 
     @property
+    def brief(self) -> str:
+        """The first line of the reason; what follows, a traceback say, is for the page."""
+        return plain(self.reason.strip().partition("\n")[0])
+
+    @property
     def trained(self) -> bool:
         """Whether it is a model, not a reference."""
         return self.role in ("model", "failed")
@@ -78,7 +83,8 @@ class Table:
         apart: why it is not one table with an earlier one; empty for the first of a data set.
         columns: by heading, in order.
         lines: in the order of the ranking.
-        captions: what was measured and how, a sentence each.
+        captions: how the figures of each column were measured.
+        remarks: what holds for several columns.
         notes: by mark.
     """
 
@@ -86,8 +92,14 @@ class Table:
     apart: str
     columns: Mapping[str, Column]
     lines: tuple[Line, ...]
-    captions: tuple[str, ...]
+    captions: Mapping[str, str]
+    remarks: tuple[str, ...]
     notes: Mapping[str, str]
+
+    def narrow(self, line: Line, heading: str) -> Cell:
+        """Return a cell as paper and terminal have it: without the spread of speeds."""
+        cell = line.cells[heading]
+        return replace(cell, error="") if self.columns[heading].machine else cell
 
     def group(self, group: Group) -> list[str]:
         """Return the headings of one group of columns."""
@@ -123,7 +135,8 @@ def _table(board: Board) -> Table:
         apart=plain(board.apart),
         columns=columns,
         lines=tuple(lines),
-        captions=tuple(_captions(frame, columns)),
+        captions=_captions(frame, columns),
+        remarks=tuple(_remarks(frame)),
         notes={mark: note for note, mark in notes.items()},
     )
 
@@ -200,23 +213,31 @@ def _line(entry: pd.Series[Any], cells: Mapping[str, Cell]) -> Line:
     )
 
 
-def _captions(frame: pd.DataFrame, columns: Mapping[str, Column]) -> Iterable[str]:
+def _captions(frame: pd.DataFrame, columns: Mapping[str, Column]) -> dict[str, str]:
+    """Return how each column was measured; references count where there is nothing else."""
     models = frame[frame["Role"] == "model"]
+    shown = frame if models.empty else models
+    captions = {}
     for heading, column in columns.items():
-        if f"{heading} protocol" not in frame:
-            continue
-        shown = frame if column.ruler and models.empty else models
-        protocols = shown[f"{heading} protocol"].fillna("")
-        how = _protocols(shown["Model"], protocols)
-        arrow = {"lower": " (lower is better)", "higher": " (higher is better)"}
+        protocols = shown.get(f"{heading} protocol")
+        how = "" if protocols is None else _protocols(shown["Model"], protocols.fillna(""))
+        better = f" ({column.better} is better)" if column.better else ""
         if how:
-            yield f"{heading}{arrow.get(column.better or '', '')}: {how}."
+            captions[heading] = f"{heading}{better}: {how}."
+    return captions
+
+
+def _remarks(frame: pd.DataFrame) -> Iterable[str]:
     kinds = set(frame["bits/dim kind"].dropna())
     if kinds:
         meanings = ", ".join(MEANINGS[kind] for kind in MEANINGS if kind in kinds)
         yield f"Kinds of bits/dim, never ranked together: {meanings}."
-    if frame.filter(like=" error").notna().any(axis=None):
-        yield _spread(models["Seeds"])
+    if not frame.filter(like=" error").notna().any(axis=None):
+        return
+    if frame["Seeds"].max() > 1:
+        yield "±: standard error of the mean over seeds; of one seed, the measurement's own error."
+    else:
+        yield "±: error of the measurement within the one seed, as its protocol says."
 
 
 def _protocols(names: Sequence[str] | pd.Series[str], protocols: pd.Series[str]) -> str:
@@ -228,12 +249,3 @@ def _protocols(names: Sequence[str] | pd.Series[str], protocols: pd.Series[str])
     if len(by) == 1:
         return next(iter(by))
     return "; ".join(f"{', '.join(names)}: {protocol}" for protocol, names in by.items())
-
-
-def _spread(seeds: pd.Series[int]) -> str:
-    if seeds.max() > 1:
-        return (
-            "±: standard error of the mean over training seeds; with one seed, "
-            "the error of the measurement itself."
-        )
-    return "±: error of the measurement within the one training seed, as its protocol says."

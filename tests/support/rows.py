@@ -122,7 +122,7 @@ def digits_rows() -> list[Row]:
 
 
 def make_curves(rows: Iterable[Row]) -> pd.DataFrame:
-    """Return an evaluation at each power of two of the budget, quality falling towards the row's."""
+    """Return evaluations at powers of two of the budget, quality falling towards the row's."""
     lines = [
         {
             "trial": row.trial,

@@ -1,0 +1,71 @@
+import re
+import shutil
+import subprocess
+
+import pytest
+from support.rows import digits_rows, failed, make_results, make_row
+
+from harness_reports.latex import escape, to_latex, write
+
+HOSTILE = r"50% & \input{x_1} {#}~^$ <β> é"
+
+
+def body(text):
+    """Return the cells of the first tabular, one list a line."""
+    inside = text.split(r"\midrule")[1].split(r"\bottomrule")[0]
+    return [line.strip().removesuffix(r"\\").split(" & ") for line in inside.strip().splitlines()]
+
+
+def test_the_figures_are_the_rows_figures_rounded():
+    rows = digits_rows()
+    printed = {line[0]: line[2] for line in body(to_latex(make_results(rows)))}
+    for row in rows:
+        number = float(re.search(r"\d+\.\d+", printed[row.label])[0])
+        assert number == pytest.approx(row.metrics["fid"].value, abs=5e-4)
+
+
+def test_booktabs_rules_and_the_best_in_bold():
+    text = to_latex(make_results(digits_rows()))
+    assert text.count(r"\toprule") == text.count(r"\bottomrule") == 2 and r"\hline" not in text
+    bold = re.findall(r"\\textbf\{(.*?)\} [&\\]", text)
+    assert bold == [
+        r"0.487\,$\pm$\,0.042",
+        r"9.06\,$\pm$\,0.10",
+        r"$\leq$\,3.05\,$\pm$\,0.01",
+        "49,200",
+    ]
+
+
+def test_kinds_of_likelihood():
+    text = to_latex(make_results([make_row("vae"), make_row("score-sde"), make_row("pixelcnn")]))
+    cells = {line[0]: line[4] for line in body(text)}
+    assert cells["vae"].startswith(r"$\leq$\,3.21")
+    assert cells["score-sde"].startswith(r"$\sim$\,2.95") and cells["pixelcnn"].startswith("2.80")
+
+
+def test_special_characters_are_text():
+    assert escape("a_b & 5%") == r"a\_b \& 5\%"
+    assert escape("\\x{y}~^$#") == r"\textbackslash{}x\{y\}\textasciitilde{}\textasciicircum{}\$\#"
+    assert escape("β-VAE") == r"$\beta$-VAE"
+    text = to_latex(make_results([make_row(label=HOSTILE), failed("a_b", "error", HOSTILE)]))
+    assert r"\input{" not in text and r"50\% \& \textbackslash{}input" in text
+
+
+def test_without_rows_it_says_so():
+    assert "No trial has ended yet" in to_latex(make_results([]))
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
+def test_it_compiles(tmp_path):
+    rows = [
+        *digits_rows(),
+        make_row(label=HOSTILE, family=HOSTILE),
+        failed("a_b", "error", HOSTILE),
+    ]
+    write(make_results(rows, benchmark="di_gits"), tmp_path)
+    packages = r"\usepackage[T1]{fontenc}\usepackage{booktabs}"
+    document = rf"\documentclass{{article}}{packages}\begin{{document}}\input{{leaderboard}}"
+    (tmp_path / "paper.tex").write_text(document + r"\end{document}", encoding="utf-8")
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "-draftmode", "paper.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=120)
+    assert done.returncode == 0, done.stdout.decode(errors="replace")[-2000:]

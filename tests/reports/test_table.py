@@ -1,0 +1,106 @@
+import math
+
+from support.rows import FID, digits_rows, failed, make_row, reference
+
+from harness.row import Measurement
+from harness_reports.table import tables
+
+
+def cells(rows, heading, index=0):
+    return {line.model: str(line.cells[heading]) for line in tables(rows)[index].lines}
+
+
+def best(rows, heading):
+    return {line.model for line in tables(rows)[0].lines if line.cells[heading].best}
+
+
+def test_the_kind_of_a_likelihood_is_in_its_cell():
+    rows = [make_row(model) for model in ("vae", "score-sde", "pixelcnn")]
+    assert cells(rows, "bits/dim") == {
+        "vae": "≤ 3.21 ± 0.01",
+        "score-sde": "~ 2.95 ± 0.01",
+        "pixelcnn": "2.80 ± 0.01",
+    }
+
+
+def test_kinds_of_likelihood_are_never_ranked_together():
+    assert best(digits_rows(), "bits/dim") == {"realnvp"}
+    rows = [make_row("score-sde"), make_row("pixelcnn"), make_row("vae")]
+    assert best(rows, "bits/dim") == set()
+
+
+def test_the_best_is_lowest_or_highest_as_the_column_has_it():
+    rows = digits_rows()
+    assert best(rows, "FID") == {"sngan"}
+    assert best(rows, "IS") == {"score-sde"}
+    assert best(rows, "images/s") == {"dcgan"}
+    assert best(rows, "Parameters") == set()
+
+
+def test_references_failures_and_infinities_are_never_best():
+    infinite = {"fid": Measurement(value=-math.inf, protocol=FID)}
+    rows = [reference("real", 0.0, 9.9), make_row(), make_row("ddpm", 1.0)]
+    assert best([*rows, make_row("nice", metrics=infinite)], "FID") == {"ddpm"}
+    assert best([reference("real", 0.0, 9.9), make_row()], "FID") == set()
+
+
+def test_a_column_has_equal_decimals():
+    assert cells(digits_rows(), "FID") == {
+        "test set": "0.011",
+        "sngan": "0.487 ± 0.042",
+        "score-sde": "0.525 ± 0.042",
+        "ddpm": "0.647 ± 0.042",
+        "realnvp": "1.385 ± 0.042",
+        "dcgan": "2.379 ± 0.042",
+        "vae": "3.186 ± 0.042",
+        "noise": "48.200",
+    }
+
+
+def test_costs_are_in_units_of_people():
+    rows = [make_row()]
+    expected = {
+        "Parameters": "1.20M",
+        "FLOPs/image": "3.40 GFLOP",
+        "Device time": "20.0 s",
+        "Training FLOPs": "4.20 TFLOP",
+        "Images seen": "301k",
+        "Steps": "4,704",
+    }
+    assert {heading: cells(rows, heading)["vae"] for heading in expected} == expected
+
+
+def test_captions_say_what_was_measured():
+    (table,) = tables(digits_rows())
+    assert table.captions["FID"] == f"FID (lower is better): {FID}."
+    assert "vae: IWAE, k=64" in table.captions["bits/dim"]
+    assert any("≤ upper bound, ~ estimate" in remark for remark in table.remarks)
+    assert "exact" not in " ".join(table.remarks)
+
+
+def test_what_the_spread_is_depends_on_the_seeds():
+    assert "within the one seed" in tables([make_row()])[0].remarks[-1]
+    assert "over seeds" in tables([make_row(), make_row(seed=1)])[0].remarks[-1]
+
+
+def test_equal_notes_share_a_mark():
+    none = {"bits_per_dim": Measurement(value=None, reason="no likelihood")}
+    other = {"bits_per_dim": Measurement(value=None, reason="solver failed")}
+    rows = [
+        make_row("dcgan", 1.0, metrics=none),
+        make_row("sngan", 2.0, metrics=none),
+        make_row("score-sde", metrics=other),
+    ]
+    assert cells(rows, "bits/dim") == {"dcgan": "– [a]", "sngan": "– [a]", "score-sde": "– [b]"}
+    assert tables(rows)[0].notes == {"a": "no likelihood", "b": "solver failed"}
+
+
+def test_failures_keep_their_reason_and_get_no_marks():
+    none = {"fid": Measurement(value=None, reason="diverged")}
+    (table,) = tables([make_row(), failed("glow", "diverged", "loss is NaN", metrics=none)])
+    assert table.lines[-1].reason == "loss is NaN" and table.notes == {}
+
+
+def test_names_are_one_line_without_control_characters():
+    (table,) = tables([make_row(label="a\nb\x1b[31m\u202ec", family="x\ty")])
+    assert table.lines[0].model == "a b [31m c" and table.lines[0].type == "x y"
