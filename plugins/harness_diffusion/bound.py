@@ -2,7 +2,7 @@
 
     -log P(i) <= L_T + sum_{t=2..T} L_{t-1} + L_0
     L_T     = KL(q(x_T | x) || N(0, I))
-    L_{t-1} = KL(q(x_{t-1} | x_t, x) || q(x_{t-1} | x_t, x^(x_t))) = (data^2 / 2 variance) |x - x^|^2
+    L_{t-1} = KL(q(x_{t-1} | x_t, x) || q(x_{t-1} | x_t, x^(x_t))) = data^2 |x - x^|^2 / 2 variance
     L_0     = -log P(i | x_1)
 
 Ho et al., 2020, arXiv:2006.11239, equation 5, with the posterior's variance. P(i | x_1) is a
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from harness.contract import to_symmetric
 from harness_diffusion.denoisers import Denoiser
-from harness_diffusion.schedules import DiscreteSchedule, like
+from harness_diffusion.schedules import DiscreteSchedule
 
 CHUNK = 2**16
 
@@ -66,7 +66,8 @@ def transition_terms(
     for run in steps.tensor_split(terms):
         ratio = schedule.a[run - 1] * schedule.s[run] / (schedule.a[run] * schedule.s[run - 1])
         q = (ratio**2 - 1) / (ratio**2 - 1).sum()
-        drawn = torch.multinomial(q, len(x), replacement=True)
+        u = torch.rand(len(x), dtype=torch.float64, device=x.device)
+        drawn = torch.searchsorted(q.cumsum(0), u).clamp(max=len(run) - 1)
         step = run[drawn]
         t = step.double() / schedule.steps
         posterior = schedule.posterior((step - 1).double() / schedule.steps, t)

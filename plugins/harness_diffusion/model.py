@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-from harness_nets.unet import UNet
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from harness.contract import Batch, DataSpec, GenerativeModel, setting
 from harness_diffusion.denoisers import NetworkDenoiser, combine
 from harness_diffusion.schedules import Schedule
+from harness_nets.unet import UNet
 
 WARM_UP = 0.05
 SMALL_IMAGE = 16 * 16
@@ -34,7 +34,7 @@ class DiffusionConfig:
 
 
 def learning_rate(peak: float, progress: float) -> float:
-    """Rise linearly from a tenth of ``peak`` in the first 5%, then fall to zero in a half cosine."""
+    """Rise from a tenth of ``peak`` for 5% of the budget, times a half cosine that falls to 0."""
     warm = min(1.0, 0.1 + 0.9 * progress / WARM_UP)
     return peak * warm * (1 + math.cos(math.pi * progress)) / 2
 

@@ -103,10 +103,9 @@ def log_density(
 
         log p(x) = log N(x_1; 0, I) + int tr(dv/dx) d log sigma,  v = s (e^ - s x)
 
-    The state and the integral of the trace are one system, solved by ``rk4``; the probes are the same
-    all the way, or the system would not be smooth. The model's density at ``start`` is a proper
-    density for any denoiser, so what keeps this from being exact is the solver's error and, in
-    the exponent, the probes' variance.
+    The state and the integral of the trace are one system, solved by ``rk4``; the probes are the
+    same all the way, or the system would not be smooth. Any denoiser has a proper density at
+    ``start``, so what keeps this from being exact is the solver's error and the probes' variance.
 
     Args:
         denoiser: the model.

@@ -64,19 +64,20 @@ def euler_maruyama(denoiser: Denoiser, schedule: LinearVP, x: Tensor, times: Ten
 def langevin(denoiser: Denoiser, schedule: Schedule, x: Tensor, t: Tensor, ratio: float) -> Tensor:
     """Move x within its marginal at time t by one step of Langevin's dynamics.
 
-        x + k score + sqrt(2 k) z,  k = 2 (ratio |z| / |score|)^2
+        x + k score + sqrt(2 k) z,  k = 2 (ratio s)^2
 
-    Song et al., 2021, arXiv:2011.13456, algorithm 5, with norms of each image, not of the batch.
+    Song et al., 2021, arXiv:2011.13456, algorithm 5, where k = 2 (ratio |z| / |score|)^2 with norms
+    averaged over the batch; here by their expectations, sqrt(D) and sqrt(D) / s, so that images do
+    not influence each other.
     """
-    score = -denoiser(x, t).noise / like(schedule(t)[1], x)
-    z = torch.randn_like(x)
-    norms = z.flatten(1).norm(dim=1) / score.flatten(1).norm(dim=1).clamp(min=1e-12)
-    k = like(2 * (ratio * norms) ** 2, x)
-    return x + k * score + torch.sqrt(2 * k) * z
+    s = like(schedule(t)[1], x)
+    step = 2 * (ratio * s) ** 2
+    score = -denoiser(x, t).noise / s
+    return x + step * score + torch.sqrt(2 * step) * torch.randn_like(x)
 
 
 def predictor_corrector(
-    denoiser: Denoiser, schedule: Schedule, x: Tensor, times: Tensor, ratio: float = 0.05
+    denoiser: Denoiser, schedule: Schedule, x: Tensor, times: Tensor, ratio: float = 0.16
 ) -> Tensor:
     """Predict by an ancestral step, correct by a Langevin step, at every time but the last.
 

@@ -123,7 +123,7 @@ class LinearVP(Schedule):
         self.beta_min, self.beta_max = beta_min, beta_max
 
     def beta(self, t: Tensor) -> Tensor:
-        """Return beta(t), float64."""
+        """Return the rate at which noise comes in, beta at times ``t``, float64."""
         return self.beta_min + t.double() * (self.beta_max - self.beta_min)
 
     def forward(self, t: Tensor) -> tuple[Tensor, Tensor]:

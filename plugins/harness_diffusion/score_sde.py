@@ -1,8 +1,8 @@
 """Score-based generative model, variance-preserving SDE. Song et al., 2021, arXiv:2011.13456.
 
-dx = -beta(t)/2 x dt + sqrt(beta(t)) dw turns data at t = 0 into noise at t = 1. A network learns the
-score of each marginal, -e^/s; the reverse SDE samples with it, and the probability-flow ODE, which
-has the same marginals, gives a likelihood.
+dx = -beta(t)/2 x dt + sqrt(beta(t)) dw turns data at t = 0 into noise at t = 1. A network learns
+the score of each marginal, -e^/s; the reverse SDE samples with it, and the probability-flow ODE,
+which has the same marginals, gives a likelihood.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class ScoreSDEConfig(DiffusionConfig):
     )
     sampling_steps: int = setting(50, "steps of the sampler")
     last_time: float = setting(1e-3, "t at which sampling ends with the denoised image")
-    corrector_ratio: float = setting(0.05, "signal-to-noise ratio of a Langevin step")
+    corrector_ratio: float = setting(0.16, "signal-to-noise ratio of a Langevin step")
     likelihood_steps: int = setting(16, "Runge-Kutta steps of the ODE, of four evaluations each")
     probes: int = setting(1, "random probes of the trace")
 

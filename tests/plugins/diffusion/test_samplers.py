@@ -1,0 +1,159 @@
+"""With an ideal denoiser for Gaussian data, every sampler draws that Gaussian."""
+
+import math
+
+import pytest
+import torch
+from support.oracles import GaussianOracle
+
+from harness_diffusion.samplers import (
+    ancestral,
+    ddim,
+    euler_maruyama,
+    langevin,
+    predictor_corrector,
+    probability_flow,
+)
+from harness_diffusion.schedules import DiscreteSchedule, LinearVP, cosine_betas, linear_betas
+
+N = 20_000
+MEAN, STD = 0.3, 0.5
+VP = LinearVP()
+END = 1e-3
+
+
+def noise(n=N, seed=0):
+    torch.manual_seed(seed)
+    return torch.randn(n, 1, 1, 1, dtype=torch.float64)
+
+
+def even(steps, end=END):
+    return torch.linspace(1, end, steps + 1, dtype=torch.float64)
+
+
+def assert_moments(x, mean, std, bias):
+    """Mean and standard deviation, within four standard errors and the solver's own ``bias``."""
+    error = std / math.sqrt(x.numel())
+    assert float(x.mean()) == pytest.approx(mean, abs=4 * error)
+    assert float(x.std()) == pytest.approx(std, abs=4 * error / math.sqrt(2) + bias)
+
+
+@pytest.mark.parametrize("sampler", [ancestral, ddim, euler_maruyama])
+def test_the_state_at_the_end_has_the_moments_of_its_marginal(sampler):
+    oracle = GaussianOracle(VP, MEAN, STD)
+    x = sampler(oracle, VP, noise(), even(500))
+    assert_moments(x, *oracle.marginal(END), bias=0.01)
+
+
+@pytest.mark.parametrize("betas", [linear_betas(1000), cosine_betas(400)], ids=["linear", "cosine"])
+@pytest.mark.parametrize("sampler", [ancestral, ddim])
+def test_all_steps_of_a_discrete_process_return_the_data(sampler, betas):
+    schedule = DiscreteSchedule(betas)
+    oracle = GaussianOracle(schedule, MEAN, STD)
+    times = torch.linspace(1, 0, len(betas) + 1, dtype=torch.float64)
+    assert_moments(sampler(oracle, schedule, noise(4000), times), MEAN, STD, bias=0.01)
+
+
+def test_predictor_and_corrector_together_draw_the_data():
+    oracle = GaussianOracle(VP, MEAN, STD)
+    torch.manual_seed(0)
+    x = torch.randn(N // 16, 1, 4, 4, dtype=torch.float64)
+    x = predictor_corrector(oracle, VP, x, even(300), ratio=0.1)
+    assert_moments(x, *oracle.marginal(END), bias=0.01)
+
+
+def test_the_bias_of_ancestral_sampling_falls_with_the_steps():
+    oracle = GaussianOracle(VP, MEAN, STD)
+    biases = []
+    for steps in (50, 100, 200):
+        x = ancestral(oracle, VP, noise(50_000), even(steps))
+        biases.append(oracle.marginal(END)[1] - float(x.std()))
+    assert biases[0] > 0.04
+    assert biases[0] / biases[1] == pytest.approx(2, abs=0.3)
+    assert biases[1] / biases[2] == pytest.approx(2, abs=0.4)
+
+
+def quantile_map(oracle, x, end):
+    """Where the probability flow of a Gaussian leads: the same quantile of the last marginal."""
+    (mean_1, std_1), (mean, std) = oracle.marginal(1.0), oracle.marginal(end)
+    return mean + std * (x - mean_1) / std_1
+
+
+def test_probability_flow_maps_quantile_to_quantile():
+    oracle = GaussianOracle(VP, MEAN, STD)
+    x = noise(100)
+    expected = quantile_map(oracle, x, END)
+    errors = [
+        float((probability_flow(oracle, VP, x, even(steps)) - expected).abs().max())
+        for steps in (16, 32)
+    ]
+    assert errors[0] < 1e-3
+    assert errors[1] < errors[0] / 12  # fourth order: a sixteenth
+
+
+def test_ddim_is_the_probability_flow_to_first_order():
+    oracle = GaussianOracle(VP, MEAN, STD)
+    x = noise(100)
+    expected = quantile_map(oracle, x, END)
+    errors = [
+        float((ddim(oracle, VP, x, even(steps)) - expected).abs().max()) for steps in (200, 400)
+    ]
+    assert errors[0] < 0.05
+    assert errors[0] / errors[1] == pytest.approx(2, abs=0.2)
+
+
+@pytest.mark.parametrize("schedule", [VP, DiscreteSchedule(linear_betas(100))], ids=["vp", "ddpm"])
+def test_ddim_with_eta_one_is_ancestral_sampling(schedule):
+    oracle = GaussianOracle(schedule, MEAN, STD)
+    times = torch.tensor([1.0, 0.8, 0.5, 0.49, 0.1], dtype=torch.float64)
+    x = noise(10)
+    torch.manual_seed(1)
+    a = ancestral(oracle, schedule, x, times)
+    torch.manual_seed(1)
+    torch.testing.assert_close(ddim(oracle, schedule, x, times, eta=1.0), a)
+
+
+def test_ddim_draws_nothing_with_eta_zero():
+    oracle = GaussianOracle(VP, MEAN, STD)
+    x = noise(10)
+    before = torch.get_rng_state()
+    ddim(oracle, VP, x, even(3))
+    assert torch.equal(before, torch.get_rng_state())
+
+
+def test_langevin_steps_leave_the_marginal_alone():
+    oracle = GaussianOracle(VP, MEAN, STD)
+    t = torch.tensor(0.2, dtype=torch.float64)
+    mean, std = oracle.marginal(0.2)
+    torch.manual_seed(0)
+    x = mean + std * torch.randn(2000, 1, 8, 8, dtype=torch.float64)
+    for _ in range(20):
+        x = langevin(oracle, VP, x, t, ratio=0.05)  # the steps' bias is a fraction ratio^2 / 2
+    assert float(x.mean()) == pytest.approx(mean, abs=4 * std / math.sqrt(x.numel()))
+    assert float(x.std()) == pytest.approx(std, rel=0.008)
+
+
+def test_langevin_steps_pull_a_wrong_state_to_the_marginal():
+    oracle = GaussianOracle(VP, MEAN, STD)
+    t = torch.tensor(0.2, dtype=torch.float64)
+    mean, std = oracle.marginal(0.2)
+    torch.manual_seed(0)
+    x = torch.full((500, 1, 8, 8), mean + 1.0, dtype=torch.float64)
+    for _ in range(150):
+        x = langevin(oracle, VP, x, t, ratio=0.2)
+    assert float(x.mean()) == pytest.approx(mean, abs=0.02)
+    assert float(x.std()) == pytest.approx(std, rel=0.04)
+
+
+@pytest.mark.parametrize("sampler", [ancestral, ddim, euler_maruyama, probability_flow])
+def test_images_do_not_influence_each_other(sampler):
+    oracle = GaussianOracle(VP, MEAN, STD)
+    x = noise(6)
+    moved = x.clone()
+    moved[0] += 5
+    outcomes = []
+    for start in (x, moved):
+        torch.manual_seed(1)
+        outcomes.append(sampler(oracle, VP, start, even(5)))
+    assert torch.equal(outcomes[0][1:], outcomes[1][1:])
+    assert not torch.equal(outcomes[0][0], outcomes[1][0])
