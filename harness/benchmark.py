@@ -8,7 +8,15 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
 from harness.budget import Budget, Currency
 from harness.errors import UserError, did_you_mean
@@ -75,7 +83,9 @@ class Evaluation(_Section):
     curve: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.0625, 0.125, 0.25, 0.5)
     raw_weights: bool = False
     likelihood_images: int | None = Field(default=None, ge=1)
-    speed_batch_sizes: tuple[Annotated[int, Field(ge=1)], ...] = Field(default=(1, 64), min_length=1)
+    speed_batch_sizes: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        default=(1, 64), min_length=1
+    )
     speed_seconds: float = Field(default=2.0, gt=0)
 
 

@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-
 FILE = "progress.json"
 INTERVAL = 0.2
 """Seconds between two writings; more often is not seen by anybody."""

@@ -64,7 +64,9 @@ class Sampler:
         for index, start in enumerate(range(0, n, self.batch_size)):
             reseed(self.device, self.seed, SAMPLE, set_index, index)
             # Whole batches, cut afterwards: a shorter last batch would draw other noise.
-            images = self.draw_batch(self.batch_size, self.labels(self.batch_size, set_index, index))
+            images = self.draw_batch(
+                self.batch_size, self.labels(self.batch_size, set_index, index)
+            )
             batches.append(images[: n - start].cpu())
             on_batch()
         return torch.cat(batches)

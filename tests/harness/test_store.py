@@ -74,9 +74,10 @@ def test_only_one_run_works_on_a_folder(store, tmp_path):
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="cannot write results to"), Store(
-        tmp_path / "file", "mine"
-    ).locked():
+    with (
+        pytest.raises(UserError, match="cannot write results to"),
+        Store(tmp_path / "file", "mine").locked(),
+    ):
         pass
 
 
