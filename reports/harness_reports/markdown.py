@@ -56,13 +56,10 @@ def _section(table: Table) -> list[str]:
     parts.append(_grids(table))
     if failures := [line for line in table.lines if line.reason]:
         parts.append("\n".join(_failure(line) for line in failures))
-    details = [escape(text) for text in (*_notes(table), *table.captions.values(), *table.remarks)]
+    details = [f"[{mark}] {escape(note)}" for mark, note in table.notes.items()]
+    details += [escape(text) for text in (*table.captions.values(), *table.remarks)]
     parts.append("\n".join(map(_item, details)))
     return parts
-
-
-def _notes(table: Table) -> list[str]:
-    return [f"[{mark}] {note}" for mark, note in table.notes.items()]
 
 
 def _failure(line: Line) -> str:

@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -144,6 +145,7 @@ def _read(name: str) -> str:
     return (files("harness_reports") / "templates" / name).read_text(encoding="utf-8")
 
 
+@cache
 def _library() -> str:
     """Return Vega, Vega-Lite and vega-embed as one script, which may not end its own element."""
     version = ".".join(alt.SCHEMA_VERSION.lstrip("v").split(".")[:2])

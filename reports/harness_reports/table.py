@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -126,7 +126,9 @@ def _table(board: Board) -> Table:
     lines = []
     for index, entry in frame.iterrows():
         cells = {
-            heading: _cell(entry, heading, texts[heading], index in best[heading], notes)
+            heading: _cell(
+                entry, heading, columns[heading], texts[heading], index in best[heading], notes
+            )
             for heading in columns
         }
         lines.append(_line(entry, cells))
@@ -148,7 +150,7 @@ def _columns(frame: pd.DataFrame) -> dict[str, Column]:
     return {heading: known.get(heading.rsplit(" (", 1)[0], Column(heading)) for heading in headings}
 
 
-def _text(column: Column, values: pd.Series[float]) -> Any:
+def _text(column: Column, values: pd.Series[float]) -> Callable[[float], str]:
     """Return the function that prints the column's values; by default with equal decimals."""
     return column.text or partial(fixed, places=decimals(values.dropna().astype(float)))
 
@@ -171,7 +173,12 @@ def _best(column: Column, heading: str, frame: pd.DataFrame) -> set[Any]:
 
 
 def _cell(
-    entry: pd.Series[Any], heading: str, text: Any, best: bool, notes: dict[str, str]
+    entry: pd.Series[Any],
+    heading: str,
+    column: Column,
+    text: Callable[[float], str],
+    best: bool,
+    notes: dict[str, str],
 ) -> Cell:
     value, error = entry[heading], entry.get(f"{heading} error")
     note = entry.get(f"{heading} note")
@@ -184,11 +191,19 @@ def _cell(
     return Cell(
         text=printed,
         prefix=KINDS.get(entry.get(f"{heading} kind") or "", ""),
-        error="" if error is None or pd.isna(error) else spread(float(error), printed),
+        error=_error(error, printed, column, text),
         mark=mark,
         best=best,
         protocol=plain(entry.get(f"{heading} protocol") or ""),
     )
+
+
+def _error(error: float | None, printed: str, column: Column, text: Callable[[float], str]) -> str:
+    if error is None or pd.isna(error) or (error == 0 and not column.ruler):
+        # What is counted is the same for every seed, as a rule.
+        return ""
+    unit = printed[-1].isalpha()
+    return text(float(error)) if unit else spread(float(error), printed)
 
 
 def _mark(index: int) -> str:

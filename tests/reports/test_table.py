@@ -70,6 +70,15 @@ def test_costs_are_in_units_of_people():
     assert {heading: cells(rows, heading)["vae"] for heading in expected} == expected
 
 
+def test_spreads_over_seeds_have_units_too_and_counts_that_agree_have_none():
+    def counted(flops):
+        return {"flops_per_image": Measurement(value=flops)}
+
+    rows = [make_row(metrics=counted(3.2e9)), make_row(seed=1, metrics=counted(3.6e9))]
+    assert cells(rows, "FLOPs/image")["vae"] == "3.40 GFLOP ± 200 MFLOP"
+    assert cells(rows, "NFE")["vae"] == "1"
+
+
 def test_captions_say_what_was_measured():
     (table,) = tables(digits_rows())
     assert table.captions["FID"] == f"FID (lower is better): {FID}."
