@@ -51,25 +51,16 @@ def _trace_of_root(a: Moments, b: Moments) -> Tensor:
     """Return tr (S_a S_b)^(1/2) = tr (R^T S_b R)^(1/2), where S_a = R R^T.
 
     R^T S_b R is symmetric, so its eigenvalues are real and nonnegative; those of S_a S_b, which
-    libraries take, are complex after rounding. R has no more columns than S_a has rank: the null
-    space would add the square roots of rounding errors.
+    libraries take, are complex after rounding. The covariance of n features has rank n - 1 at most:
+    R has no more columns, or the null space would add the square roots of rounding errors. No
+    other eigenvalue is cut off: those of the product span the spectrum of S squared.
     """
     small, large = sorted((a, b), key=lambda moments: moments.n)
     rank = min(small.n - 1, len(small.mean))
     eigenvalues, eigenvectors = torch.linalg.eigh(small.covariance)
-    kept = _above_rounding(eigenvalues, rank)
-    root = eigenvectors[:, kept] * eigenvalues[kept].sqrt()
+    root = eigenvectors[:, -rank:] * eigenvalues[-rank:].clamp(min=0).sqrt()
     product: Tensor = torch.linalg.eigvalsh(root.T @ large.covariance @ root)
-    return product[_above_rounding(product, rank)].sqrt().sum()
-
-
-def _above_rounding(eigenvalues: Tensor, rank: int) -> Tensor:
-    """Tell which of the ascending eigenvalues of a semidefinite matrix are more than rounding."""
-    if not len(eigenvalues):
-        return eigenvalues > 0
-    rounding = eigenvalues[-1].clamp(min=0) * len(eigenvalues) * torch.finfo(torch.float64).eps
-    among_largest = torch.arange(len(eigenvalues), 0, -1, device=eigenvalues.device) <= rank
-    return among_largest & (eigenvalues > rounding)
+    return product.clamp(min=0).sqrt().sum()
 
 
 class FrechetDistance(SampleMetric):
