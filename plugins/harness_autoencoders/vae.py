@@ -29,7 +29,7 @@ from harness_nets.bounds import importance_bound
 from harness_nets.convolutional import ConvolutionalDecoder, ConvolutionalEncoder
 from harness_nets.discretised import DiscretisedLogistic
 from harness_nets.gaussian import DiagonalGaussian, standard_normal_log_prob
-from harness_nets.schedule import cosine_decay, set_learning_rate
+from harness_nets.schedule import set_learning_rate, warm_up_cosine
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,9 @@ class VAEConfig:
     """Hyper-parameters of ``VAE``."""
 
     batch_size: int = setting(64, "images a step")
-    learning_rate: float = setting(2e-3, "of Adam, at the start; decays to 0 by a cosine")
+    learning_rate: float = setting(2e-3, "of Adam, at its peak: warm-up, then a cosine down to 0")
     latent: int = setting(32, "dimensions of z")
-    width: int = setting(32, "channels at full resolution; up to four times as many below")
+    width: int = setting(24, "channels at full resolution; up to four times as many below")
     blocks: int = setting(1, "residual blocks at each lower resolution")
     importance_samples: int = setting(64, "draws of z in the likelihood bound (IWAE)")
 
@@ -89,7 +89,7 @@ class VAE(GenerativeModel):
     def training_step(self, batch: Batch, progress: float) -> dict[str, Tensor]:
         """Descend the negative evidence lower bound, in nats a sub-pixel."""
         optimizer = self.optimizers["vae"]
-        set_learning_rate(optimizer, self.config.learning_rate * cosine_decay(progress))
+        set_learning_rate(optimizer, self.config.learning_rate * warm_up_cosine(progress))
         reconstruction, kl = (term.mean() for term in self.elbo(batch.images))
         loss = (kl - reconstruction) / self.spec.dimensions
         optimizer.zero_grad()

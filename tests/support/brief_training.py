@@ -13,7 +13,7 @@ from harness.contract import Batch, GenerativeModel
 
 
 def train(model: GenerativeModel, images: Tensor, end: int, start: int = 0) -> list[float]:
-    """Take steps ``start`` to ``end`` of 100, seeded one by one as the harness does.
+    """Take steps ``start`` to ``end`` after the warm-up, seeded one by one as the harness does.
 
     Returns:
         The loss of each step.
@@ -23,7 +23,7 @@ def train(model: GenerativeModel, images: Tensor, end: int, start: int = 0) -> l
     for step in range(start, end):
         torch.manual_seed(step)
         chosen = torch.randint(len(images), (model.config.batch_size,))
-        result = model.training_step(Batch(images[chosen], None), min(step / 100, 1.0))
+        result = model.training_step(Batch(images[chosen], None), min(0.05 + step / 100, 1.0))
         losses.append(float(result["loss"]))
     return losses
 
