@@ -82,6 +82,8 @@ def run(
     Raises:
         UserError: something is wrong with the benchmark; nothing was run.
     """
+    from harness.frame import rows_frame
+
     planned = plan(benchmark, results)
     carry_out(
         planned,
@@ -91,7 +93,7 @@ def run(
         observer=observer or Observer(),
     )
     write_reports(planned.results(), planned.store.report, registry())
-    return planned.results().frame()
+    return rows_frame(planned.results().rows)
 
 
 def carry_out(

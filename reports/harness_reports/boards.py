@@ -5,13 +5,13 @@ Everything else is a table of its own, with the reason.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from harness.frame import flatten, machine
 from harness.row import Row
 
 REFERENCES = ("real", "null")
@@ -66,28 +66,6 @@ def boards(rows: Iterable[Row]) -> list[Board]:
         for key in homes:
             groups.setdefault(key, []).append(row)
     return _boards(groups, terms, rows)
-
-
-def machine(row: Row) -> str:
-    """Return the fingerprint of the row's machine: its own, or a digest of its description."""
-    for key in ("id", "fingerprint"):
-        if row.hardware.get(key):
-            return str(row.hardware[key])
-    if not row.hardware:
-        return ""
-    text = json.dumps(row.hardware, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
-
-
-def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return nested mappings as one level, keys joined by dots."""
-    flat: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            flat |= flatten(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
 
 
 def _boards(

@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from harness.frame import machine
 from harness.row import Measurement, Row
-from harness_reports.boards import REFERENCES, Board, boards, machine
+from harness_reports.boards import REFERENCES, Board, boards
 from harness_reports.columns import COSTS, METRICS, column
 
 LEADING = ("Dataset", "Table", "Role", "Model", "Type")

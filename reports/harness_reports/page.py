@@ -16,8 +16,8 @@ import altair as alt
 import vl_convert
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from harness.frame import flatten
 from harness.results import Results
-from harness_reports.boards import flatten
 from harness_reports.charts import CURRENCIES, Curves, chart, curves, specification, write_svg
 from harness_reports.columns import Group, column, flop, seconds
 from harness_reports.numbers import count, prefixed

@@ -6,8 +6,9 @@ import pandas as pd
 import pytest
 from support.rows import FID, digits_rows, failed, make_results, make_row
 
+from harness.frame import rows_frame
 from harness.row import Measurement
-from harness_reports.frame import rows_frame, write
+from harness_reports.rows_csv import write
 
 
 def test_a_line_has_every_figure_of_its_row():

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from harness.results import Results
 from harness.row import Row
-from harness_reports.boards import flatten, machine
 
 LEADING = (
     "label",
@@ -54,14 +52,6 @@ def rows_frame(rows: Iterable[Row]) -> pd.DataFrame:
     return frame.astype({"seed": "Int64", "parameters": "Int64"})
 
 
-def write(results: Results, folder: Path) -> Path:
-    """Write every row to ``rows.csv`` in ``folder``, figures in full precision."""
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "rows.csv"
-    rows_frame(results.rows).to_csv(path, index=False)
-    return path
-
-
 def _line(row: Row) -> dict[str, Any]:
     line: dict[str, Any] = {name: getattr(row, name) for name in LEADING}
     for name, measurement in row.metrics.items():
@@ -81,3 +71,25 @@ def _line(row: Row) -> dict[str, Any]:
 
 def _prefixed(prefix: str, values: Mapping[str, Any]) -> dict[str, Any]:
     return {f"{prefix}.{key}": value for key, value in flatten(values).items()}
+
+
+def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested mappings as one level, keys joined by dots."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def machine(row: Row) -> str:
+    """Return the fingerprint of the row's machine: its own, or a digest of its description."""
+    for key in ("id", "fingerprint"):
+        if row.hardware.get(key):
+            return str(row.hardware[key])
+    if not row.hardware:
+        return ""
+    text = json.dumps(row.hardware, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

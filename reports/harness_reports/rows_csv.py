@@ -1,0 +1,16 @@
+"""Every row as a line of CSV, figures in full precision."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from harness.frame import rows_frame
+from harness.results import Results
+
+
+def write(results: Results, folder: Path) -> Path:
+    """Write every row to ``rows.csv`` in ``folder``, figures in full precision."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "rows.csv"
+    rows_frame(results.rows).to_csv(path, index=False)
+    return path
