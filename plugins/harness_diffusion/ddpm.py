@@ -20,7 +20,7 @@ from harness_diffusion.model import DiffusionConfig, DiffusionModel
 from harness_diffusion.samplers import ancestral, ddim
 from harness_diffusion.schedules import DiscreteSchedule, cosine_betas, linear_betas
 
-SCHEDULES = {"linear": linear_betas, "cosine": cosine_betas}
+SCHEDULES = ("linear", "cosine")
 SAMPLERS = {"ancestral": ancestral, "ddim": ddim}
 
 
@@ -35,6 +35,19 @@ class DDPMConfig(DiffusionConfig):
     likelihood_terms: int = setting(64, "of the T - 1 middle terms of the bound, evaluated")
 
 
+def build_schedule(config: DDPMConfig, levels: int) -> DiscreteSchedule:
+    """Return the forward process of a configuration, for data of so many levels.
+
+    The paper's linear schedule begins at a noise of 0.01, for 256 levels 2 / 255 apart. Where
+    levels are coarser it begins at a quarter of their distance: from finer noise the level can be
+    read off, but a network must learn to, at a cost of bits and of steps that change no sample.
+    """
+    if config.schedule == "cosine":
+        return DiscreteSchedule(cosine_betas(config.steps))
+    quarter = 2 / (levels - 1) / 4
+    return DiscreteSchedule(linear_betas(config.steps, first=min(max(1e-4, quarter**2), 0.01)))
+
+
 def strided(steps: int, count: int) -> Tensor:
     """Return ``count`` steps evenly from T down to 1, then 0, as falling times in [0, 1]."""
     if not 1 <= count <= steps:
@@ -47,9 +60,8 @@ class DDPM(DiffusionModel):
 
     Its likelihood is the variational bound of all T steps, a bound on log P in expectation: each
     image draws its noise once, and evaluates ``likelihood_terms`` of the T - 1 middle terms,
-    stratified and weighted so that their sum is unbiased. All 1000 would take a thousand
-    evaluations an image; 64 leave the mean over a few hundred images within about a hundredth of
-    a bit per dimension.
+    stratified and weighted so that their sum is unbiased. All of them would take a thousand
+    evaluations an image.
     """
 
     Config = DDPMConfig
@@ -60,7 +72,7 @@ class DDPM(DiffusionModel):
         for name, table in (("schedule", SCHEDULES), ("sampler", SAMPLERS)):
             if (value := getattr(config, name)) not in table:
                 raise ValueError(f"unknown {name} {value!r}; one of {', '.join(table)}")
-        schedule = DiscreteSchedule(SCHEDULES[config.schedule](config.steps))
+        schedule = build_schedule(config, spec.levels)
         super().__init__(spec, config, schedule, config.sampling_steps)
 
     @property

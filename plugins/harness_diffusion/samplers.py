@@ -77,7 +77,7 @@ def langevin(denoiser: Denoiser, schedule: Schedule, x: Tensor, t: Tensor, ratio
 
 
 def predictor_corrector(
-    denoiser: Denoiser, schedule: Schedule, x: Tensor, times: Tensor, ratio: float = 0.16
+    denoiser: Denoiser, schedule: Schedule, x: Tensor, times: Tensor, ratio: float = 0.05
 ) -> Tensor:
     """Predict by an ancestral step, correct by a Langevin step, at every time but the last.
 

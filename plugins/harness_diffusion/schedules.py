@@ -86,14 +86,14 @@ class DiscreteSchedule(Schedule):
         return self.a[step], self.s[step]
 
 
-def linear_betas(steps: int) -> Tensor:
-    """Return betas rising linearly; for T = 1000 from 1e-4 to 0.02, as in Ho et al., 2020.
+def linear_betas(steps: int, first: float = 1e-4, last: float = 0.02) -> Tensor:
+    """Return betas rising linearly, for T = 1000 from ``first`` to ``last``; Ho et al., 2020.
 
     For other T they are scaled by 1000 / T, so that the last state is as noisy (Nichol and
     Dhariwal, 2021, arXiv:2102.09672), and cut at 0.999.
     """
-    scale = 1000 / steps
-    return torch.linspace(1e-4 * scale, 0.02 * scale, steps, dtype=torch.float64).clamp(max=0.999)
+    betas = torch.linspace(first, last, steps, dtype=torch.float64) * (1000 / steps)
+    return betas.clamp(max=0.999)
 
 
 def cosine_betas(steps: int) -> Tensor:

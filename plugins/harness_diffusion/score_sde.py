@@ -36,7 +36,7 @@ class ScoreSDEConfig(DiffusionConfig):
     )
     sampling_steps: int = setting(50, "steps of the sampler")
     last_time: float = setting(1e-3, "t at which sampling ends with the denoised image")
-    corrector_ratio: float = setting(0.16, "signal-to-noise ratio of a Langevin step")
+    corrector_ratio: float = setting(0.05, "signal-to-noise ratio of a Langevin step")
     likelihood_steps: int = setting(16, "Runge-Kutta steps of the ODE, of four evaluations each")
     probes: int = setting(1, "random probes of the trace")
 

@@ -81,17 +81,20 @@ def mutual_information(schedule, std):
 def test_transition_terms_of_a_gaussian_tend_to_the_mutual_information():
     """As T grows, sum L_t -> 1/2 int mmse dSNR = I(x; x_1) - I(x; x_T) (Guo et al., 2005)."""
     std, excess = 0.5, []
-    for steps in (30, 60, 1000):
-        schedule = process(steps)
+    for steps in (50, 200, 800):
+        # Even in log SNR between fixed ends, so that every step shrinks with T.
+        alpha_bar = torch.sigmoid(torch.linspace(5, -8, steps, dtype=torch.float64))
+        schedule = DiscreteSchedule(
+            1 - alpha_bar / torch.cat([alpha_bar.new_ones(1), alpha_bar[:-1]])
+        )
         torch.manual_seed(0)
-        x = 0.3 + std * torch.randn(500, 1, 4, 4, dtype=torch.float64)
-        oracle = GaussianOracle(schedule, 0.3, std)
-        terms = transition_terms(oracle, schedule, x, min(steps - 1, 100)) / 16
+        x = 0.3 + std * torch.randn(500, 1, 8, 8, dtype=torch.float64)
+        terms = transition_terms(GaussianOracle(schedule, 0.3, std), schedule, x, 49) / 64
         error = float(terms.std()) / math.sqrt(len(x))
+        assert error < 0.01
         excess.append(float(terms.mean()) - mutual_information(schedule, std))
-    assert excess[0] > excess[1] > 0
-    assert excess[2] == pytest.approx(0, abs=4 * error + 0.03)
-    assert error < 0.02
+    assert excess[0] > excess[1] > 0.01
+    assert excess[2] == pytest.approx(0, abs=0.02 + 4 * error)
 
 
 def test_transition_terms_equal_the_divergences_of_the_posteriors():

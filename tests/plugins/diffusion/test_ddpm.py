@@ -1,0 +1,105 @@
+"""DDPM as a model: its sampler, its bound, its recipe."""
+
+import dataclasses
+import math
+
+import pytest
+import torch
+from support.brief_training import resumed_equals_uninterrupted, train
+from support.enumeration import all_images
+from support.oracles import GaussianOracle, NoiseNetwork
+
+from harness.contract import DataSpec, HasLikelihood, HasSteps
+from harness_diffusion.ddpm import DDPM, DDPMConfig, build_schedule, strided
+
+TINY = DataSpec((1, 2, 2), levels=4)
+SMALL = DDPMConfig(batch_size=16, channels=8, sampling_steps=4, likelihood_terms=4)
+
+
+def build(spec=TINY, **overrides):
+    torch.manual_seed(0)
+    return DDPM(spec, dataclasses.replace(SMALL, **overrides))
+
+
+def test_strided_steps_go_from_the_last_to_the_first_and_to_data():
+    steps = (strided(1000, 50) * 1000).tolist()
+    assert (steps[0], steps[-2:]) == (1000, [1, 0])
+    assert len(set(steps)) == 51
+    assert strided(10, 10).tolist() == pytest.approx([k / 10 for k in range(10, -1, -1)])
+    assert strided(10, 1).tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("steps", [0, 1001])
+def test_impossible_numbers_of_sampling_steps_are_refused(steps):
+    model = build()
+    model.sampling_steps = steps
+    with pytest.raises(ValueError, match="1 to 1000"):
+        model.sample(1)
+
+
+def test_first_noise_is_the_papers_or_a_quarter_of_the_distance_of_levels():
+    assert float(build_schedule(DDPMConfig(), 256).s[1]) == pytest.approx(0.01)
+    assert float(build_schedule(DDPMConfig(), 17).s[1]) == pytest.approx(0.125 / 4)
+
+
+@pytest.mark.parametrize("sampler", ["ancestral", "ddim"])
+def test_samples_of_an_ideal_network_are_the_data_rounded(sampler):
+    """N(0.1, 0.2^2) in [-1, 1], on 256 levels."""
+    model = build(DataSpec((1, 4, 4), levels=256), sampler=sampler, sampling_steps=250)
+    model.network = NoiseNetwork(GaussianOracle(model.schedule, 0.1, 0.2))
+    torch.manual_seed(0)
+    model.prior = lambda n: torch.randn(n, 1, 4, 4)
+    images = model.sample(1000).double()
+    unit = 127.5
+    assert float(images.mean()) == pytest.approx(1.1 * unit, abs=4 * 0.2 * unit / 126)
+    assert float(images.std()) == pytest.approx(0.2 * unit, rel=0.1)  # the samplers' own bias
+
+
+@pytest.mark.parametrize("prediction", ["noise", "data", "v"])
+def test_learns_a_constant_image(prediction):
+    model = build(
+        prediction=prediction, channels=16, batch_size=32, sampling_steps=20, learning_rate=1e-2
+    )
+    train(model, torch.full((16, 1, 2, 2), 2, dtype=torch.uint8), 100)
+    model.eval()
+    with torch.no_grad():
+        share = (model.sample(50) == 2).float().mean()
+    assert share > 0.9
+
+
+def test_probabilities_of_all_images_sum_to_at_most_one():
+    model = build(learning_rate=3e-3, steps=50, likelihood_terms=49)
+    images = all_images(TINY)
+    train(model, images[::37], 100)
+    model.eval()
+    nats = torch.stack([model.log_likelihood(images).nats for _ in range(8)]).mean(0)
+    assert 0.01 < float(nats.exp().sum()) <= 1
+
+
+def test_likelihood_says_what_it_is():
+    model = build().eval()
+    assert isinstance(model, HasLikelihood) and isinstance(model, HasSteps)
+    nats, kind, detail = model.log_likelihood(all_images(TINY)[:3])
+    assert (nats.shape, kind) == ((3,), "lower_bound")
+    assert detail == "variational bound in expectation, T=1000, 5 stratified evaluations"
+
+
+def test_loss_of_a_new_network_is_the_noise_itself():
+    model = build(batch_size=1024)
+    loss = train(model, all_images(TINY), 1)[0]
+    assert loss == pytest.approx(1, abs=4 * math.sqrt(2 / 4096))
+
+
+def test_resumes_bitwise():
+    resumed_equals_uninterrupted(build, all_images(TINY))
+
+
+def test_unknown_settings_are_named():
+    with pytest.raises(ValueError, match="unknown sampler 'heun'; one of ancestral, ddim"):
+        build(sampler="heun")
+    with pytest.raises(ValueError, match="unknown schedule"):
+        build(schedule="sigmoid")
+
+
+def test_needs_images():
+    assert "needs images" in DDPM.supports(DataSpec((8,), levels=4))
