@@ -31,7 +31,7 @@ class DDPMConfig(DiffusionConfig):
     steps: int = setting(1000, "T, steps of the forward process")
     schedule: Literal["linear", "cosine"] = setting("linear", "of the noise's variances")
     sampler: Literal["ancestral", "ddim"] = setting("ancestral", "how samples are drawn")
-    sampling_steps: int = setting(100, "steps of the sampler, at most T")
+    sampling_steps: int = setting(64, "steps of the sampler, at most T")
     likelihood_terms: int = setting(64, "of the T - 1 middle terms of the bound, evaluated")
 
 
@@ -59,8 +59,8 @@ class DDPM(DiffusionModel):
     """DDPM with a linear or cosine schedule, ancestral or DDIM sampling.
 
     Its likelihood is the variational bound of all T steps, a bound on log P in expectation: each
-    image draws its noise once, and evaluates ``likelihood_terms`` of the T - 1 middle terms,
-    stratified and weighted so that their sum is unbiased. All of them would take a thousand
+    image evaluates ``likelihood_terms`` of the T - 1 middle terms, stratified and weighted so that
+    their sum is unbiased, each with noise of its own. All of them would take a thousand
     evaluations an image.
     """
 

@@ -34,7 +34,7 @@ class ScoreSDEConfig(DiffusionConfig):
     sampler: Literal["predictor-corrector", "euler-maruyama", "probability-flow"] = setting(
         "predictor-corrector", "how samples are drawn"
     )
-    sampling_steps: int = setting(50, "steps of the sampler")
+    sampling_steps: int = setting(40, "steps of the sampler")
     last_time: float = setting(1e-3, "t at which sampling ends with the denoised image")
     corrector_ratio: float = setting(0.05, "signal-to-noise ratio of a Langevin step")
     likelihood_steps: int = setting(16, "Runge-Kutta steps of the ODE, of four evaluations each")
