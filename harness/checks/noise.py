@@ -67,11 +67,11 @@ class PerImageNoise(TorchFunctionMode):
         axis = self._batch_axis([*args, *kwargs.values()])
         if axis is None:
             self.shared.append(func.__name__)
-            torch.manual_seed(derive(self.draws))
+            torch.default_generator.manual_seed(derive(self.draws))
             return func(*args, **kwargs)
         rows = []
         for i in range(self.images):
-            torch.manual_seed(derive(self.draws, self.first + i))
+            torch.default_generator.manual_seed(derive(self.draws, self.first + i))
             row = {name: self._only(value, i) for name, value in kwargs.items()}
             rows.append(func(*(self._only(value, i) for value in args), **row))
         return args[0] if func.__name__.endswith("_") else torch.cat(rows, axis)

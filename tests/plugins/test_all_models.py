@@ -1,0 +1,43 @@
+"""Every installed model against every check that applies to it; there is no list to keep."""
+
+import pytest
+
+from harness.checks import NotApplicable, check_samples, check_training_step, checks_for
+from harness.contract import DataSpec
+from harness.registry import registry
+
+SMALL = DataSpec((1, 8, 8), levels=17, classes=10)
+LARGE = (DataSpec((1, 28, 28), levels=256, classes=10), DataSpec((3, 32, 32), levels=256))
+MODELS = {name: registry().load(entry.info) for name, entry in registry().models.items()}
+
+
+def run(check, *args):
+    try:
+        check(*args)
+    except NotApplicable as reason:
+        pytest.skip(str(reason))
+
+
+def test_no_built_in_family_is_broken():
+    assert [str(b) for b in registry().broken if b.distribution == "genharness"] == []
+    assert MODELS
+
+
+@pytest.mark.parametrize(
+    "check",
+    [
+        pytest.param(check, id=f"{name}-{check.name}")
+        for name, model_class in MODELS.items()
+        for check in checks_for(model_class)
+    ],
+)
+def test_model_keeps_the_contract(check):
+    run(check.run, SMALL)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("spec", LARGE, ids=lambda spec: "x".join(map(str, spec.shape)))
+@pytest.mark.parametrize("check", [check_training_step, check_samples])
+@pytest.mark.parametrize("name", MODELS)
+def test_model_runs_at_the_sizes_of_the_standard_data(name, check, spec):
+    run(check, MODELS[name], spec, {})
