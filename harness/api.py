@@ -6,9 +6,10 @@ import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
-from harness.benchmark import Benchmark, read_benchmark
+from harness.benchmark import Benchmark, Settings, read_benchmark, with_models, with_settings
 from harness.launchers import Observer
 from harness.registry import Registry, registry
 from harness.results import Results
@@ -47,8 +48,20 @@ class Plan:
         return [t for t in self.trials if (row := rows[t.id]) is None or row.status in again]
 
 
-def plan(benchmark: str, results: Path | str = RESULTS) -> Plan:
+def plan(
+    benchmark: str,
+    results: Path | str = RESULTS,
+    *,
+    also: Sequence[str] = (),
+    settings: Settings = MappingProxyType({}),
+) -> Plan:
     """Resolve a benchmark (a name, or a file ending in .toml) without running anything.
+
+    Args:
+        benchmark: a name, or a file ending in .toml.
+        results: folder.
+        also: models to add to those of the benchmark.
+        settings: hyper-parameters to replace, by label or model: {"ddpm": {"channels": 32}}.
 
     Raises:
         UserError: saying what is wrong with it, and where.
@@ -56,14 +69,26 @@ def plan(benchmark: str, results: Path | str = RESULTS) -> Plan:
     from harness.trial import plan as resolve
 
     parsed, source = read_benchmark(benchmark)
+    parsed = with_settings(with_models(parsed, also), settings)
     trials = tuple(resolve(parsed, registry()))
-    return Plan(parsed, source, trials, Store(Path(results), parsed.name))
+    changed = source + _changes(also, settings)
+    return Plan(parsed, changed, trials, Store(Path(results), parsed.name))
+
+
+def _changes(also: Sequence[str], settings: Settings) -> str:
+    """Tell, in comments below a benchmark's text, how the benchmark that ran differs from it."""
+    lines = [f"# --also {name}" for name in also]
+    for name, values in settings.items():
+        lines += [f"# --set {name}.{key}={value}" for key, value in values.items()]
+    return "".join(f"{line}\n" for line in lines)
 
 
 def run(
     benchmark: str,
     results: Path | str = RESULTS,
     *,
+    also: Sequence[str] = (),
+    settings: Settings = MappingProxyType({}),
     tracking: Literal["auto", "off"] = "auto",
     retry_failed: bool = False,
     devices: Sequence[str] | None = None,
@@ -74,6 +99,8 @@ def run(
     Args:
         benchmark: a name, or a file ending in .toml.
         results: folder; a trial that finished there is not run again.
+        also: models to add to those of the benchmark.
+        settings: hyper-parameters to replace, by label or model: {"ddpm": {"channels": 32}}.
         tracking: "off" keeps MLflow out of it.
         retry_failed: whether failed trials are run again.
         devices: "cpu", "cuda:0" and so on; all of the machine's by default.
@@ -84,7 +111,7 @@ def run(
     """
     from harness.frame import rows_frame
 
-    planned = plan(benchmark, results)
+    planned = plan(benchmark, results, also=also, settings=settings)
     carry_out(
         planned,
         tracking=tracking,

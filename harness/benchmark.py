@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterable, Mapping
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -178,6 +179,66 @@ def parse_benchmark(text: str, source: str) -> Benchmark:
     except ValidationError as error:
         lines = [_explain(mistake) for mistake in error.errors()]
         raise UserError("\n".join(f"{source}: {line}" for line in lines)) from None
+
+
+Settings = Mapping[str, Mapping[str, Any]]
+"""Hyper-parameters by model and name: {"ddpm": {"channels": 32}}."""
+
+
+def parse_settings(texts: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Read ``MODEL.KEY=VALUE``, with the value as TOML, or as text where it is not TOML.
+
+    Raises:
+        UserError: a text has another form.
+    """
+    settings: dict[str, dict[str, Any]] = {}
+    for text in texts:
+        target, equals, value = text.partition("=")
+        model, _, key = target.strip().rpartition(".")
+        if not (model and key and equals):
+            raise UserError(f"{text!r} is not a setting; write MODEL.KEY=VALUE: ddpm.channels=32")
+        settings.setdefault(model, {})[key] = _toml_value(value.strip())
+    return settings
+
+
+def _toml_value(text: str) -> Any:
+    try:
+        parsed = tomllib.loads(f"value = {text}")
+    except tomllib.TOMLDecodeError:
+        return text
+    return parsed["value"] if len(parsed) == 1 else text
+
+
+def with_settings(benchmark: Benchmark, settings: Settings) -> Benchmark:
+    """Return the benchmark with hyper-parameters of its entries replaced.
+
+    A name means the entry of that label; where there is none, all entries of that model.
+
+    Raises:
+        UserError: no entry is called so.
+    """
+    changed = list(benchmark.models)
+    for name, values in settings.items():
+        titled = [i for i, entry in enumerate(changed) if entry.title == name]
+        chosen = titled or [i for i, entry in enumerate(changed) if entry.model == name]
+        if not chosen:
+            names = [entry.title for entry in changed]
+            hint = did_you_mean(name, names + [entry.model for entry in changed])
+            raise UserError(
+                f"{name}.{next(iter(values), '')}: benchmark {benchmark.name!r} has no model "
+                f"{name!r}{hint or '; it has: ' + ', '.join(names)}"
+            )
+        for i in chosen:
+            entry = changed[i]
+            changed[i] = entry.model_copy(update={"settings": {**entry.settings, **values}})
+    return benchmark.model_copy(update={"models": tuple(changed)})
+
+
+def with_models(benchmark: Benchmark, names: Iterable[str]) -> Benchmark:
+    """Return the benchmark with more models, each with its recipe; those it has are not doubled."""
+    present = [entry.title for entry in benchmark.models]
+    added = tuple(Entry(model=name) for name in dict.fromkeys(names) if name not in present)
+    return benchmark.model_copy(update={"models": benchmark.models + added})
 
 
 def _explain(mistake: Any) -> str:

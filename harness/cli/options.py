@@ -14,6 +14,18 @@ BenchmarkName = Annotated[
 ResultsFolder = Annotated[
     Path, typer.Option("--results", help="Folder of results.", envvar="GENHARNESS_RESULTS")
 ]
+AlsoModels = Annotated[
+    list[str] | None,
+    typer.Option("--also", metavar="MODEL", help="Add a model to the benchmark; repeatable."),
+]
+SetOptions = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="MODEL.KEY=VALUE",
+        help="Replace a hyper-parameter of a model or a label; repeatable.",
+    ),
+]
 
 
 class Tracking(StrEnum):

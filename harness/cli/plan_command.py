@@ -5,18 +5,24 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.cli.options import BenchmarkName, ResultsFolder
+from harness.cli.options import AlsoModels, BenchmarkName, ResultsFolder, SetOptions
 
 if TYPE_CHECKING:
     from harness.store import Store
     from harness.trial import Trial
 
 
-def plan_benchmark(benchmark: BenchmarkName, results: ResultsFolder = Path("results")) -> None:
+def plan_benchmark(
+    benchmark: BenchmarkName,
+    results: ResultsFolder = Path("results"),
+    also: AlsoModels = None,
+    settings: SetOptions = None,
+) -> None:
     """Show the trials of a benchmark with their identities, and run nothing."""
     from harness import api
+    from harness.benchmark import parse_settings
 
-    planned = api.plan(benchmark, results)
+    planned = api.plan(benchmark, results, also=also or (), settings=parse_settings(settings or ()))
     _print_table(
         ["Trial", "Model", "Data set", "Seed", "Budget"],
         [
@@ -32,11 +38,17 @@ def plan_benchmark(benchmark: BenchmarkName, results: ResultsFolder = Path("resu
     )
 
 
-def show_status(benchmark: BenchmarkName, results: ResultsFolder = Path("results")) -> None:
+def show_status(
+    benchmark: BenchmarkName,
+    results: ResultsFolder = Path("results"),
+    also: AlsoModels = None,
+    settings: SetOptions = None,
+) -> None:
     """Show what is done, running or failed of a benchmark, and why."""
     from harness import api
+    from harness.benchmark import parse_settings
 
-    planned = api.plan(benchmark, results)
+    planned = api.plan(benchmark, results, also=also or (), settings=parse_settings(settings or ()))
     _print_table(
         ["Trial", "Model", "Data set", "Seed", "Status"],
         [

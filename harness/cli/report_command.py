@@ -7,12 +7,14 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.options import BenchmarkName, ResultsFolder
+from harness.cli.options import AlsoModels, BenchmarkName, ResultsFolder, SetOptions
 
 
 def write_report(
     benchmark: BenchmarkName,
     results: ResultsFolder = Path("results"),
+    also: AlsoModels = None,
+    settings: SetOptions = None,
     format: Annotated[
         list[str] | None, typer.Option(help="See 'harness list reports'; all by default.")
     ] = None,
@@ -22,9 +24,10 @@ def write_report(
 ) -> None:
     """Write the report of a benchmark from its rows, without running anything."""
     from harness import api
+    from harness.benchmark import parse_settings
     from harness.registry import registry
 
-    planned = api.plan(benchmark, results)
+    planned = api.plan(benchmark, results, also=also or (), settings=parse_settings(settings or ()))
     folder = out or planned.store.report
     print_reports(api.write_reports(planned.results(), folder, registry(), format))
 

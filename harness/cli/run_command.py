@@ -7,12 +7,14 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.options import BenchmarkName, ResultsFolder, Tracking
+from harness.cli.options import AlsoModels, BenchmarkName, ResultsFolder, SetOptions, Tracking
 
 
 def run_benchmark(
     benchmark: BenchmarkName,
     results: ResultsFolder = Path("results"),
+    also: AlsoModels = None,
+    settings: SetOptions = None,
     tracking: Annotated[
         Tracking, typer.Option(help="'off' keeps MLflow out of it.")
     ] = Tracking.auto,
@@ -25,11 +27,12 @@ def run_benchmark(
 ) -> None:
     """Run a benchmark: finished trials are skipped, interrupted ones resume, changed ones run."""
     from harness import api
+    from harness.benchmark import parse_settings
     from harness.cli.progress_display import open_display
     from harness.cli.report_command import print_reports
     from harness.registry import registry
 
-    planned = api.plan(benchmark, results)
+    planned = api.plan(benchmark, results, also=also or (), settings=parse_settings(settings or ()))
     todo = planned.open_trials(retry_failed)
     done = len(planned.trials) - len(todo)
     print(f"{planned.benchmark.name}: {len(planned.trials)} trials, {done} done before")

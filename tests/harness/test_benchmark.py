@@ -2,7 +2,15 @@
 
 import pytest
 
-from harness.benchmark import Entry, parse_benchmark, read_benchmark, shipped_benchmarks
+from harness.benchmark import (
+    Entry,
+    parse_benchmark,
+    parse_settings,
+    read_benchmark,
+    shipped_benchmarks,
+    with_models,
+    with_settings,
+)
 from harness.errors import UserError
 
 GOOD = """
@@ -81,3 +89,83 @@ def test_unknown_names_and_files(tmp_path):
         read_benchmark(str(tmp_path / "binary.toml"))
     with pytest.raises(UserError, match="no benchmark file"):
         read_benchmark(str(tmp_path))
+
+
+TWICE = """
+name = "twice"
+datasets = ["digits"]
+models = [
+    "vae",
+    {model = "ddpm", label = "ddim", settings = {sampler = "ddim", channels = 8}},
+    {model = "ddpm", label = "wide"},
+]
+budget = "90s"
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "model", "key", "value"),
+    [
+        ("vae.latent=8", "vae", "latent", 8),
+        ("vae.learning_rate=1e-3", "vae", "learning_rate", 1e-3),
+        ("ddpm.sampler=ddim", "ddpm", "sampler", "ddim"),
+        ('ddpm.sampler="8"', "ddpm", "sampler", "8"),
+        ("x.widths=[1, 2]", "x", "widths", [1, 2]),
+        ("x.deep=true", "x", "deep", True),
+        ("x.name=a=b", "x", "name", "a=b"),
+        ("x.name=", "x", "name", ""),
+        ("x.name=1\nother = 2", "x", "name", "1\nother = 2"),
+        ("DDPM v1.5.channels = 32", "DDPM v1.5", "channels", 32),
+    ],
+)
+def test_a_setting_is_read_as_toml_or_else_as_text(text, model, key, value):
+    assert parse_settings([text]) == {model: {key: value}}
+
+
+def test_settings_of_one_model_gather_and_the_last_word_counts():
+    texts = ["vae.latent=8", "ddpm.channels=4", "vae.width=2", "vae.latent=9"]
+    assert parse_settings(texts) == {"vae": {"latent": 9, "width": 2}, "ddpm": {"channels": 4}}
+
+
+@pytest.mark.parametrize("text", ["vae", "vae.latent", "latent=8", ".latent=8", "vae.=8", "=8", ""])
+def test_what_is_no_setting_is_answered_with_the_form(text):
+    with pytest.raises(UserError, match=r"is not a setting; write MODEL.KEY=VALUE"):
+        parse_settings([text])
+
+
+def settings_of(benchmark):
+    return {entry.title: entry.settings for entry in benchmark.models}
+
+
+def test_a_label_is_one_entry_and_a_model_is_all_of_its_entries():
+    twice = parse_benchmark(TWICE, "twice.toml")
+    assert settings_of(with_settings(twice, {"wide": {"channels": 64}})) == {
+        "vae": {},
+        "ddim": {"sampler": "ddim", "channels": 8},
+        "wide": {"channels": 64},
+    }
+    assert settings_of(with_settings(twice, {"ddpm": {"channels": 64}})) == {
+        "vae": {},
+        "ddim": {"sampler": "ddim", "channels": 64},
+        "wide": {"channels": 64},
+    }
+    assert twice == parse_benchmark(TWICE, "twice.toml")
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("dpdm", "did you mean 'ddpm'"),
+        ("wode", "did you mean 'wide'"),
+        ("xyz", "it has: vae, ddim"),
+    ],
+)
+def test_a_model_that_the_benchmark_lacks_is_named(name, hint):
+    with pytest.raises(UserError, match=rf"{name}.depth: .*'twice' has no model '{name}'.*{hint}"):
+        with_settings(parse_benchmark(TWICE, "twice.toml"), {name: {"depth": 2}})
+
+
+def test_a_model_is_added_once():
+    twice = parse_benchmark(TWICE, "twice.toml")
+    added = with_models(twice, ["mine", "vae", "mine"])
+    assert added.models == (*twice.models, Entry(model="mine"))
