@@ -17,7 +17,7 @@ from harness_diffusion.schedules import Schedule
 from harness_nets.unet import UNet
 
 WARM_UP = 0.05
-SMALL_IMAGE = 16 * 16
+SMALL_IMAGE = 32 * 32
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class DiffusionConfig:
     """Hyper-parameters of the network and of its training."""
 
     batch_size: int = setting(32, "images a step")
-    channels: int = setting(0, "width of the U-Net; 0: 32 up to 16x16 pixels, 64 above")
+    channels: int = setting(0, "width of the U-Net; 0: 32 up to 1x32x32, 64 above")
     blocks: int = setting(1, "residual blocks on each level of the U-Net")
     dropout: float = setting(0.0, "dropout in the residual blocks")
     prediction: Literal["noise", "data", "v"] = setting("noise", "what the network predicts")
@@ -57,7 +57,7 @@ class DiffusionModel(GenerativeModel):
         self, spec: DataSpec, config: Any, schedule: Schedule, sampling_steps: int
     ) -> None:
         super().__init__(spec, config)
-        small = math.prod(spec.shape[1:]) <= SMALL_IMAGE
+        small = spec.dimensions <= SMALL_IMAGE
         width = config.channels or (32 if small else 64)
         self.network = UNet(spec.shape, width, config.blocks, config.dropout)
         self.schedule = schedule
