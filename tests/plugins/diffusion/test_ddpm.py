@@ -9,7 +9,7 @@ from support.brief_training import resumed_equals_uninterrupted, train
 from support.enumeration import all_images
 from support.oracles import GaussianOracle, NoiseNetwork
 
-from harness.contract import DataSpec, HasLikelihood, HasSteps
+from harness.contract import Batch, DataSpec, HasLikelihood, HasSteps, to_symmetric
 from harness_diffusion.ddpm import DDPM, DDPMConfig, build_schedule, strided
 
 TINY = DataSpec((1, 2, 2), levels=4)
@@ -88,6 +88,33 @@ def test_loss_of_a_new_network_is_the_noise_itself():
     model = build(batch_size=1024)
     loss = train(model, all_images(TINY), 1)[0]
     assert loss == pytest.approx(1, abs=4 * math.sqrt(2 / 4096))
+
+
+def test_training_diffuses_the_encoded_images_to_the_drawn_times():
+    model, images = build(batch_size=256), all_images(TINY)
+    step = 400 / 1000
+    model.draw_times = lambda n, device: torch.full((n,), step, dtype=torch.float64)
+    seen = []
+    model.network.register_forward_pre_hook(lambda _, args: seen.append(args))
+    model.training_step(Batch(images, None), 0.5)
+    ((x_t, t),) = seen
+    a, s = (float(c) for c in model.schedule(torch.tensor(step, dtype=torch.float64)))
+    noise = (x_t - a * to_symmetric(images, 4)) / s
+    assert float(noise.mean()) == pytest.approx(0, abs=4 / math.sqrt(1024))
+    assert float(noise.std()) == pytest.approx(1, abs=4 / math.sqrt(2048))
+    covariance = float((noise * to_symmetric(images, 4)).mean())
+    assert covariance == pytest.approx(0, abs=4 * 0.75 / math.sqrt(1024))
+    assert t.unique().tolist() == pytest.approx([step])
+
+
+@pytest.mark.parametrize(("level", "value"), [(0, -1.0), (3, 1.0)])
+def test_data_without_noise_reach_the_network_in_minus_one_to_one(level, value):
+    model = build()
+    model.draw_times = lambda n, device: torch.zeros(n, dtype=torch.float64)
+    seen = []
+    model.network.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+    model.training_step(Batch(torch.full((4, 1, 2, 2), level, dtype=torch.uint8), None), 0.5)
+    assert (seen[0] == value).all()
 
 
 def test_resumes_bitwise():
