@@ -70,13 +70,13 @@ def _snapshot(model: GenerativeModel, optimizer: str) -> list[tuple[Tensor, Tens
 
 
 def _moments(model: GenerativeModel) -> list[float]:
-    """Return ``progress`` over one period at the start of every stage."""
-    starts, start = [], 0.0
+    """Return ``progress`` over one period in the middle of every stage: past any warm-up."""
+    moments, start = [], 0.0
     for _, fraction in model.stages:
-        starts += [start] * model.period
+        moments += [start + fraction / 2] * model.period
         start += fraction
     assert math.isclose(start, 1, abs_tol=1e-6), f"fractions of stages sum to {start:g}, not to 1"
-    return starts
+    return moments
 
 
 def _check_losses(losses: dict[str, Tensor]) -> None:
