@@ -10,7 +10,14 @@ from typing import Annotated
 
 import typer
 
-from harness.cli import list_command, plan_command, report_command, run_command, sync_command
+from harness.cli import (
+    list_command,
+    new_command,
+    plan_command,
+    report_command,
+    run_command,
+    sync_command,
+)
 from harness.errors import UserError
 
 app = typer.Typer(
@@ -26,6 +33,7 @@ app.command("status")(plan_command.show_status)
 app.command("report")(report_command.write_report)
 app.command("sync")(sync_command.sync_results)
 app.command("list")(list_command.list_plugins)
+app.command("new")(new_command.new_plugin)
 
 
 def _print_version(wanted: bool) -> None:

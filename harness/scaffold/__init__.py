@@ -1,0 +1,148 @@
+"""A plugin to start from: an installable project with a small model that works.
+
+The templates are ``string.Template`` texts: one module a family, and what every plugin has.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import keyword
+import re
+import sys
+from enum import StrEnum
+from importlib.metadata import PackageNotFoundError, version
+from importlib.resources import files
+from pathlib import Path
+from string import Template
+
+from harness.errors import UserError
+from harness.registry import registry
+
+_NAME = re.compile(r"[a-z][a-z0-9]*([-_][a-z0-9]+)*")
+RESERVED = {
+    "real": "a reference row",
+    "null": "a reference row",
+    "tests": "the folder of the plugin's tests",
+}
+
+
+class Family(StrEnum):
+    """Shapes of models that there is a template of."""
+
+    likelihood = "likelihood"
+    flow = "flow"
+    gan = "gan"
+    diffusion = "diffusion"
+    conditional = "conditional"
+    two_stage = "two-stage"
+
+
+TYPES = {
+    Family.likelihood: "autoregressive",
+    Family.flow: "flow",
+    Family.gan: "adversarial",
+    Family.diffusion: "diffusion",
+    Family.conditional: "flow matching",
+    Family.two_stage: "autoencoder",
+}
+"""What tables print as the type of each template's model."""
+
+SUMMARIES = {
+    Family.likelihood: "A linear autoregression with discretised logistic conditionals.",
+    Family.flow: "Affine couplings on dequantised pixels.",
+    Family.gan: "Two perceptrons with the non-saturating loss.",
+    Family.diffusion: "A perceptron that predicts v, sampled by DDIM.",
+    Family.conditional: "A rectified flow for images of a wanted class.",
+    Family.two_stage: "An autoencoder, then a mixture of Gaussians over its codes.",
+}
+
+
+def write_plugin(name: str, family: Family, folder: Path) -> list[Path]:
+    """Write a plugin whose model is called ``name``; return the paths of its files.
+
+    Args:
+        name: of the model and the distribution; with "_" for "-" also of the package.
+        family: shape of the model.
+        folder: of the project; it must not exist, or be empty.
+
+    Raises:
+        UserError: the name cannot be used, or the folder holds something; nothing is written.
+    """
+    _check_name(name)
+    _check_folder(folder, name)
+    texts = render(name, family)
+    for path, text in texts.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        with (folder / path).open("x", encoding="utf-8") as file:
+            file.write(text)
+    return [folder / path for path in texts]
+
+
+def render(name: str, family: Family) -> dict[str, str]:
+    """Return the text of each file of a plugin, by path."""
+    package = _package(name)
+    words = {
+        "name": name,
+        "package": package,
+        "class_name": "".join(word.capitalize() for word in package.split("_")),
+        "family": TYPES[family],
+        "summary": SUMMARIES[family],
+    }
+    templates = {
+        "pyproject.toml": "pyproject.toml",
+        "README.md": "README.md",
+        f"{package}/__init__.py": "init.py",
+        f"{package}/model.py": f"{family}.py",
+        f"tests/test_{package}.py": "test.py",
+    }
+    folder = files("harness.scaffold") / "templates"
+    return {
+        path: Template((folder / f"{source}.tmpl").read_text("utf-8")).substitute(words)
+        for path, source in templates.items()
+    }
+
+
+def _package(name: str) -> str:
+    return name.replace("-", "_")
+
+
+def _check_name(name: str) -> None:
+    if not _NAME.fullmatch(name):
+        words = re.findall(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])", name)
+        better = re.sub(r"^[0-9-]+", "", "-".join(words).lower())
+        hint = f"; try {better!r}" if _NAME.fullmatch(better) else ""
+        raise UserError(
+            f"{name!r} cannot name a plugin: use lower-case letters and digits, with '-' or '_' "
+            f"between words, a letter first{hint}"
+        )
+    if taken := _taken(name):
+        raise UserError(f"the name {name!r} is taken: it is {taken}; choose another")
+
+
+def _taken(name: str) -> str | None:
+    """Return what has the name already, or None."""
+    package = _package(name)
+    if name in RESERVED:
+        return RESERVED[name]
+    if entry := registry().models.get(name):
+        return f"a model of {entry.origin}"
+    if keyword.iskeyword(package) or keyword.issoftkeyword(package):
+        return "a word of Python's grammar"
+    if package in sys.stdlib_module_names:
+        return "a module of Python's standard library"
+    try:
+        return f"the distribution {name} {version(name)}"
+    except PackageNotFoundError:
+        spec = importlib.util.find_spec(package)
+    # Without an origin it is a mere folder, which an installed package goes before.
+    return f"a module that can be imported, {spec.origin}" if spec and spec.origin else None
+
+
+def _check_folder(folder: Path, name: str) -> None:
+    if folder.is_dir() and not any(folder.iterdir()):
+        return
+    if folder.exists() or folder.is_symlink():
+        raise UserError(
+            f"{folder} exists already, and nothing is overwritten; name a folder that does not: "
+            f"harness new {name} FOLDER"
+        )
