@@ -11,6 +11,8 @@ from torch import Tensor
 
 from harness.dataset import Dataset
 from harness.evaluation import HELD_OUT, Metrics, SampleScorer
+from harness.metrics.anchors import COMPRESSORS, COUNTED, ContextCounts, code_length
+from harness.metrics.likelihood import BitsPerDimension
 from harness.row import Measurement
 from harness.seeding import NULL, derive
 
@@ -51,6 +53,38 @@ def measure_null(
     )
     half = n // 2
     return metrics, torch.cat([noise[: n - half], mean[:half]])
+
+
+def measure_anchors(dataset: Dataset, images: int | None = None) -> Metrics:
+    """Score test images with models too simple to be entries, named bits_per_dim_MODEL.
+
+    A likelihood that is no better than these has learnt nothing that counting does not.
+
+    Args:
+        dataset: its train split is counted.
+        images: of the test split, the first that many; all by default.
+    """
+    spec, chosen = dataset.spec, dataset.test.images[:images]
+    scored = f"{len(chosen)} images of {HELD_OUT}, D = {spec.dimensions}, {spec.levels} levels"
+    counted = f"; counts of {len(dataset.train)} images of train, plus one"
+    metrics: Metrics = {}
+    for name, context in COUNTED.items():
+        model = ContextCounts(dataset.train.images, spec.levels, context)
+        bits = BitsPerDimension(spec.dimensions)
+        bits.update(torch.from_numpy(model.log_likelihood(chosen)), "exact")
+        metrics[f"bits_per_dim_{name}"] = Measurement(
+            value=float(bits.compute()),
+            error=float(bits.standard_error) if len(chosen) > 1 else None,
+            kind="exact",
+            protocol=scored + counted,
+        )
+    for name in COMPRESSORS:
+        metrics[f"bits_per_dim_{name}"] = Measurement(
+            value=code_length(chosen, name),
+            kind="lower_bound",
+            protocol=f"{scored}; compressed as one stream of bytes",
+        )
+    return metrics
 
 
 def _better(candidates: Mapping[str, Measurement], lower: bool) -> Measurement:

@@ -23,7 +23,7 @@ from harness.pictures import grid_png
 from harness.precision import set_numerics
 from harness.progress import Heartbeat, Interrupted, Progress
 from harness.provenance import environment
-from harness.references import measure_null, measure_real
+from harness.references import measure_anchors, measure_null, measure_real
 from harness.registry import Registry
 from harness.results import CURVE_COLUMNS
 from harness.row import Row
@@ -257,6 +257,8 @@ class TrialRun:
                     for name, entry in self.registry.metrics.items()
                 }
                 metrics, samples = measure_null(self.dataset, self.scorer, n, lower)
+                images = self.trial.evaluation.likelihood_images
+                metrics |= measure_anchors(self.dataset, images)
             self.found["digests"] = {"samples": _digest([samples])}
         return metrics, samples
 

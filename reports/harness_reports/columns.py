@@ -55,6 +55,15 @@ METRICS: dict[str, Column] = {
     "latency": Column("latency", "further", "lower", seconds, machine=True),
 }
 
+ANCHORS: dict[str, str] = {
+    "bits_per_dim": "uniform",
+    "bits_per_dim_histogram": "a histogram for each pixel",
+    "bits_per_dim_neighbours": "counts given the left and the upper neighbour",
+    "bits_per_dim_zlib": "zlib",
+    "bits_per_dim_lzma": "lzma",
+}
+"""Likelihoods that stand in the row of ``null``, of what learns nothing: set apart from models."""
+
 COSTS: dict[str, Column] = {
     "parameters": Column("Parameters", "model", None, prefixed),
     "seconds": Column("Device time", "used", None, seconds),

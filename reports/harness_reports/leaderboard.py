@@ -15,7 +15,7 @@ import pandas as pd
 from harness.frame import machine
 from harness.row import Measurement, Row
 from harness_reports.boards import REFERENCES, Board, boards
-from harness_reports.columns import COSTS, METRICS, column
+from harness_reports.columns import ANCHORS, COSTS, METRICS, column
 
 LEADING = ("Dataset", "Table", "Role", "Model", "Type")
 CLOSING = ("Seeds", "Status", "Reason", "Trials")
@@ -126,7 +126,7 @@ def _metrics(board: Board) -> list[str]:
         name for row in board.rows for name, m in row.metrics.items() if m.value is not None
     }
     known = [name for name in METRICS if METRICS[name].group != "further" or name in measured]
-    return [*known, *sorted(measured - {*METRICS})]
+    return [*known, *sorted(measured - {*METRICS, *ANCHORS})]
 
 
 def _split(metric: str, board: Board) -> dict[str, dict[int, Reading]]:

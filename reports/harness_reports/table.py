@@ -13,7 +13,7 @@ import pandas as pd
 
 from harness.row import Row
 from harness_reports.boards import Board, boards
-from harness_reports.columns import COSTS, METRICS, Column, Group
+from harness_reports.columns import ANCHORS, COSTS, METRICS, Column, Group
 from harness_reports.leaderboard import LEADING, board_frame
 from harness_reports.numbers import decimals, fixed, spread
 
@@ -138,7 +138,7 @@ def _table(board: Board) -> Table:
         columns=columns,
         lines=tuple(lines),
         captions=_captions(frame, columns),
-        remarks=tuple(_remarks(frame)),
+        remarks=(*_remarks(frame), *_anchors(board)),
         notes={mark: note for note, mark in notes.items()},
     )
 
@@ -253,6 +253,20 @@ def _remarks(frame: pd.DataFrame) -> Iterable[str]:
         yield "±: standard error of the mean over seeds; of one seed, the measurement's own error."
     else:
         yield "±: error of the measurement within the one seed, as its protocol says."
+
+
+def _anchors(board: Board) -> Iterable[str]:
+    """Return the likelihoods of the row of ``null``, in one sentence, if it has them."""
+    figures = [
+        f"{name} {prefix}{measured.value:.2f}"
+        for row in board.rows[::-1]
+        if row.model == "null" and row.metrics.keys() >= ANCHORS.keys()
+        for metric, name in ANCHORS.items()
+        if (measured := row.metrics[metric]).value is not None
+        for prefix in [f"{KINDS[measured.kind]} " if measured.kind in KINDS else ""]
+    ]
+    if figures:
+        yield f"Anchors in bits/dim, of what learns next to nothing: {', '.join(figures)}."
 
 
 def _protocols(names: Sequence[str] | pd.Series[str], protocols: pd.Series[str]) -> str:

@@ -113,3 +113,20 @@ def test_failures_keep_their_reason_and_get_no_marks():
 def test_names_are_one_line_without_control_characters():
     (table,) = tables([make_row(label="a\nb\x1b[31m\u202ec", family="x\ty")])
     assert table.lines[0].model == "a b [31m c" and table.lines[0].type == "x y"
+
+
+def test_likelihoods_that_need_no_model_are_a_remark_and_no_column():
+    anchors = {
+        "bits_per_dim": Measurement(value=8.0, kind="exact"),
+        "bits_per_dim_histogram": Measurement(value=4.588, kind="exact"),
+        "bits_per_dim_neighbours": Measurement(value=3.512, kind="exact"),
+        "bits_per_dim_zlib": Measurement(value=4.473, kind="lower_bound"),
+        "bits_per_dim_lzma": Measurement(value=3.872, kind="lower_bound"),
+    }
+    [table] = tables([make_row(), reference("null", 48.2, 1.31, metrics=anchors)])
+    assert not [heading for heading in table.columns if "per_dim" in heading]
+    [remark] = [text for text in table.remarks if text.startswith("Anchors")]
+    assert "uniform 8.00, a histogram for each pixel 4.59" in remark
+    assert "neighbour 3.51, zlib ≤ 4.47, lzma ≤ 3.87." in remark
+    [bare] = tables([make_row(), reference("null", 48.2, 1.31)])
+    assert not [text for text in bare.remarks if text.startswith("Anchors")]
