@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import copy
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -12,8 +14,8 @@ from torch import Tensor
 from harness.contract import GenerativeModel, HasLikelihood
 from harness.dataset import Dataset, Split
 from harness.features.base import FeatureExtractor
-from harness.features.reference import extract, reference_moments
-from harness.metrics.base import NonFiniteFeatures, Reference, SampleMetric
+from harness.features.reference import DatasetReference, extract
+from harness.metrics.base import Figure, NonFiniteFeatures, Reference, SampleMetric
 from harness.metrics.likelihood import BitsPerDimension
 from harness.metrics.speed import sampling_speed
 from harness.row import Measurement
@@ -29,13 +31,22 @@ def ignore() -> None:
     """Do nothing at a heartbeat."""
 
 
+class _Group(NamedTuple):
+    """Columns that one metric computes together, against one split: its own names by the row's."""
+
+    metric: type[SampleMetric]
+    split: str
+    columns: dict[str, str]
+
+
 class SampleScorer:
     """Scores sets of samples in the features of one extractor, against train and against test.
 
     Args:
         dataset: the real data.
         extractor: the ruler.
-        metrics: classes by name; those without a value in these features report the reason.
+        metrics: classes by name; those without a value in these features report the reason. A class
+            under several names is computed once, and gives each its column.
         device: where features are computed.
     """
 
@@ -49,70 +60,94 @@ class SampleScorer:
         self.extractor = extractor
         self.device = device
         self.metrics = dict(metrics)
-        self.references = {
-            split: Reference(split, reference_moments(dataset, split, extractor, device))
-            for split in (HEADLINE, HELD_OUT)
-        }
+        held_out = DatasetReference(dataset, HELD_OUT, extractor, device)
+        headline = DatasetReference(dataset, HEADLINE, extractor, device, held_out)
+        self.references: dict[str, Reference] = {HEADLINE: headline, HELD_OUT: held_out}
+
+    def quick(self) -> SampleScorer:
+        """Return a scorer without the metrics that are too costly to follow a training with."""
+        scorer = copy(self)
+        scorer.metrics = {n: metric for n, metric in self.metrics.items() if not metric.costly}
+        return scorer
 
     def score(self, sets: Sequence[Tensor], on_batch: Callable[[], None] = ignore) -> Metrics:
         """Return every metric of uint8 image sets: the mean over sets, the spread as its error."""
-        values: dict[str, list[float]] = {}
-        measured: Metrics = {}
-        for images in sets:
-            for name, outcome in self._score_one(images, on_batch).items():
-                if isinstance(outcome, str):
-                    measured[name] = Measurement(value=None, reason=outcome)
-                else:
-                    values.setdefault(name, []).append(outcome)
-        for name, found in values.items():
-            if name not in measured:
-                measured[name] = self._summarise(name, found, len(sets[0]))
-        return measured
+        scored = [self._score_one(images, on_batch) for images in sets]
+        return {name: _mean([metrics[name] for metrics in scored]) for name in scored[0]}
 
-    def _score_one(self, images: Tensor, on_batch: Callable[[], None]) -> dict[str, float | str]:
-        outcomes: dict[str, float | str] = {}
-        running: dict[str, SampleMetric] = {}
-        for name, split, metric in self._columns():
-            reason = metric.supports(self.extractor.classes)
+    def _score_one(self, images: Tensor, on_batch: Callable[[], None]) -> Metrics:
+        measured: Metrics = {}
+        running: list[tuple[_Group, SampleMetric]] = []
+        for group in self._groups():
+            reason = group.metric.supports(self.extractor.classes)
             if reason is None:
-                running[name] = metric(self.references[split]).to(self.device)
+                running.append((group, group.metric(self.references[group.split]).to(self.device)))
             else:
-                outcomes[name] = reason
+                measured |= _missing(group, reason)
         try:
             for features in extract(self.extractor, images, FEATURE_BATCH, self.device):
-                for instance in running.values():
-                    instance.update(features)
+                for _, metric in running:
+                    metric.update(features)
                 on_batch()
         except NonFiniteFeatures as error:
-            return outcomes | dict.fromkeys(running, str(error))
-        for name, instance in running.items():
+            for group, _ in running:
+                measured |= _missing(group, str(error))
+            return measured
+        for group, metric in running:
             try:
-                outcomes[name] = float(instance.compute())
+                measured |= self._figures(group, metric, len(images))
             except ValueError as error:
-                outcomes[name] = str(error)
-        return outcomes
+                measured |= _missing(group, str(error))
+            on_batch()
+        return measured
 
-    def _columns(self) -> list[tuple[str, str, type[SampleMetric]]]:
-        """Name, reference split and class: against test only where the metric compares."""
-        columns = [(name, HEADLINE, metric) for name, metric in self.metrics.items()]
-        return columns + [
-            (f"{name}_{HELD_OUT}", HELD_OUT, metric)
-            for name, metric in self.metrics.items()
-            if metric.comparative
-        ]
-
-    def _summarise(self, name: str, values: list[float], n: int) -> Measurement:
-        split = HELD_OUT if name.endswith(f"_{HELD_OUT}") else HEADLINE
-        protocol = f"{type(self.extractor).__name__} {self.extractor.digest[:12]}, {n} samples"
-        if name.removesuffix(f"_{HELD_OUT}") in self.metrics:
-            metric = self.metrics[name.removesuffix(f"_{HELD_OUT}")]
+    def _groups(self) -> Iterator[_Group]:
+        """Yield what is computed: against test only where a metric compares."""
+        names: dict[type[SampleMetric], list[str]] = {}
+        for name, metric in self.metrics.items():
+            names.setdefault(metric, []).append(name)
+        for metric, own in names.items():
+            yield _Group(metric, HEADLINE, {name: name for name in own})
+        for metric, own in names.items():
             if metric.comparative:
-                protocol += f" against {self.references[split].moments.n} of {split}"
-        sets = len(values)
-        if sets > 1:
-            protocol += f", mean and standard deviation of {sets} sets"
-        spread = float(np.std(values, ddof=1)) if sets > 1 else None
-        return Measurement(value=float(np.mean(values)), error=spread, protocol=protocol)
+                yield _Group(metric, HELD_OUT, {f"{name}_{HELD_OUT}": name for name in own})
+
+    def _figures(self, group: _Group, metric: SampleMetric, n: int) -> Metrics:
+        protocol = f"{type(self.extractor).__name__} {self.extractor.digest[:12]}, {n} samples"
+        if metric.comparative:
+            protocol += f" against {self.references[group.split].moments.n} of {group.split}"
+        outcome = metric.compute()
+        protocol += f", {metric.protocol}" if metric.protocol else ""
+        measured: Metrics = {}
+        for name, column in group.columns.items():
+            found = outcome[column] if isinstance(outcome, dict) else outcome
+            figure = found if isinstance(found, Figure) else Figure(found)
+            measured[name] = Measurement(
+                value=float(figure.value),
+                error=None if figure.error is None else float(figure.error),
+                protocol=protocol,
+                reason=figure.warning or None,
+            )
+        return measured
+
+
+def _missing(group: _Group, reason: str) -> Metrics:
+    return {name: Measurement(value=None, reason=reason) for name in group.columns}
+
+
+def _mean(measurements: Sequence[Measurement]) -> Measurement:
+    """Return the mean over sets of samples, or why one of them has no value."""
+    missing = next((m for m in measurements if m.value is None), None)
+    if missing is not None or len(measurements) == 1:
+        return missing or measurements[0]
+    values = [m.value for m in measurements if m.value is not None]
+    sets = f"mean and standard deviation of {len(values)} sets"
+    return Measurement(
+        value=float(np.mean(values)),
+        error=float(np.std(values, ddof=1)),
+        protocol=f"{measurements[0].protocol}, {sets}",
+        reason=next((m.reason for m in measurements if m.reason), None),
+    )
 
 
 def measure_likelihood(

@@ -25,11 +25,13 @@ class FeatureExtractor(nn.Module, ABC):
             compared.
         dimensions: d, the length of a feature vector.
         classes: K, or 0 without logits.
+        bandwidth: of Gaussian kernels in these features, where there is a customary one.
     """
 
     digest: str
     dimensions: int
     classes: int = 0
+    bandwidth: float | None = None
 
     def __init__(self, spec: DataSpec) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Features of many images, and the moments of a data set's, which are cached by content."""
+"""Features of many images, and what is derived from a data set's, which is cached by content."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import os
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -19,12 +19,12 @@ from torch import Tensor
 from harness.contract import DataSpec
 from harness.dataset import Dataset
 from harness.features.base import FeatureExtractor, Features
-from harness.metrics.base import Moments
+from harness.metrics.base import Moments, Reference
 from harness.metrics.moments import moments
 
 BATCH_SIZE = 500
 VARIABLE = "GENHARNESS_CACHE"
-# Part of every key: raise it when moments are computed in another way.
+# Part of every key: raise it when features or moments are computed in another way.
 VERSION = 1
 
 
@@ -64,26 +64,83 @@ def reference_moments(
     set's fingerprint, the split and the extractor's digest. Processes that write the same file at
     the same time write the same content, and each renames it into place whole.
     """
-    path = cache_path(dataset, split, extractor)
+
+    def compute() -> dict[str, Tensor]:
+        batches = extract(extractor, dataset.splits[split].images, device=device)
+        n, mean, covariance = moments(features.vectors for features in batches)
+        return {"n": torch.tensor(n), "mean": mean, "covariance": covariance}
+
+    found = _kept(cache_path(dataset, split, extractor), compute)
+    return Moments(int(found["n"]), found["mean"], found["covariance"])
+
+
+class DatasetReference(Reference):
+    """One split of a data set, as features; all that is computed of it is cached like its moments.
+
+    Args:
+        dataset: the real data.
+        split: what samples are compared with.
+        extractor: the ruler.
+        device: where features are computed; the CPU by default.
+        held_out: the split that no model was trained on.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        split: str,
+        extractor: FeatureExtractor,
+        device: torch.device | None = None,
+        held_out: Reference | None = None,
+    ) -> None:
+        found = reference_moments(dataset, split, extractor, device)
+        super().__init__(split, found, held_out=held_out, bandwidth=extractor.bandwidth)
+        self._dataset = dataset
+        self._extractor = extractor
+        self._device = device
+
+    def derived(self, what: str, compute: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+        """Return tensors that depend on this reference alone, computed once on this machine."""
+        path = cache_path(self._dataset, self.split, self._extractor, what)
+        return super().derived(what, lambda: _kept(path, compute))
+
+    def _load(self) -> Features:
+        found = self.derived("features", self._extract)
+        return Features(found["vectors"], found.get("logits"))
+
+    def _extract(self) -> dict[str, Tensor]:
+        images = self._dataset.splits[self.split].images
+        batches = list(extract(self._extractor, images, device=self._device))
+        parts = zip(*batches, strict=True)
+        joined = {
+            name: torch.cat([part.cpu() for part in column])
+            for name, column in zip(Features._fields, parts, strict=True)
+            if column[0] is not None
+        }
+        return joined
+
+
+def cache_path(
+    dataset: Dataset, split: str, extractor: FeatureExtractor, what: str = "moments"
+) -> Path:
+    """Return where something that is derived from one split is kept."""
+    own = os.environ.get(VARIABLE)
+    folder = Path(own).expanduser() if own else Path(platformdirs.user_cache_dir("genharness"))
+    key = f"{what} {VERSION} {dataset.fingerprint} {split} {extractor.digest}"
+    kind = what.split()[0]
+    return folder / "features" / f"{hashlib.sha256(key.encode()).hexdigest()}.{kind}"
+
+
+def _kept(path: Path, compute: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+    """Return what a file keeps; where it does not, what is computed, and keep that."""
     found = _read(path)
     if found is None:
-        images = dataset.splits[split].images
-        batches = extract(extractor, images, device=device)
-        n, mean, covariance = moments(features.vectors for features in batches)
-        found = Moments(n, mean.cpu(), covariance.cpu())
+        found = {name: tensor.cpu().contiguous() for name, tensor in compute().items()}
         _write(path, found)
     return found
 
 
-def cache_path(dataset: Dataset, split: str, extractor: FeatureExtractor) -> Path:
-    """Return where the moments of one split are kept."""
-    own = os.environ.get(VARIABLE)
-    folder = Path(own).expanduser() if own else Path(platformdirs.user_cache_dir("genharness"))
-    key = f"moments {VERSION} {dataset.fingerprint} {split} {extractor.digest}"
-    return folder / "features" / f"{hashlib.sha256(key.encode()).hexdigest()}.moments"
-
-
-def _read(path: Path) -> Moments | None:
+def _read(path: Path) -> dict[str, Tensor] | None:
     """Return what a file holds: a SHA-256, then the safetensors it is of; None if it is not so."""
     try:
         content = path.read_bytes()
@@ -92,13 +149,11 @@ def _read(path: Path) -> Moments | None:
     size = hashlib.sha256().digest_size
     if hashlib.sha256(content[size:]).digest() != content[:size]:
         return None
-    parts = load(content[size:])
-    return Moments(int(parts["n"]), parts["mean"], parts["covariance"])
+    return load(content[size:])
 
 
-def _write(path: Path, content: Moments) -> None:
-    n, mean, covariance = content
-    body = save({"n": torch.tensor(n), "mean": mean, "covariance": covariance.contiguous()})
+def _write(path: Path, content: dict[str, Tensor]) -> None:
+    body = save(content)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".partial-") as folder:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
 from typing import ClassVar, NamedTuple
 
 from torch import Tensor
@@ -19,11 +20,74 @@ class Moments(NamedTuple):
     covariance: Tensor
 
 
-class Reference(NamedTuple):
-    """What samples are compared with: moments of the features of one split of the real data."""
+class Figure(NamedTuple):
+    """What a metric found.
 
-    split: str
-    moments: Moments
+    Attributes:
+        value: float64 scalar.
+        error: its standard error, where the metric knows it.
+        warning: what is wrong with the samples, for people; empty if nothing is.
+    """
+
+    value: Tensor
+    error: Tensor | None = None
+    warning: str = ""
+
+
+class Reference:
+    """What samples are compared with: one split of the real data, as features.
+
+    Args:
+        split: its name.
+        moments: of its features.
+        features: of all its images; only some metrics need them.
+        held_out: real images of the same kind that no model was trained on.
+        bandwidth: of Gaussian kernels in these features; None leaves it to the spread of the data.
+    """
+
+    def __init__(
+        self,
+        split: str,
+        moments: Moments,
+        features: Features | None = None,
+        held_out: Reference | None = None,
+        bandwidth: float | None = None,
+    ) -> None:
+        self.split = split
+        self.moments = moments
+        self.held_out = held_out
+        self.bandwidth = bandwidth
+        self._features = features
+        self._derived: dict[str, dict[str, Tensor]] = {}
+
+    @property
+    def features(self) -> Features:
+        """Features of every image, on the CPU.
+
+        Raises:
+            ValueError: the reference was made of moments alone.
+        """
+        if self._features is None:
+            self._features = self._load()
+        return self._features
+
+    def derived(
+        self, what: str, compute: Callable[[], dict[str, Tensor]]
+    ) -> dict[str, Tensor]:
+        """Return tensors that depend on this reference alone, computed once.
+
+        Args:
+            what: names the computation with its version and parameters.
+            compute: called unless the tensors are known; they are then kept on the CPU.
+        """
+        if what not in self._derived:
+            self._derived[what] = {name: tensor.cpu() for name, tensor in compute().items()}
+        return self._derived[what]
+
+    def _load(self) -> Features:
+        raise ValueError(
+            f"this metric needs the features of the {self.split} images; there are only moments"
+        )
 
 
 class NonFiniteFeatures(ValueError):
@@ -33,12 +97,17 @@ class NonFiniteFeatures(ValueError):
 class SampleMetric(Metric):
     """A metric of a set of samples, updated batch by batch with their features.
 
-    ``compute`` returns one float64 scalar, or raises ``ValueError`` saying why there is none.
+    A class may have several columns, each of which is a metric's name: they are then computed
+    together.
     """
 
     full_state_update = False
     comparative: ClassVar[bool] = True
     """Whether the value depends on the reference; it is then measured against train and test."""
+    needs_held_out: ClassVar[bool] = False
+    """Whether it compares with real images that no model was trained on, so not those themselves."""
+    costly: ClassVar[bool] = False
+    """Whether it is too slow to follow a training with; it is then measured at the end alone."""
 
     def __init__(self, reference: Reference) -> None:
         super().__init__()
@@ -49,10 +118,19 @@ class SampleMetric(Metric):
         """Return why it has no value in features with ``classes`` logits, or None if it has one."""
         return None
 
+    @property
+    def protocol(self) -> str:
+        """What a value depends on besides features, samples and reference, in words."""
+        return ""
+
     @abstractmethod
     def update(self, features: Features) -> None:
         """Take in the features of one batch; raises ``NonFiniteFeatures``."""
 
     @abstractmethod
-    def compute(self) -> Tensor:
-        """Return the value, a float64 scalar."""
+    def compute(self) -> Tensor | Figure | dict[str, Figure]:
+        """Return the value, a float64 scalar, or a figure; of several columns, each by its name.
+
+        Raises:
+            ValueError: saying why there is none.
+        """
