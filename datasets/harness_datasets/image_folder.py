@@ -5,12 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
-from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from harness.contract import DataSpec
 from harness.dataset import Dataset
+from harness.image_files import image_paths, read_images
 from harness_datasets.errors import DatasetError
 from harness_datasets.splits import assemble, split_by_content
 
@@ -31,26 +29,14 @@ def load(argument: str) -> Dataset:
     root = Path(argument).expanduser()
     if not argument or not root.is_dir():
         raise DatasetError(f"{name}: there is no folder {argument!r}; write image-folder:PATH")
-    paths = _files(name, root)
+    paths = image_paths(name, root)
     classes = _classes(name, root, paths)
-    images = _stack(name, paths)
+    images = read_images(name, paths)
     labels = None
     if classes:
         labels = np.array([classes.index(path.parent.name) for path in paths], dtype=np.int64)
     spec = DataSpec(images.shape[1:], classes=len(classes))
     return assemble(name, spec, split_by_content(images, labels, FRACTIONS))
-
-
-def _files(name: str, root: Path) -> list[Path]:
-    paths = sorted(
-        path
-        for path in root.rglob("*")
-        if path.suffix.lower() in IMG_EXTENSIONS
-        and not any(part.startswith(".") for part in path.relative_to(root).parts)
-    )
-    if not paths:
-        raise DatasetError(f"{name}: no image in {root}; looked for {', '.join(IMG_EXTENSIONS)}")
-    return paths
 
 
 def _classes(name: str, root: Path, paths: list[Path]) -> list[str]:
@@ -75,37 +61,3 @@ def _classes(name: str, root: Path, paths: list[Path]) -> list[str]:
             "of them (the harness divides it), or use npz:PATH with train_ and test_ arrays"
         )
     return classes
-
-
-def _stack(name: str, paths: list[Path]) -> NDArray[np.uint8]:
-    images = [_read(name, path) for path in paths]
-    for path, image in zip(paths, images, strict=True):
-        if image.shape != images[0].shape:
-            raise DatasetError(
-                f"{name}: {path} is {_described(image)}, but {paths[0]} is "
-                f"{_described(images[0])}; all images have one size and number of channels"
-            )
-    return np.stack(images)
-
-
-def _read(name: str, path: Path) -> NDArray[np.uint8]:
-    """Decode one file to (C, H, W)."""
-    try:
-        with Image.open(path) as image:
-            image.load()
-            if image.has_transparency_data or image.mode not in ("1", "L", "P", "RGB"):
-                transparency = " with transparency" if image.has_transparency_data else ""
-                raise DatasetError(
-                    f"{name}: {path} has mode {image.mode}{transparency}; only grey and RGB with 8 "
-                    "bits a channel are read: convert it first"
-                )
-            pixels = np.asarray(image.convert("L" if image.mode in ("1", "L") else "RGB"))
-    # What Pillow raises depends on the format and on the damage.
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        raise DatasetError(f"{name}: {path} cannot be decoded: {error}") from error
-    return pixels[np.newaxis] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
-
-
-def _described(image: NDArray[np.uint8]) -> str:
-    channels, height, width = image.shape
-    return f"{height}x{width} {'grey' if channels == 1 else 'RGB'}"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,10 +11,10 @@ from numpy.typing import NDArray
 
 from harness.contract import DataSpec
 from harness.dataset import Dataset, Split
+from harness.image_files import channels_first, read_array_file
 from harness_datasets.errors import DatasetError
 from harness_datasets.splits import assemble, split_by_content
 
-CHANNELS = (1, 3)
 PREFIXES = ("", "train_", "validation_", "test_")
 KNOWN = ("levels", *(prefix + kind for prefix in PREFIXES for kind in ("images", "labels")))
 
@@ -48,17 +46,12 @@ def load(argument: str) -> Dataset:
 
 
 def _read(name: str, path: Path) -> dict[str, NDArray[Any]]:
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            if unknown := set(archive) - set(KNOWN):
-                raise DatasetError(
-                    f"{name}: unknown arrays {', '.join(sorted(unknown))}; known are "
-                    f"{', '.join(KNOWN)}"
-                )
-            return {key: archive[key] for key in archive}
-    # A plain .npy file gives an array, which is neither a context manager nor a mapping.
-    except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
-        raise DatasetError(f"{name}: {path} is no sound .npz file: {error}") from error
+    arrays = read_array_file(name, path)
+    if unknown := set(arrays) - set(KNOWN):
+        raise DatasetError(
+            f"{name}: unknown arrays {', '.join(sorted(unknown))}; known are {', '.join(KNOWN)}"
+        )
+    return arrays
 
 
 def _splits(name: str, arrays: Arrays) -> list[Split]:
@@ -89,7 +82,7 @@ def _splits(name: str, arrays: Arrays) -> list[Split]:
 
 
 def _split(name: str, arrays: Arrays, prefix: str) -> Split:
-    images = _channels_first(name, f"{prefix}images", arrays[f"{prefix}images"])
+    images = channels_first(name, f"{prefix}images", arrays[f"{prefix}images"])
     labels = arrays.get(f"{prefix}labels")
     if labels is None:
         return Split(images)
@@ -100,20 +93,6 @@ def _split(name: str, arrays: Arrays, prefix: str) -> Split:
             f"shape ({len(images)},), one for each image"
         )
     return Split(images, labels.astype(np.int64))
-
-
-def _channels_first(name: str, key: str, images: NDArray[Any]) -> NDArray[np.uint8]:
-    wrong = f"{name}: {key} is {images.dtype} {images.shape}; "
-    if images.dtype != np.uint8:
-        raise DatasetError(wrong + "needs uint8, integers in [0, levels): scale and round it first")
-    if images.ndim == 3:
-        return images[:, np.newaxis]
-    first, last = (images.ndim == 4 and images.shape[axis] in CHANNELS for axis in (1, -1))
-    if first == last:
-        raise DatasetError(
-            wrong + "needs (N, H, W), (N, H, W, C) or (N, C, H, W), where C and only C is 1 or 3"
-        )
-    return images if first else np.ascontiguousarray(np.moveaxis(images, -1, 1))
 
 
 def _levels(name: str, arrays: Arrays, splits: list[Split]) -> int:

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from harness_datasets.errors import DatasetError
+from harness.errors import UserError
 from harness_datasets.image_folder import load
 
 GREY = np.random.default_rng(0).integers(256, size=(40, 6, 5), dtype=np.uint8)
@@ -77,7 +77,7 @@ def test_a_corrupt_file_is_named(tmp_path, damage):
     write(tmp_path, RGB)
     victim = tmp_path / "007.png"
     victim.write_bytes(victim.read_bytes()[:60] if damage is None else damage)
-    with pytest.raises(DatasetError, match="007.png cannot be decoded"):
+    with pytest.raises(UserError, match="007.png cannot be decoded"):
         load(str(tmp_path))
 
 
@@ -93,7 +93,7 @@ def test_a_corrupt_file_is_named(tmp_path, damage):
 def test_an_odd_image_is_named(tmp_path, odd, message):
     write(tmp_path, GREY)
     write(tmp_path, [odd], start=40)
-    with pytest.raises(DatasetError, match=message):
+    with pytest.raises(UserError, match=message):
         load(str(tmp_path))
 
 
@@ -103,25 +103,25 @@ def test_a_missing_or_empty_folder_is_named(tmp_path):
         (str(tmp_path / "nowhere"), "there is no folder '.*nowhere'"),
         (str(tmp_path), "no image in .*; looked for .jpg"),
     ):
-        with pytest.raises(DatasetError, match=message):
+        with pytest.raises(UserError, match=message):
             load(argument)
 
 
 def test_a_wrong_layout_is_explained(tmp_path):
     write(tmp_path / "deep" / "class", GREY[:1])
-    with pytest.raises(DatasetError, match="deep/class/000.png lies too deep"):
+    with pytest.raises(UserError, match="deep/class/000.png lies too deep"):
         load(str(tmp_path))
     write(tmp_path / "mixed" / "ant", GREY[:1])
     write(tmp_path / "mixed", GREY[1:2])
-    with pytest.raises(DatasetError, match="lies in the folder itself, .*ant/000.png in a subf"):
+    with pytest.raises(UserError, match="lies in the folder itself, .*ant/000.png in a subf"):
         load(str(tmp_path / "mixed"))
     write(tmp_path / "splits" / "train", GREY)
     write(tmp_path / "splits" / "test", GREY)
-    with pytest.raises(DatasetError, match="test, train look like splits, not classes"):
+    with pytest.raises(UserError, match="test, train look like splits, not classes"):
         load(str(tmp_path / "splits"))
 
 
 def test_too_few_images_are_refused(tmp_path):
     write(tmp_path, GREY[:3])
-    with pytest.raises(DatasetError, match="3 images are too few .* for the"):
+    with pytest.raises(UserError, match="3 images are too few .* for the"):
         load(str(tmp_path))

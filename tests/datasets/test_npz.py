@@ -3,7 +3,7 @@ import io
 import numpy as np
 import pytest
 
-from harness_datasets.errors import DatasetError
+from harness.errors import UserError
 from harness_datasets.npz import load
 
 GREY = np.random.default_rng(0).integers(256, size=(60, 5, 4), dtype=np.uint8)
@@ -64,7 +64,7 @@ def test_validation_comes_from_the_train_split_alone(save):
 
 def test_levels(save):
     assert load(save(images=GREY % 17, levels=17)).spec.levels == 17
-    with pytest.raises(DatasetError, match="levels is 17; .* largest pixel, 17"):
+    with pytest.raises(UserError, match="levels is 17; .* largest pixel, 17"):
         load(save(images=GREY % 18, levels=17))
 
 
@@ -91,14 +91,14 @@ def test_levels(save):
     ],
 )
 def test_a_wrong_array_is_named(save, arrays, message):
-    with pytest.raises(DatasetError, match=message):
+    with pytest.raises(UserError, match=message):
         load(save(**arrays))
 
 
 def test_a_missing_file_is_named():
-    with pytest.raises(DatasetError, match="there is no file 'nowhere.npz'"):
+    with pytest.raises(UserError, match="there is no file 'nowhere.npz'"):
         load("nowhere.npz")
-    with pytest.raises(DatasetError, match="write npz:PATH"):
+    with pytest.raises(UserError, match="write npz:PATH"):
         load("")
 
 
@@ -119,5 +119,5 @@ def test_a_damaged_file_is_named(tmp_path, damage):
     }
     path = tmp_path / "bad.npz"
     path.write_bytes(damaged[damage])
-    with pytest.raises(DatasetError, match="bad.npz is no sound .npz file"):
+    with pytest.raises(UserError, match="bad.npz is no sound .npz file"):
         load(str(path))

@@ -1,0 +1,118 @@
+"""Images in files: PNG and other formats in a folder, and arrays in .npz and .npy.
+
+Every function takes ``name``, what error messages begin with.
+"""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from harness.errors import UserError
+
+Images = NDArray[np.uint8]
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
+CHANNELS = (1, 3)
+
+
+class ImageError(UserError):
+    """A file of images cannot be read as asked; the message says which file and what would do."""
+
+
+def image_paths(name: str, root: Path) -> list[Path]:
+    """Return the image files in a folder and below, sorted; hidden ones are left out.
+
+    Raises:
+        ImageError: there is none.
+    """
+    paths = sorted(
+        path
+        for path in root.rglob("*")
+        if path.suffix.lower() in SUFFIXES
+        and not any(part.startswith(".") for part in path.relative_to(root).parts)
+    )
+    if not paths:
+        raise ImageError(f"{name}: no image in {root}; looked for {', '.join(SUFFIXES)}")
+    return paths
+
+
+def read_images(name: str, paths: Sequence[Path]) -> Images:
+    """Decode files to uint8 (N, C, H, W): all of one size, and all grey or all RGB.
+
+    Raises:
+        ImageError: naming the file that is damaged or unlike the first.
+    """
+    images = [_decode(name, path) for path in paths]
+    for path, image in zip(paths, images, strict=True):
+        if image.shape != images[0].shape:
+            raise ImageError(
+                f"{name}: {path} is {described(image.shape)}, but {paths[0]} is "
+                f"{described(images[0].shape)}; all images have one size and number of channels"
+            )
+    return np.stack(images)
+
+
+def read_array_file(name: str, path: Path) -> dict[str, NDArray[Any]]:
+    """Return the arrays of an .npz file, without unpickling anything.
+
+    Raises:
+        ImageError: it is damaged, or no such file.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {key: archive[key] for key in archive}
+    # A plain .npy file gives an array, which is neither a context manager nor a mapping.
+    except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+        raise ImageError(f"{name}: {path} is no sound .npz file: {error}") from error
+
+
+def channels_first(name: str, key: str, images: NDArray[Any]) -> Images:
+    """Return an array of images as uint8 (N, C, H, W).
+
+    Raises:
+        ImageError: it is not uint8 (N, H, W), (N, H, W, C) or (N, C, H, W) with C of 1 or 3.
+    """
+    wrong = f"{name}: {key} is {images.dtype} {images.shape}; "
+    if images.dtype != np.uint8:
+        raise ImageError(wrong + "needs uint8, integers in [0, levels): scale and round it first")
+    if images.ndim == 3:
+        return images[:, np.newaxis]
+    first, last = (images.ndim == 4 and images.shape[axis] in CHANNELS for axis in (1, -1))
+    if first == last:
+        raise ImageError(
+            wrong + "needs (N, H, W), (N, H, W, C) or (N, C, H, W), where C and only C is 1 or 3"
+        )
+    return images if first else np.ascontiguousarray(np.moveaxis(images, -1, 1))
+
+
+def described(shape: Sequence[int]) -> str:
+    """Return what images of shape (C, H, W) are, for people: "28x28 grey"."""
+    channels, height, width = shape
+    colour = {1: "grey", 3: "RGB"}.get(channels, f"with {channels} channels")
+    return f"{height}x{width} {colour}"
+
+
+def _decode(name: str, path: Path) -> Images:
+    """Decode one file to (C, H, W)."""
+    try:
+        with Image.open(path) as image:
+            image.load()
+            if image.has_transparency_data or image.mode not in ("1", "L", "P", "RGB"):
+                transparency = " with transparency" if image.has_transparency_data else ""
+                raise ImageError(
+                    f"{name}: {path} has mode {image.mode}{transparency}; only grey and RGB with 8 "
+                    "bits a channel are read: convert it first"
+                )
+            pixels = np.asarray(image.convert("L" if image.mode in ("1", "L") else "RGB"))
+    # What Pillow raises depends on the format and on the damage.
+    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
+        raise ImageError(f"{name}: {path} cannot be decoded: {error}") from error
+    return pixels[np.newaxis] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
