@@ -43,7 +43,7 @@ class SampleScorer:
     """Scores sets of samples in the features of one extractor, against train and against test.
 
     Args:
-        dataset: the real data.
+        dataset: the real data; without test images, nothing is scored against test.
         extractor: the ruler.
         metrics: classes by name; those without a value in these features report the reason. A class
             under several names is computed once, and gives each its column.
@@ -60,9 +60,12 @@ class SampleScorer:
         self.extractor = extractor
         self.device = device
         self.metrics = dict(metrics)
-        held_out = DatasetReference(dataset, HELD_OUT, extractor, device)
-        headline = DatasetReference(dataset, HEADLINE, extractor, device, held_out)
-        self.references: dict[str, Reference] = {HEADLINE: headline, HELD_OUT: held_out}
+        self.references: dict[str, Reference] = {}
+        if len(dataset.test):
+            self.references[HELD_OUT] = DatasetReference(dataset, HELD_OUT, extractor, device)
+        self.references[HEADLINE] = DatasetReference(
+            dataset, HEADLINE, extractor, device, self.references.get(HELD_OUT)
+        )
 
     def quick(self) -> SampleScorer:
         """Return a scorer without the metrics that are too costly to follow a training with."""
@@ -109,7 +112,7 @@ class SampleScorer:
         for metric, own in names.items():
             yield _Group(metric, HEADLINE, {name: name for name in own})
         for metric, own in names.items():
-            if metric.comparative:
+            if metric.comparative and HELD_OUT in self.references:
                 yield _Group(metric, HELD_OUT, {f"{name}_{HELD_OUT}": name for name in own})
 
     def _figures(self, group: _Group, metric: SampleMetric, n: int) -> Metrics:
