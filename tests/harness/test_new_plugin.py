@@ -1,0 +1,90 @@
+"""What ``harness new`` writes, installed for real: its tests pass, it is listed, and it runs."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from harness.scaffold import Family
+
+BENCHMARK = """
+name = "brief"
+datasets = ["digits"]
+models = ["toy-flow"]
+budget = "20 steps"
+references = false
+[evaluation]
+samples = 50
+batch_size = 50
+curve = [0.5]
+likelihood_images = 20
+speed_batch_sizes = [1]
+speed_seconds = 0.02
+"""
+
+
+def python(*arguments, site=None, folder=None):
+    """Run Python where what is in ``site`` is installed; return what it printed."""
+    path = {"PYTHONPATH": str(site)} if site else {}
+    answer = subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env=os.environ | path | {"OMP_NUM_THREADS": "1"},
+    )
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    return answer.stdout
+
+
+def installed(folder, families):
+    """Write and install a plugin of each family; return the site that holds them."""
+    for family in families:
+        python("-m", "harness", "new", f"toy-{family}", folder / family, "--family", family)
+    pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    offline = ["--no-deps", "--no-build-isolation", "--no-index", "--target", folder / "site"]
+    python(*pip, *offline, *(folder / family for family in families))
+    return folder / "site"
+
+
+def listed(site):
+    told = json.loads(python("-m", "harness", "list", "models", "--json", site=site))
+    assert not told["broken"] and not told["conflicts"]
+    return {model["name"] for model in told["models"]}
+
+
+def own_tests(site, project):
+    # The project's settings, not ours.
+    told = python("-m", "pytest", "-q", "-p", "no:cacheprovider", site=site, folder=project)
+    assert " passed" in told and "failed" not in told
+
+
+@pytest.fixture
+def outside(tmp_path):
+    """A folder in no project of pytest's."""
+    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    return tmp_path
+
+
+def test_a_new_plugin_is_installed_listed_and_passes_its_own_tests(outside):
+    site = installed(outside, [Family.likelihood])
+    assert "toy-likelihood" in listed(site)
+    own_tests(site, outside / "likelihood")
+
+
+@pytest.mark.slow
+def test_so_does_one_of_every_family_and_a_trial_of_it_ends_well(outside):
+    site = installed(outside, list(Family))
+    assert {f"toy-{family}" for family in Family} <= listed(site)
+    for family in Family:
+        own_tests(site, outside / family)
+    (outside / "brief.toml").write_text(BENCHMARK)
+    run = ["-m", "harness", "run", "brief.toml", "--tracking", "off"]
+    also = [word for family in Family for word in ("--also", f"toy-{family}")]
+    python(*run, *also, site=site, folder=outside)
+    rows = [
+        json.loads(path.read_text()) for path in outside.glob("results/brief/trials/*/row.json")
+    ]
+    assert {row["label"]: row["status"] for row in rows} == {f"toy-{f}": "ok" for f in Family}
