@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import gc
 import logging
+import os
 import signal
 import sys
 import time
@@ -24,16 +25,17 @@ STOPPED = 75
 
 
 class _StopSignal:
-    """Remembers that the process was asked to stop."""
+    """Tells whether the process was asked to stop, or has lost the driver that started it."""
 
     def __init__(self) -> None:
         self.received = False
+        self.driver = os.getppid()
         signal.signal(signal.SIGTERM, self._receive)
         # Ctrl-C reaches the driver, which decides and tells the workers.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def __call__(self) -> bool:
-        return self.received
+        return self.received or os.getppid() != self.driver
 
     def _receive(self, *_: Any) -> None:
         self.received = True
