@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from harness.cli.model_cards import class_facts, print_cards
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -31,7 +33,12 @@ def list_plugins(
         Kind | None, typer.Argument(help="What to list; everything if left out.")
     ] = None,
     verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Show papers, import strings, distributions.")
+        bool,
+        typer.Option(
+            "--verbose",
+            "-v",
+            help="Show all that is known, for models with capabilities and settings.",
+        ),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     tag: Annotated[str | None, typer.Option(help="Only what carries this tag.")] = None,
@@ -43,7 +50,7 @@ def list_plugins(
     kinds = list(Kind) if kind is None else [kind]
     entries = {kind: list(_tagged(getattr(found, kind).values(), tag)) for kind in kinds}
     if as_json:
-        _print_json(found, entries)
+        _print_json(found, entries, verbose)
     else:
         _print_tables(found, entries, verbose)
 
@@ -53,15 +60,18 @@ def _tagged(entries: Iterable[Entry[Info]], tag: str | None) -> Iterable[Entry[I
     return (entry for entry in ordered if tag is None or tag in entry.info.tags)
 
 
-def _print_json(found: Registry, entries: dict[Kind, list[Entry[Info]]]) -> None:
+def _print_json(found: Registry, entries: dict[Kind, list[Entry[Info]]], verbose: bool) -> None:
     import json
 
     answer: dict[str, list[Any]] = {
         kind: [_flat(entry) for entry in of_kind] for kind, of_kind in entries.items()
     }
+    if verbose and Kind.models in entries:
+        pairs = zip(answer[Kind.models], entries[Kind.models], strict=True)
+        answer[Kind.models] = [told | class_facts(found, entry) for told, entry in pairs]
     answer["broken"] = [asdict(plugin) for plugin in found.broken]
     answer["conflicts"] = [asdict(conflict) for conflict in found.conflicts]
-    print(json.dumps(answer, indent=2))
+    print(json.dumps(answer, indent=2, default=str))
 
 
 def _flat(entry: Entry[Info]) -> dict[str, Any]:
@@ -76,6 +86,9 @@ def _print_tables(found: Registry, entries: dict[Kind, list[Entry[Info]]], verbo
     console = Console()
     for kind, of_kind in entries.items():
         title = kind if len(entries) > 1 else ""
+        if verbose and kind is Kind.models and of_kind:
+            print_cards(console, found, of_kind)
+            continue
         _print_table(console, title, [_cells(entry, verbose) for entry in of_kind])
     for fault in (*found.broken, *found.conflicts):
         console.print(Text(str(fault), "red"), soft_wrap=True)
@@ -90,8 +103,6 @@ def _cells(entry: Entry[Info], verbose: bool) -> dict[str, str]:
         cells["family"] = facts["family"]
     cells["summary"] = facts["summary"]
     if verbose:
-        if "paper" in facts:
-            cells["paper"] = facts["paper"]
         cells["tags"] = ", ".join(facts["tags"])
         cells["target"] = facts["target"]
         cells["from"] = entry.origin

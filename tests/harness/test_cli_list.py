@@ -129,3 +129,64 @@ def test_the_version_is_that_of_the_distribution():
     from importlib.metadata import version
 
     assert harness("--version").stdout == f"genharness {version('genharness')}\n"
+
+
+SETTLED_PLUGIN = """
+    from harness.hooks import ModelInfo, hookimpl
+    @hookimpl
+    def harness_models():
+        target = "settled_model:Settled"
+        return [
+            ModelInfo("settled", "one line", target, family="fam", paper="Doe, 2020"),
+            ModelInfo("absent", "another", "no_such_module:Model"),
+        ]
+"""
+SETTLED_MODEL = """
+    from dataclasses import dataclass
+    from harness.contract import Conditional, GenerativeModel, LogLikelihood, setting
+    class Settled(GenerativeModel, Conditional):
+        @dataclass(frozen=True)
+        class Config:
+            batch_size: int = setting(8, "images a step")
+            depth: int = setting(3, "layers [of] it")
+        def log_likelihood(self, images):
+            return LogLikelihood(images, "lower_bound")
+"""
+
+
+@pytest.fixture
+def settled_site(tmp_path):
+    modules = {"settled_plugin.py": SETTLED_PLUGIN, "settled_model.py": SETTLED_MODEL}
+    install(tmp_path, "settled-plugin", modules, {"x": "settled_plugin"})
+    return tmp_path
+
+
+def test_verbose_models_tell_what_their_classes_know(settled_site):
+    told = harness("list", "models", "-v", site=settled_site).stdout
+    card = told.partition("settled one line")[2].partition("\n\n")[0]
+    lines = [" ".join(line.split()) for line in card.splitlines() if line]
+    assert lines == [
+        "family fam",
+        "paper Doe, 2020",
+        "capabilities HasLikelihood, Conditional",
+        "likelihood lower_bound",
+        "class settled_model:Settled",
+        "from settled-plugin 1.0",
+        "setting type default help",
+        "batch_size int 8 images a step",
+        "depth int 3 layers [of] it",
+    ]
+
+
+def test_a_class_that_cannot_be_imported_says_so_and_the_rest_is_told(settled_site):
+    told = json.loads(harness("list", "models", "-v", "--json", site=settled_site).stdout)
+    models = {model["name"]: model for model in told["models"]}
+    assert "No module named 'no_such_module'" in models["absent"]["fault"]
+    assert models["settled"]["likelihood"] == "lower_bound"
+    assert models["settled"]["capabilities"] == ["HasLikelihood", "Conditional"]
+    assert models["settled"]["settings"][1] == {
+        "name": "depth",
+        "type": "int",
+        "default": 3,
+        "help": "layers [of] it",
+    }
