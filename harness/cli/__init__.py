@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from harness.cli import (
+    evaluate_command,
     list_command,
     new_command,
     plan_command,
@@ -33,6 +34,7 @@ app.command("plan")(plan_command.plan_benchmark)
 app.command("status")(plan_command.show_status)
 app.command("report")(report_command.write_report)
 app.command("sync")(sync_command.sync_results)
+app.command("evaluate")(evaluate_command.evaluate_samples)
 app.command("list")(list_command.list_plugins)
 app.command("new")(new_command.new_plugin)
 

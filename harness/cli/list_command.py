@@ -12,8 +12,6 @@ import typer
 from harness.cli.model_cards import class_facts, print_cards
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from harness.hooks import Info
     from harness.registry import Entry, Registry
 
@@ -83,13 +81,15 @@ def _print_tables(found: Registry, entries: dict[Kind, list[Entry[Info]]], verbo
     from rich.console import Console
     from rich.text import Text
 
+    from harness.cli.tables import print_table
+
     console = Console()
     for kind, of_kind in entries.items():
-        title = kind if len(entries) > 1 else ""
+        title = kind if len(entries) > 1 else None
         if verbose and kind is Kind.models and of_kind:
             print_cards(console, found, of_kind)
             continue
-        _print_table(console, title, [_cells(entry, verbose) for entry in of_kind])
+        print_table([_cells(entry, verbose) for entry in of_kind], title)
     for fault in (*found.broken, *found.conflicts):
         console.print(Text(str(fault), "red"), soft_wrap=True)
 
@@ -107,19 +107,3 @@ def _cells(entry: Entry[Info], verbose: bool) -> dict[str, str]:
         cells["target"] = facts["target"]
         cells["from"] = entry.origin
     return cells
-
-
-def _print_table(console: Console, title: str, lines: list[dict[str, str]]) -> None:
-    """Print a table; without a terminal, one unwrapped line a row that other tools can read."""
-    from rich import box
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    if not console.is_terminal:
-        table.box, console.width = None, 10_000
-    for heading in lines[0] if lines else ("nothing here",):
-        table.add_column(heading)
-    for line in lines:
-        table.add_row(*map(Text, line.values()))
-    console.print(table)

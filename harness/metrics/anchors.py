@@ -31,7 +31,7 @@ CHUNK = 1000
 class Contexts(NamedTuple):
     """The context of every sub-pixel, integers in [0, size) in the images' shape (N, C, H, W)."""
 
-    index: NDArray[np.int64]
+    number: NDArray[np.int64]
     size: int
 
 
@@ -89,7 +89,7 @@ class ContextCounts:
 
     def _cells(self, images: Images) -> NDArray[np.int64]:
         """Return where in the flat table each sub-pixel's context and value are."""
-        return self.context(images, self.levels).index * self.levels + images
+        return self.context(images, self.levels).number * self.levels + images
 
 
 def _chunks(images: Images) -> Iterator[Images]:

@@ -51,10 +51,10 @@ def test_neighbours_are_the_left_and_the_upper_of_the_same_channel_in_16_bins():
 
 def test_no_context_looks_ahead():
     image = images(1, 256, (3, 5, 5))
-    before = neighbours(image, 256).index[0, 1]
+    before = neighbours(image, 256).number[0, 1]
     image[0, 1, 2, 3:] += 100
     image[0, 1, 3:] += 100
-    after = neighbours(image, 256).index[0, 1]
+    after = neighbours(image, 256).number[0, 1]
     assert (before[:2] == after[:2]).all() and (before[2, :4] == after[2, :4]).all()
     assert (before != after).any()
 

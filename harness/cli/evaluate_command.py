@@ -1,0 +1,114 @@
+"""``harness evaluate``: the metrics on anybody's images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from harness.cli.options import DeviceName, torch_device
+
+if TYPE_CHECKING:
+    from harness.audit import AuditLine
+    from harness.evaluate_images import Evaluated
+    from harness.row import Measurement
+
+
+def evaluate_samples(
+    samples: Annotated[
+        str, typer.Argument(help="Folder of images, .npz (its 'images') or .npy file.")
+    ],
+    reference: Annotated[
+        str, typer.Option(help="Real images: a data set, or a path as for SAMPLES.")
+    ],
+    features: Annotated[
+        str | None, typer.Option(help="See 'harness list features'; the data set's by default.")
+    ] = None,
+    metrics: Annotated[
+        str | None, typer.Option(help="Names with commas between them; all by default.")
+    ] = None,
+    train_reference: Annotated[
+        str | None,
+        typer.Option(help="What the model was trained on; then REFERENCE is what it was not."),
+    ] = None,
+    audit: Annotated[
+        bool, typer.Option("--audit", help="Score again with clean-fid and torchmetrics.")
+    ] = False,
+    device: DeviceName = "cpu",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Score samples of any model against real images, without training anything."""
+    from harness.evaluate_images import evaluate_images
+    from harness.registry import registry
+
+    evaluated = evaluate_images(
+        samples,
+        reference,
+        registry(),
+        features=features,
+        metrics=metrics.replace(" ", "").split(",") if metrics else None,
+        train_reference=train_reference,
+        device=torch_device(device),
+    )
+    audited: list[AuditLine] = []
+    if audit:
+        from harness.audit import audit as score_again
+
+        audited = score_again(evaluated)
+    if as_json:
+        _print_json(evaluated, audited)
+    else:
+        _print_tables(evaluated, audited)
+
+
+def _print_json(evaluated: Evaluated, audited: Sequence[AuditLine]) -> None:
+    import json
+    from dataclasses import asdict
+
+    answer = {
+        "samples": evaluated.samples,
+        "n": evaluated.n,
+        "reference": evaluated.reference,
+        "features": evaluated.features,
+        "metrics": {name: m.model_dump() for name, m in evaluated.metrics.items()},
+        "warnings": list(evaluated.warnings),
+        "audit": [asdict(line) for line in audited],
+    }
+    print(json.dumps(answer, indent=2))
+
+
+def _print_tables(evaluated: Evaluated, audited: Sequence[AuditLine]) -> None:
+    from harness.cli.tables import print_table
+
+    print(
+        f"{evaluated.n} images of {evaluated.samples} against {evaluated.reference}, "
+        f"in the features {evaluated.features}\n"
+    )
+    print_table([_cells(name, found) for name, found in evaluated.metrics.items()])
+    if audited:
+        print()
+        print_table([_audit_cells(line) for line in audited])
+    for warning in evaluated.warnings:
+        print(f"warning: {warning}")
+
+
+def _cells(name: str, found: Measurement) -> dict[str, str]:
+    notes = [found.protocol, found.reason or ""]
+    return {
+        "metric": name,
+        "value": "-" if found.value is None else f"{found.value:.6g}",
+        "±": "" if found.error is None else f"{found.error:.2g}",
+        "protocol": "; ".join(note for note in notes if note),
+    }
+
+
+def _audit_cells(line: AuditLine) -> dict[str, Any]:
+    return {
+        "metric": line.metric,
+        "ours": "-" if line.ours is None else f"{line.ours:.9g}",
+        "library": line.library,
+        "theirs": "-" if line.value is None else f"{line.value:.9g}",
+        "difference": "" if line.difference is None else f"{line.difference:+.1e}",
+        "note": line.note,
+    }

@@ -1,0 +1,226 @@
+"""Anybody's images: what is read, what is compared with what, and what is refused."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from typer.testing import CliRunner
+
+from harness.audit import LIBRARIES, _line, _run, audit
+from harness.cli import app
+from harness.contract import DataSpec
+from harness.errors import UserError
+from harness.evaluate_images import evaluate_images, read_image_set
+from harness.features.pixels import Pixels
+from harness.features.reference import extract
+from harness.metrics.frechet import frechet_distance
+from harness.metrics.moments import moments
+from harness.registry import registry
+from harness_datasets import digits
+
+SHAPE = (6, 5)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("GENHARNESS_CACHE", str(tmp_path / "cache"))
+
+
+def pictures(n, seed=0, shape=SHAPE, top=256):
+    return np.random.default_rng(seed).integers(0, top, (n, *shape)).astype(np.uint8)
+
+
+def folder(path, images, suffix="png"):
+    path.mkdir()
+    for index, image in enumerate(images):
+        Image.fromarray(image).save(path / f"{index:03}.{suffix}")
+    return str(path)
+
+
+def file(path, **arrays):
+    np.savez(path, **arrays)
+    return str(path)
+
+
+def evaluate(samples, reference, **options):
+    options.setdefault("metrics", ["fid"])
+    return evaluate_images(samples, reference, registry(), **options)
+
+
+def frechet(a, b, levels=256):
+    """The distance in pixels of grey images (N, H, W), by the parts that tests hold elsewhere."""
+    ruler = Pixels(DataSpec((1, *a.shape[1:]), levels))
+    found = (extract(ruler, x[:, None]) for x in (a, b))
+    return float(frechet_distance(*(moments(f.vectors for f in batches) for batches in found)))
+
+
+def test_a_folder_an_npz_and_an_npy_of_the_same_images_score_the_same(tmp_path):
+    fake, real = pictures(40), pictures(50, seed=1) // 2
+    np.save(tmp_path / "fake.npy", fake)
+    sources = [
+        folder(tmp_path / "fake", fake),
+        str(tmp_path / "fake.npy"),
+        file(tmp_path / "fake.npz", images=fake),
+        file(tmp_path / "other.npz", arr_0=fake[..., None], labels=np.zeros(40, int)),
+    ]
+    reference = folder(tmp_path / "real", real)
+    expected = frechet(fake, real)
+    for source in sources:
+        found = evaluate(source, reference)
+        assert found.n == 40
+        assert found.metrics["fid"].value == pytest.approx(expected, rel=1e-9)
+        # All images of a path are the reference; none is held out.
+        assert "40 samples against 50 of train" in found.metrics["fid"].protocol
+        assert "fid_test" not in found.metrics
+
+
+def test_a_data_set_is_compared_with_by_both_of_its_splits(tmp_path):
+    data = digits.load()
+    fake = pictures(100, shape=(8, 8), top=17)
+    source = file(tmp_path / "fake.npz", images=fake, levels=17)
+    found = evaluate(source, "digits", features="pixels")
+    for name, split in (("fid", data.train), ("fid_test", data.test)):
+        expected = frechet(fake, split.images[:, 0], levels=17)
+        assert found.metrics[name].value == pytest.approx(expected, rel=1e-9)
+
+
+def test_the_features_are_those_that_the_data_set_is_measured_in(tmp_path):
+    source = file(tmp_path / "fake.npz", images=pictures(30, shape=(8, 8), top=17))
+    assert evaluate(source, "digits", metrics=["is"]).features == "digits-classifier"
+    assert evaluate(source, "digits", metrics=["is"]).metrics["is"].value > 1
+    plain = evaluate(source, source, metrics=["is"])
+    assert plain.features == "pixels" and "class logits" in plain.metrics["is"].reason
+
+
+def test_the_train_reference_is_the_headline_and_the_reference_held_out(tmp_path):
+    fake, trained, other = (pictures(n, seed=n) // (n // 20) for n in (20, 40, 60))
+    names = [file(tmp_path / f"{len(x)}.npz", images=x) for x in (fake, trained, other)]
+    found = evaluate(names[0], names[2], train_reference=names[1])
+    assert found.metrics["fid"].value == pytest.approx(frechet(fake, trained), rel=1e-9)
+    assert found.metrics["fid_test"].value == pytest.approx(frechet(fake, other), rel=1e-9)
+    assert names[1] in found.reference and names[2] in found.reference
+    test = digits.load().test.images
+    source = file(tmp_path / "d.npz", images=test[:50], levels=17)
+    found = evaluate(source, "digits", train_reference=source, features="pixels")
+    assert f"against {len(test)} of test" in found.metrics["fid_test"].protocol
+
+
+def test_jpeg_few_images_unequal_numbers_and_another_scale_are_warned_of(tmp_path):
+    fake, real = pictures(20), pictures(40, seed=1)
+    reference = folder(tmp_path / "real", real)
+    assert evaluate(folder(tmp_path / "good", real), reference).warnings == ()
+    [jpeg, few, unequal] = evaluate(folder(tmp_path / "jpeg", fake, "jpg"), reference).warnings
+    assert "20 of 20 files are JPEG" in jpeg
+    assert "20 images are no more than the 30 features" in few
+    assert "20 samples against 40 real images" in unequal
+    dark = file(tmp_path / "dark.npz", images=real // 3)
+    [scale] = evaluate(dark, reference).warnings
+    assert "the largest value of the samples is 85, of the real images 255" in scale
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"images": pictures(9, shape=(5, 6))}, "holds images 5x6 grey, .* 6x5 grey; resize"),
+        ({"images": pictures(9, shape=(6, 5, 3))}, "holds images 6x5 RGB, .* save them grey"),
+        ({"images": pictures(9) / 255}, "images is float64 .* needs uint8"),
+        ({"images": pictures(0)}, "holds no images"),
+        ({"one": pictures(9), "two": pictures(9)}, "holds one, two; needs an array called images"),
+        ({}, "holds nothing; needs"),
+        ({"images": pictures(9), "levels": 300}, "levels is 300; needs one integer from 2 to 256"),
+        ({"images": pictures(9, top=4), "levels": 8}, "has 8 levels, .* has 256 levels"),
+    ],
+)
+def test_other_images_are_refused(tmp_path, arrays, message):
+    reference = file(tmp_path / "real.npz", images=pictures(20))
+    with pytest.raises(UserError, match=message):
+        evaluate(file(tmp_path / "fake.npz", **arrays), reference)
+
+
+def test_values_beyond_the_levels_of_the_reference_are_refused(tmp_path):
+    source = file(tmp_path / "fake.npz", images=pictures(9, shape=(8, 8)))
+    with pytest.raises(UserError, match=r"has the value 25\d, digits has 17 levels, 0 to 16"):
+        evaluate(source, "digits")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"samples": "nowhere"}, "nowhere: there is no such folder or file"),
+        ({"reference": "dgits"}, r"no data set, folder or file .* \(did you mean 'digits'\?\)"),
+        ({"train_reference": "digits"}, "digits holds images 8x8 grey with 17 levels, .* 6x5"),
+        ({"metrics": ["fdi"]}, r"no metric is called 'fdi' \(did you mean 'fid'\?\)"),
+        ({"features": "pixel"}, r"did you mean 'pixels'"),
+        ({"features": "digits-classifier"}, "features 'digits-classifier': the digits classifier"),
+    ],
+)
+def test_wrong_names_are_answered(tmp_path, change, message):
+    source = file(tmp_path / "some.npz", images=pictures(20))
+    with pytest.raises(UserError, match=message):
+        evaluate(**{"samples": source, "reference": source} | change)
+
+
+@pytest.mark.parametrize("content", [b"", b"text", b"PK\x03\x04 cut short"])
+@pytest.mark.parametrize("suffix", ["npz", "npy", "txt"])
+def test_a_damaged_file_is_named(tmp_path, suffix, content):
+    path = tmp_path / f"bad.{suffix}"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=rf"bad\.{suffix}"):
+        read_image_set(str(path))
+
+
+def test_an_archive_under_the_name_of_an_array_is_refused(tmp_path):
+    np.savez(tmp_path / "a.npz", images=pictures(3))
+    (tmp_path / "a.npz").rename(tmp_path / "a.npy")
+    with pytest.raises(UserError, match="it is an .npz file; call it so"):
+        read_image_set(str(tmp_path / "a.npy"))
+
+
+def test_the_audit_finds_the_libraries_in_agreement(tmp_path):
+    pytest.importorskip("cleanfid")
+    images = digits.load().test.images[:200]
+    noisy = np.clip(images.astype(int) + pictures(200, shape=(1, 8, 8), top=4), 0, 16)
+    source = file(tmp_path / "noisy.npz", images=noisy.astype(np.uint8))
+    reference = file(tmp_path / "real.npz", images=images, levels=17)
+    found = evaluate(source, reference, features="digits-classifier", metrics=["fid", "is", "kid"])
+    lines = {(line.metric, line.library.split()[0]): line for line in audit(found)}
+    assert lines.keys() == {(m, library) for library in LIBRARIES for m in LIBRARIES[library]}
+    for (metric, _), line in lines.items():
+        # Both compute KID in the features' float32: differences of cubes of sums.
+        tolerance = 1e-3 if metric == "kid" else 1e-5
+        assert line.ours == found.metrics[metric].value
+        assert abs(line.difference) < tolerance, line
+
+
+def test_what_a_library_does_to_nan_is_told_and_ends_nothing_of_ours(tmp_path):
+    features = torch.randn(50, 8)
+    features[3, 4] = torch.nan
+    torch.save({"samples": features, "real": torch.randn(50, 8)}, tmp_path / "features.pt")
+    found = _run("torchmetrics", tmp_path / "features.pt")
+    line = _line("fid", None, "torchmetrics", found["fid"])
+    assert line.value is None
+    assert "crashed its process" in line.note or "nan" in line.note or "raised" in line.note
+    assert found["is"] == "these features have no class logits"
+
+
+def test_the_command_prints_json_or_a_table(tmp_path):
+    source = file(tmp_path / "some.npz", images=pictures(40))
+    command = ["evaluate", source, "--reference", source, "--metrics", "fid, is"]
+    done = CliRunner().invoke(app, [*command, "--json"])
+    assert done.exit_code == 0, done.output
+    told = json.loads(done.stdout)
+    assert told["metrics"]["fid"]["value"] == pytest.approx(0, abs=1e-9)
+    assert (told["n"], told["features"]) == (40, "pixels")
+    lines = CliRunner().invoke(app, command).stdout.splitlines()
+    assert lines[0].startswith(f"40 images of {source}")
+    [line] = [line for line in lines if line.startswith("fid")]
+    assert "40 samples against 40 of train" in line
+
+
+def test_a_device_that_is_not_there_is_an_error_of_the_user(tmp_path):
+    source = file(tmp_path / "some.npz", images=pictures(40))
+    for device in ("gpu", "cuda:99", "meta"):
+        command = ["evaluate", source, "--reference", source, "--device", device]
+        assert isinstance(CliRunner().invoke(app, command).exception, UserError)
