@@ -124,6 +124,9 @@ class SampleScorer:
         measured: Metrics = {}
         for name, column in group.columns.items():
             found = outcome[column] if isinstance(outcome, dict) else outcome
+            if isinstance(found, str):
+                measured[name] = Measurement(value=None, reason=found)
+                continue
             figure = found if isinstance(found, Figure) else Figure(found)
             measured[name] = Measurement(
                 value=float(figure.value),

@@ -22,4 +22,118 @@ def harness_metrics() -> list[MetricInfo]:
             label="IS",
             lower_is_better=False,
         ),
+        MetricInfo(
+            name="kid",
+            summary="unbiased MMD^2, kernel (x.y / d + 1)^3, all pairs (Binkowski et al., 2018)",
+            target="harness.metrics.kernel:KernelDistance",
+            label="KID",
+        ),
+        MetricInfo(
+            name="mmd",
+            summary="unbiased MMD^2, Gaussian kernel; CMMD in CLIP's (Jayasumana et al., 2024)",
+            target="harness.metrics.kernel:GaussianDistance",
+            label="MMD²",
+        ),
+        *_neighbours(),
+        *_frechet_to_held_out(),
+        *_diversity(),
+    ]
+
+
+def _neighbours() -> list[MetricInfo]:
+    target = "harness.metrics.neighbours:Neighbours"
+    return [
+        MetricInfo(
+            name="precision",
+            summary="samples among the neighbours of real images (Kynkaanniemi et al., 2019)",
+            target=target,
+            label="precision",
+            lower_is_better=False,
+        ),
+        MetricInfo(
+            name="recall",
+            summary="real images among the neighbours of samples (Kynkaanniemi et al., 2019)",
+            target=target,
+            label="recall",
+            lower_is_better=False,
+        ),
+        MetricInfo(
+            name="density",
+            summary="neighbourhoods of real images that hold a sample (Naeem et al., 2020)",
+            target=target,
+            label="density",
+            lower_is_better=False,
+        ),
+        MetricInfo(
+            name="coverage",
+            summary="real images with a sample in their neighbourhood (Naeem et al., 2020)",
+            target=target,
+            label="coverage",
+            lower_is_better=False,
+        ),
+        MetricInfo(
+            name="memorisation",
+            summary="samples nearer to a training image than 99% of unseen real ones; flags copies",
+            target=target,
+            label="memorised",
+        ),
+        MetricInfo(
+            name="c_t",
+            summary="rank test of distances to train against held-out ones' (Meehan et al., 2020)",
+            target=target,
+            label="C_T",
+            lower_is_better=False,
+        ),
+        MetricInfo(
+            name="auth_pct",
+            summary="samples farther from a training image than its neighbour (Alaa et al., 2022)",
+            target=target,
+            label="AuthPct",
+            lower_is_better=False,
+        ),
+    ]
+
+
+def _frechet_to_held_out() -> list[MetricInfo]:
+    target = "harness.metrics.mifid:MemorisationInformedDistance"
+    return [
+        MetricInfo(
+            name="mifid",
+            summary="FID with a penalty on copies of training images (Bai et al., 2021)",
+            target=target,
+            label="MiFID",
+        ),
+        MetricInfo(
+            name="fid_gap",
+            summary="FID to train minus FID to as many held-out images; negative where copied",
+            target=target,
+            label="FID gap",
+            lower_is_better=False,
+        ),
+    ]
+
+
+def _diversity() -> list[MetricInfo]:
+    target = "harness.metrics.diversity:LabelDiversity"
+    return [
+        MetricInfo(
+            name="modes",
+            summary="classes that the classifier finds among the samples",
+            target=target,
+            label="modes",
+            lower_is_better=False,
+        ),
+        MetricInfo(
+            name="label_kl",
+            summary="KL divergence of the samples' predicted classes from the real ones, in nats",
+            target=target,
+            label="label KL",
+        ),
+        MetricInfo(
+            name="vendi",
+            summary="effective number of different images (Friedman and Dieng, 2023)",
+            target="harness.metrics.diversity:VendiScore",
+            label="Vendi",
+            lower_is_better=False,
+        ),
     ]

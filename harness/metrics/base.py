@@ -71,9 +71,7 @@ class Reference:
             self._features = self._load()
         return self._features
 
-    def derived(
-        self, what: str, compute: Callable[[], dict[str, Tensor]]
-    ) -> dict[str, Tensor]:
+    def derived(self, what: str, compute: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
         """Return tensors that depend on this reference alone, computed once.
 
         Args:
@@ -104,8 +102,8 @@ class SampleMetric(Metric):
     full_state_update = False
     comparative: ClassVar[bool] = True
     """Whether the value depends on the reference; it is then measured against train and test."""
-    needs_held_out: ClassVar[bool] = False
-    """Whether it compares with real images that no model was trained on, so not those themselves."""
+    held_out_columns: ClassVar[frozenset[str]] = frozenset()
+    """Columns that compare samples with held-out images, so mean nothing of those themselves."""
     costly: ClassVar[bool] = False
     """Whether it is too slow to follow a training with; it is then measured at the end alone."""
 
@@ -128,8 +126,10 @@ class SampleMetric(Metric):
         """Take in the features of one batch; raises ``NonFiniteFeatures``."""
 
     @abstractmethod
-    def compute(self) -> Tensor | Figure | dict[str, Figure]:
+    def compute(self) -> Tensor | Figure | dict[str, Figure | str]:
         """Return the value, a float64 scalar, or a figure; of several columns, each by its name.
+
+        A string stands for a column that has no figure, and says why.
 
         Raises:
             ValueError: saying why there is none.

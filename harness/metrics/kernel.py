@@ -9,6 +9,7 @@ arXiv:1801.01401. Jayasumana et al., Rethinking FID, 2024, arXiv:2401.09603.
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Callable
 from typing import NamedTuple
@@ -156,7 +157,7 @@ class GaussianDistance(_SquaredMMD):
         variance = float(self.reference.moments.covariance.trace())
         if not variance > 0:
             raise ValueError("a bandwidth needs real images that differ; their features are equal")
-        return variance**0.5
+        return math.sqrt(variance)
 
     @property
     def protocol(self) -> str:

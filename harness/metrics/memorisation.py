@@ -1,0 +1,124 @@
+"""Does a model copy its training images?
+
+Real images that no model was trained on, held out, tell how near to the training set an honest
+sample may lie. Near is relative: where training images are dense, every honest sample has one
+close by. The ratio d(x, t) / d(t, t'), with t the training image nearest to x and t' the one
+nearest to t, allows for that.
+
+Meehan et al., A Non-Parametric Test to Detect Data-Copying in Generative Models, 2020,
+arXiv:2004.05675. Alaa et al., How Faithful is your Synthetic Data?, 2022, arXiv:2102.08921.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Self
+
+import torch
+from torch import Tensor
+
+from harness.metrics.base import Figure
+from harness.metrics.tiles import squared_distances, tiles
+
+TAIL = 0.01
+"""Share of honest images that lie suspiciously near to a training image, by definition."""
+ALARM = 5.0
+"""Standard deviations by which the share of suspicious samples must exceed that of honest ones."""
+
+NOTHING_HELD_OUT = "copies show beside real images that no model was trained on; there are none"
+
+
+class Nearest(NamedTuple):
+    """For each of n images, the nearest one of a set: how far, squared, and which, both (n,)."""
+
+    squared: Tensor
+    which: Tensor
+
+    @classmethod
+    def unknown(cls, n: int, device: torch.device) -> Self:
+        """Return n images that have not been compared yet."""
+        far = torch.full((n,), torch.inf, dtype=torch.float64, device=device)
+        return cls(far, torch.zeros(n, dtype=torch.long, device=device))
+
+    def take(self, rows: slice, start: int, squared: Tensor) -> None:
+        """Take in the squared distances of ``rows`` to images from ``start`` on."""
+        least, index = squared.min(1)
+        nearer = least < self.squared[rows]
+        self.squared[rows] = torch.where(nearer, least, self.squared[rows])
+        self.which[rows] = torch.where(nearer, index + start, self.which[rows])
+
+
+def nearest(x: Tensor, y: Tensor, centre: Tensor) -> Nearest:
+    """Return the nearest of y (m, d) to each of x (n, d); ``centre`` lies near them."""
+    found = Nearest.unknown(len(x), x.device)
+    for tile in tiles(x, y):
+        squared = squared_distances(tile.x - centre, tile.y - centre)
+        found.take(tile.rows, tile.columns.start, squared)
+    return found
+
+
+def ratios(found: Nearest, within: Tensor) -> Tensor:
+    """Return d(x, t) / d(t, t') of n images, where t is the training image nearest to x.
+
+    Args:
+        found: the nearest training image of each x.
+        within: squared distance d(t, t')^2 of each training image to the nearest other one, (m,).
+    """
+    # A copy of an image that the training set has twice is as near as its twin: 0 / 0 counts as 1.
+    return (found.squared / within[found.which]).sqrt().nan_to_num(nan=1.0, posinf=torch.inf)
+
+
+def authenticity(found: Nearest, within: Tensor) -> Tensor:
+    """Return AuthPct, the percentage of samples x with d(x, t) > d(t, t'): not copied from t.
+
+    Of real images it is some 50, not 100.
+    """
+    return 100 * (found.squared > within[found.which]).double().mean()
+
+
+def mann_whitney(a: Tensor, b: Tensor) -> Tensor:
+    """Return the standard score of Mann and Whitney's U, corrected for ties; float64.
+
+    U counts the pairs with a_i > b_j, ties half. Negative where values of a (n,) are smaller than
+    those of b (m,); standard normal where they are alike; 0 where all are equal.
+    """
+    n, m = len(a), len(b)
+    order = b.sort().values
+    below = torch.searchsorted(order, a) + torch.searchsorted(order, a, right=True)
+    u = below.double().sum() / 2
+    ties = torch.unique_consecutive(torch.cat([a, b]).sort().values, return_counts=True)[1].double()
+    total = n + m
+    variance = n * m / 12 * (total + 1 - (ties**3 - ties).sum() / (total * (total - 1)))
+    return torch.where(variance > 0, (u - n * m / 2) / variance.sqrt(), 0.0)
+
+
+def data_copying(samples: Nearest, held_out: Nearest) -> Tensor:
+    """Return C_T of one cell: how the samples' distances to the training set compare.
+
+    The standard score of Mann and Whitney's test against held-out images: far below 0, samples lie
+    nearer to the training images than unseen real ones; far above, they lie off the data. Samples
+    from the middle of each mode lower it too, so alone it convicts nobody.
+    """
+    return mann_whitney(samples.squared, held_out.squared)
+
+
+def suspicious_share(samples: Tensor, held_out: Tensor) -> Figure:
+    """Return the share of samples whose ratio is below that of all but ``TAIL`` of held-out images.
+
+    Honest models have some ``TAIL``; copies add their own share. It warns where the share exceeds
+    ``TAIL`` by ``ALARM`` standard deviations of both samples.
+
+    Args:
+        samples: ratios (n,).
+        held_out: ratios (m,).
+    """
+    n, m = len(samples), len(held_out)
+    limit = held_out.sort().values[int(TAIL * m)]
+    share = (samples < limit).double().mean()
+    spread = (TAIL * (1 - TAIL) * (1 / n + 1 / m)) ** 0.5
+    if share <= TAIL + ALARM * spread:
+        return Figure(share)
+    return Figure(
+        share,
+        warning=f"copies its training data: {float(share):.1%} of the samples lie nearer to a "
+        f"training image than {1 - TAIL:.0%} of unseen real images do",
+    )

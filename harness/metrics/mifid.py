@@ -1,0 +1,98 @@
+"""Frechet distances that take copies of training images into account."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from harness.metrics.base import Figure, Reference
+from harness.metrics.frechet import frechet_distance
+from harness.metrics.memorisation import NOTHING_HELD_OUT
+from harness.metrics.moments import moments
+from harness.metrics.tiles import PairwiseMetric, tiles
+
+THRESHOLD = 0.5
+"""The share of held-out images' memorisation distance below which samples count as copies."""
+EPSILON = 1e-6
+
+
+def memorisation_distance(samples: Tensor, real: Tensor) -> Tensor:
+    """Return the mean over samples of the least cosine distance 1 - |cos| to a real image.
+
+    Vectors (n, d) and (m, d) without direction, zeros, have the distance 1 to all others.
+    """
+    x, y = (F.normalize(vectors.double(), dim=1) for vectors in (samples, real))
+    closest = torch.zeros(len(x), dtype=torch.float64, device=x.device)
+    for tile in tiles(x, y):
+        cosines = (tile.x @ tile.y.T).abs_().amax(1)
+        closest[tile.rows] = torch.maximum(closest[tile.rows], cosines)
+    return (1 - closest).clamp(min=0).mean()
+
+
+class MemorisationInformedDistance(PairwiseMetric):
+    """MiFID, and the gap between the Frechet distances to train and to held-out images.
+
+    MiFID = FID m, where s = mean over samples x of min over training images t of 1 - |cos(x, t)|,
+    and m = 1 / (s + 1e-6) if s is below a threshold, else 1 (Bai et al., On Training Sample
+    Memorization, 2021, arXiv:2106.03062). The minimum is over training images; the other way round,
+    a model that copies few of them would escape. The paper leaves the threshold to the data: here
+    it is half the s of held-out images. FID is that to held-out images, because an exact copy of
+    the training set has none to that.
+
+    The gap is FID to train minus FID to held-out images, with as many of the former as there are of
+    the latter, so that both have the same bias: about 0 for an honest model, negative for a copy.
+    """
+
+    comparative = False
+    costly = True
+    held_out_columns = frozenset({"mifid", "fid_gap"})
+
+    @property
+    def protocol(self) -> str:
+        """The threshold, and what it is compared with."""
+        reference, other = self.reference, self._held_out()
+        return (
+            f"{reference.moments.n} of {reference.split}, {other.moments.n} of {other.split} "
+            f"held out, threshold {THRESHOLD * float(self._usual()):.4g}"
+        )
+
+    def compute(self) -> dict[str, Figure | str]:
+        """Return mifid and fid_gap.
+
+        Raises:
+            ValueError: with fewer than two images, or where nothing is held out.
+        """
+        x, other = self.samples(), self._held_out()
+        own = moments([x])
+        unseen, seen = other.moments, moments([self._training_subset(other.moments.n)])
+        to_unseen, to_seen = (
+            frechet_distance(own, type(own)(m.n, m.mean.to(x.device), m.covariance.to(x.device)))
+            for m in (unseen, seen)
+        )
+        distance = memorisation_distance(x, self.reference.features.vectors.to(self.device))
+        copied = distance < THRESHOLD * self._usual()
+        penalty = torch.where(copied, 1 / (distance + EPSILON), 1.0)
+        return {"mifid": Figure(penalty * to_unseen), "fid_gap": Figure(to_seen - to_unseen)}
+
+    def _usual(self) -> Tensor:
+        """Return the memorisation distance of held-out images."""
+        seen, unseen = (each.features.vectors for each in (self.reference, self._held_out()))
+        known = self.reference.derived(
+            "memorisation distance 1, held out",
+            lambda: {
+                "distance": memorisation_distance(*(v.to(self.device) for v in (unseen, seen)))
+            },
+        )
+        return known["distance"].to(self.device)
+
+    def _training_subset(self, n: int) -> Tensor:
+        """Return the vectors of n training images, always the same."""
+        vectors = self.reference.features.vectors
+        chosen = torch.randperm(len(vectors), generator=torch.Generator().manual_seed(0))[:n]
+        return vectors[chosen].to(self.device)
+
+    def _held_out(self) -> Reference:
+        if self.reference.held_out is None:
+            raise ValueError(NOTHING_HELD_OUT)
+        return self.reference.held_out
