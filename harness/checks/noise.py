@@ -28,6 +28,7 @@ _SHAPED = {
     Tensor.bernoulli,
     Tensor.multinomial,
 }
+_OVER_CATEGORIES = {torch.multinomial, Tensor.multinomial}
 
 
 class PerImageNoise(TorchFunctionMode):
@@ -64,7 +65,8 @@ class PerImageNoise(TorchFunctionMode):
         self.draws += 1
         if func in _SIZED:
             args, kwargs = _with_size(func, args, kwargs)
-        axis = self._batch_axis([*args, *kwargs.values()])
+        axes = [self._batch_axis(func, _shape(value)) for value in (*args, *kwargs.values())]
+        axis = next((axis for axis in axes if axis is not None), None)
         if axis is None:
             self.shared.append(func.__name__)
             torch.default_generator.manual_seed(derive(self.draws))
@@ -72,24 +74,30 @@ class PerImageNoise(TorchFunctionMode):
         rows = []
         for i in range(self.images):
             torch.default_generator.manual_seed(derive(self.draws, self.first + i))
-            row = {name: self._only(value, i) for name, value in kwargs.items()}
-            rows.append(func(*(self._only(value, i) for value in args), **row))
+            row = {name: self._only(func, value, i) for name, value in kwargs.items()}
+            rows.append(func(*(self._only(func, value, i) for value in args), **row))
         return args[0] if func.__name__.endswith("_") else torch.cat(rows, axis)
 
-    def _batch_axis(self, values: Iterable[Any]) -> int | None:
-        shapes = [_shape(value) for value in values]
-        found = [shape.index(self.images) for shape in shapes if shape and self.images in shape]
-        return found[0] if found else None
+    def _batch_axis(self, func: Callable[..., Any], shape: tuple[int, ...] | None) -> int | None:
+        if shape is None:
+            return None
+        if func in _OVER_CATEGORIES:
+            shape = shape[:-1]
+            # torch.distributions flattens the batch with the axes that follow it.
+            if shape and shape[0] % self.images == 0:
+                return 0
+        return shape.index(self.images) if self.images in shape else None
 
-    def _only(self, value: Any, i: int) -> Any:
+    def _only(self, func: Callable[..., Any], value: Any, i: int) -> Any:
         """Return the part of an argument that belongs to image ``i``."""
         shape = _shape(value)
-        if shape is None or self.images not in shape:
+        axis = self._batch_axis(func, shape)
+        if shape is None or axis is None:
             return value
-        axis = shape.index(self.images)
+        size = shape[axis] // self.images
         if isinstance(value, Tensor):
-            return value.narrow(axis, i, 1)
-        return (*shape[:axis], 1, *shape[axis + 1 :])
+            return value.narrow(axis, i * size, size)
+        return (*shape[:axis], size, *shape[axis + 1 :])
 
 
 def _shape(value: Any) -> tuple[int, ...] | None:

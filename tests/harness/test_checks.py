@@ -276,6 +276,10 @@ def test_a_lower_bound_may_lose_mass():
         lambda z: torch.zeros_like(z).uniform_(1, 2),
         lambda z: torch.multinomial(z.softmax(1), 1),
         lambda z: torch.distributions.Categorical(logits=z).sample(),
+        # Pixels flattened with the batch, and as many categories as a part has images.
+        lambda z: torch.distributions.Categorical(
+            logits=z[..., None] * torch.arange(11.0)
+        ).sample(),
         lambda z: torch.distributions.Normal(z, 1.0).rsample(),
         lambda z: torch.distributions.Bernoulli(logits=z).sample(),
         lambda z: torch.randint(0, 100, (len(z), 3)),
