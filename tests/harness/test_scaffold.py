@@ -159,6 +159,18 @@ def test_the_conditional_model_with_the_ideal_velocity_draws_each_classs_gaussia
         assert_moments(model.sample(2000, torch.full((2000,), label)), mean, 0.15)
 
 
+def test_the_conditional_model_learns_the_velocity_of_the_states_it_is_shown():
+    model = build(Family.conditional, DataSpec((1, 4, 4)))
+    white = torch.full((64, 1, 4, 4), 255, dtype=torch.uint8)
+
+    def ideal(x_t, t, y):
+        """For x = 1 the noise is known: x_t = 1 + t (e - 1)."""
+        return (x_t - 1) / t[:, None] + 0 * model.network.leave.bias.sum()
+
+    model.network.forward = ideal
+    assert model.training_step(Batch(white, None), 0.0)["loss"].item() < 1e-6
+
+
 def test_the_conditional_model_learns_which_label_is_which():
     model = build(Family.conditional, DataSpec((1, 2, 2), classes=2), width=32)
     labels = torch.arange(64) % 2
