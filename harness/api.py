@@ -92,6 +92,7 @@ def run(
     tracking: Literal["auto", "off"] = "auto",
     retry_failed: bool = False,
     devices: Sequence[str] | None = None,
+    threads: int | None = None,
     observer: Observer | None = None,
 ) -> pd.DataFrame:
     """Run what is not finished of a benchmark, write its report, and return its rows as a frame.
@@ -104,6 +105,7 @@ def run(
         tracking: "off" keeps MLflow out of it.
         retry_failed: whether failed trials are run again.
         devices: "cpu", "cuda:0" and so on; all of the machine's by default.
+        threads: of a worker on a CPU; all cores by default.
         observer: hears of the trials as they go.
 
     Raises:
@@ -117,6 +119,7 @@ def run(
         tracking=tracking,
         retry_failed=retry_failed,
         devices=devices,
+        threads=threads,
         observer=observer or Observer(),
     )
     write_reports(planned.results(), planned.store.report, registry())
@@ -129,6 +132,7 @@ def carry_out(
     tracking: Literal["auto", "off"],
     retry_failed: bool,
     devices: Sequence[str] | None,
+    threads: int | None,
     observer: Observer,
 ) -> None:
     """Run the open trials of a plan; each ends with a row in the store and in MLflow."""
@@ -150,7 +154,7 @@ def carry_out(
                 store.begin(trial)
                 store.finish(row)
                 told.finished(trial, row)
-        LocalLauncher(store, devices or available_devices(), told).run(runnable)
+        LocalLauncher(store, devices or available_devices(), told, threads).run(runnable)
 
 
 @dataclass

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -254,11 +255,14 @@ def _resolve_evaluation(evaluation: Evaluation, data: Dataset, registry: Registr
     if evaluation.likelihood_images and evaluation.likelihood_images > available:
         raise UserError(f"evaluation.likelihood_images: {data.name} has {available} test images")
     metrics = evaluation.metrics or tuple(registry.metrics)
+    # Equal batches: sets are drawn in whole ones, and what is cut from the last is wasted.
+    batches = math.ceil(samples / evaluation.batch_size)
     for name in metrics:
         registry.metric(name)
     return evaluation.model_copy(
         update={
             "samples": samples,
+            "batch_size": math.ceil(samples / batches),
             "metrics": metrics,
             "likelihood_images": evaluation.likelihood_images or available,
         }

@@ -24,6 +24,10 @@ def run_benchmark(
     device: Annotated[
         list[str] | None, typer.Option(help="cpu, cuda:0, ...; all of the machine's by default.")
     ] = None,
+    threads: Annotated[
+        int | None,
+        typer.Option(min=1, help="Threads on a CPU; all cores by default, fewer if it is shared."),
+    ] = None,
 ) -> None:
     """Run a benchmark: finished trials are skipped, interrupted ones resume, changed ones run."""
     from harness import api
@@ -42,6 +46,7 @@ def run_benchmark(
             tracking=tracking.value,
             retry_failed=retry_failed,
             devices=device,
+            threads=threads,
             observer=display,
         )
     found = planned.results()
