@@ -17,6 +17,7 @@ from harness.features.base import FeatureExtractor
 from harness.features.reference import DatasetReference, extract
 from harness.metrics.base import Figure, NonFiniteFeatures, Reference, SampleMetric
 from harness.metrics.likelihood import BitsPerDimension
+from harness.metrics.neighbours import nearest_training_images
 from harness.metrics.speed import sampling_speed
 from harness.row import Measurement
 from harness.sampling import Sampler
@@ -77,6 +78,18 @@ class SampleScorer:
         """Return every metric of uint8 image sets: the mean over sets, the spread as its error."""
         scored = [self._score_one(images, on_batch) for images in sets]
         return {name: _mean([metrics[name] for metrics in scored]) for name in scored[0]}
+
+    def suspects(self, images: Tensor, count: int) -> tuple[Tensor, Tensor]:
+        """Return the uint8 images (count, C, H, W) that look most like copies, suspicious first.
+
+        Returns:
+            Those images, and for each the index of the nearest training image, (count,).
+        """
+        batches = extract(self.extractor, images, FEATURE_BATCH, self.device)
+        vectors = torch.cat([features.vectors for features in batches])
+        found, ratio = nearest_training_images(vectors, self.references[HEADLINE])
+        order = ratio.argsort(stable=True)[:count].cpu()
+        return images[order], found.which.cpu()[order]
 
     def _score_one(self, images: Tensor, on_batch: Callable[[], None]) -> Metrics:
         measured: Metrics = {}

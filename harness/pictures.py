@@ -9,6 +9,22 @@ from numpy.typing import NDArray
 from PIL import Image
 
 
+def pairs_png(
+    left: NDArray[np.uint8], right: NDArray[np.uint8], levels: int, columns: int = 5
+) -> bytes:
+    """Return pairs of images side by side as a PNG grid, with a white column between pairs.
+
+    Args:
+        left: uint8 (N, C, H, W), as in ``grid_png``.
+        right: the other image of each pair.
+        levels: mapped to [0, 255].
+        columns: pairs in a row of the grid.
+    """
+    white = np.full_like(left[..., :1], levels - 1)
+    pairs = np.concatenate([left, right, white], axis=3)
+    return grid_png(pairs, levels, columns, rows=-(-len(pairs) // columns))
+
+
 def grid_png(images: NDArray[np.uint8], levels: int, columns: int = 10, rows: int = 6) -> bytes:
     """Return the first images as a PNG grid, one pixel of white between them.
 

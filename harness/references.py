@@ -26,6 +26,9 @@ def measure_real(dataset: Dataset, scorer: SampleScorer, n: int) -> tuple[Metric
     for name in metrics:
         if name.endswith(f"_{HELD_OUT}"):
             metrics[name] = Measurement(value=None, reason="the test set against itself")
+    for name, metric in scorer.metrics.items():
+        if name in metric.held_out_columns:
+            metrics[name] = Measurement(value=None, reason="the test set against itself")
     return metrics, images
 
 

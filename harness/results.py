@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from harness.row import Row
@@ -36,6 +36,8 @@ class Results:
         curves: evaluations during training, one line each: ``CURVE_COLUMNS`` (weights: "averaged"
             or "raw"; fraction: of the budget) and one column a metric ("fid", ...).
         pictures: PNG of a grid of samples for each trial that has one.
+        neighbours: PNG of the samples that look most like copies, each beside the training image
+            nearest to it, for each trial that has one.
     """
 
     benchmark: str
@@ -44,3 +46,4 @@ class Results:
     rows: tuple[Row, ...]
     curves: pd.DataFrame
     pictures: dict[str, bytes]
+    neighbours: dict[str, bytes] = field(default_factory=dict)

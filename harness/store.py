@@ -4,7 +4,7 @@
 
     RESULTS/BENCHMARK/benchmark.toml
     RESULTS/BENCHMARK/trials/ID/       row.json curve.parquet samples.npz samples.png checkpoint.pt
-                                       environment.json log.txt trial.json
+                                       neighbours.png environment.json log.txt trial.json
     RESULTS/BENCHMARK/trials/.ID/      the same, of a trial that has not ended
     RESULTS/BENCHMARK/report/
 """
@@ -122,19 +122,19 @@ class Store:
     def results(self, benchmark: Benchmark, source: str, trials: Iterable[Trial]) -> Results:
         """Gather what the planned trials have left, for a report."""
         rows = [row for trial in trials if (row := self.row(trial.id)) is not None]
-        pictures = {
-            row.trial: path.read_bytes()
-            for row in rows
-            if (path := self.ended(row.trial) / "samples.png").exists()
-        }
         return Results(
             benchmark=benchmark.name,
             summary=benchmark.summary,
             source=source,
             rows=tuple(rows),
             curves=self._curves(rows),
-            pictures=pictures,
+            pictures=self._pictures(rows, "samples.png"),
+            neighbours=self._pictures(rows, "neighbours.png"),
         )
+
+    def _pictures(self, rows: Iterable[Row], name: str) -> dict[str, bytes]:
+        paths = {row.trial: self.ended(row.trial) / name for row in rows}
+        return {trial: path.read_bytes() for trial, path in paths.items() if path.exists()}
 
     def _curves(self, rows: Iterable[Row]) -> pd.DataFrame:
         import pandas as pd

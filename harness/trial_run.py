@@ -19,7 +19,7 @@ from harness.contract import GenerativeModel
 from harness.evaluation import Metrics, SampleScorer, measure_likelihood, measure_speed
 from harness.hardware import calibrate, fingerprint
 from harness.ledger import Ledger
-from harness.pictures import grid_png
+from harness.pictures import grid_png, pairs_png
 from harness.precision import set_numerics
 from harness.progress import Heartbeat, Interrupted, Progress
 from harness.provenance import environment
@@ -38,6 +38,9 @@ WINDOW_SECONDS = 1.0
 """Time on the clock between two looks at it: synchronising CUDA costs far less than 1% of it."""
 
 CHECKPOINT = "checkpoint.pt"
+
+SUSPECTS = 30
+"""Samples that are shown beside the training images nearest to them."""
 
 
 class TrialRun:
@@ -109,6 +112,7 @@ class TrialRun:
         names = self.trial.evaluation.metrics or ()
         metrics = {name: self.registry.load(self.registry.metric(name).info) for name in names}
         self.scorer = SampleScorer(self.dataset, extractor, metrics, self.device)
+        self.quick_scorer = self.scorer.quick()
 
     def _build(self) -> GenerativeModel:
         """Build the model; the same every time it is called."""
@@ -203,7 +207,7 @@ class TrialRun:
 
     def _scores(self) -> Metrics:
         samples = self.sampler.draw(self.trial.evaluation.samples or 0, 0, self.heartbeat.beat)
-        return self.scorer.score([samples], self.heartbeat.beat)
+        return self.quick_scorer.score([samples], self.heartbeat.beat)
 
     def _add_to_curve(self, fraction: float, weights: str, metrics: Mapping[str, Any]) -> None:
         trial, ledger = self.trial, self.ledger
@@ -265,7 +269,13 @@ class TrialRun:
     def _write_files(self, samples: Tensor) -> None:
         images = samples.numpy()
         np.savez_compressed(self.folder / "samples.npz", images=images)
-        write_atomically(self.folder / "samples.png", grid_png(images, self.dataset.spec.levels))
+        levels = self.dataset.spec.levels
+        write_atomically(self.folder / "samples.png", grid_png(images, levels))
+        if len(samples) and not self.trial.is_reference:
+            suspects, nearest = self.scorer.suspects(samples, SUSPECTS)
+            originals = self.dataset.train.images[nearest.numpy()]
+            picture = pairs_png(suspects.numpy(), originals, levels)
+            write_atomically(self.folder / "neighbours.png", picture)
         if self.curve:
             pd.DataFrame(self.curve).to_parquet(self.folder / "curve.parquet", index=False)
         self.found["calibration"]["after"] = calibrate(self.device)

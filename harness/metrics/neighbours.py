@@ -152,6 +152,13 @@ def training(reference: Reference, device: torch.device, k: int = K) -> Training
     return Training(whole, Nearest(known["squared"].to(device), known["which"].to(device)))
 
 
+def nearest_training_images(vectors: Tensor, reference: Reference) -> tuple[Nearest, Tensor]:
+    """Return the real image nearest to each of n vectors, with the ratios of distances (n,)."""
+    real = training(reference, vectors.device).manifold
+    found = nearest(vectors, real.vectors, real.centre)
+    return found, ratios(found, real.nearest)
+
+
 def slack(reference: Reference) -> float:
     """Return by how much rounding may part equal squared distances."""
     return SLACK * float(reference.moments.covariance.trace())

@@ -9,7 +9,7 @@ from typing import Literal
 from harness_reports.numbers import count, prefixed, significant
 
 Better = Literal["lower", "higher"]
-Group = Literal["quality", "model", "used", "further"]
+Group = Literal["quality", "model", "used", "samples", "copies", "further"]
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,8 @@ class Column:
 
     Attributes:
         heading: as tables print it.
-        group: what it tells of: quality, the model, what was used, or something further.
+        group: what it tells of: quality, the model, what was used, the samples beside quality,
+            copies of the training data, or something further.
         better: the direction of its ranking; None if it is not ranked.
         text: prints a value; None prints all values of the column with the same decimals.
         ruler: whether figures taken by different protocols must not share the column.
@@ -51,7 +52,23 @@ METRICS: dict[str, Column] = {
     "images_per_second": Column("images/s", "quality", "higher", significant, machine=True),
     "nfe": Column("NFE", "model", None, count, ruler=False),
     "flops_per_image": Column("FLOPs/image", "model", None, flop, ruler=False),
+    "kid": Column("KID", "samples", "lower"),
+    "mmd": Column("MMD²", "samples", "lower"),
+    "precision": Column("precision", "samples", "higher"),
+    "recall": Column("recall", "samples", "higher"),
+    "density": Column("density", "samples"),
+    "coverage": Column("coverage", "samples", "higher"),
+    "modes": Column("modes", "samples", None, count),
+    "label_kl": Column("label KL", "samples", "lower"),
+    "vendi": Column("Vendi", "samples"),
+    "memorisation": Column("memorised", "copies"),
+    "c_t": Column("C_T", "copies"),
+    "auth_pct": Column("AuthPct", "copies"),
+    "mifid": Column("MiFID", "copies", "lower"),
+    "fid_gap": Column("FID gap", "copies"),
     "fid_test": Column("FID test", "further", "lower"),
+    "kid_test": Column("KID test", "further", "lower"),
+    "mmd_test": Column("MMD² test", "further", "lower"),
     "latency": Column("latency", "further", "lower", seconds, machine=True),
 }
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from harness.results import Results
-from harness_reports.table import NOTHING, Cell, Line, Table, plain, tables
+from harness_reports.table import NOTHING, WARNING, Cell, Line, Table, plain, tables
 
 _ESCAPES = {
     "\\": r"\textbackslash{}",
@@ -32,6 +32,7 @@ _ESCAPES |= {
     for letter, name in zip("αβγδεζηθικλμνξπρσ", _LETTERS.split(), strict=True)
 }
 _ESCAPES |= {"τ": r"$\tau$", "φ": r"$\phi$", "χ": r"$\chi$", "ψ": r"$\psi$", "ω": r"$\omega$"}
+_ESCAPES |= {"²": "$^2$", WARNING: r"\textbf{!}"}
 _PREFIXES = {"≤": r"$\leq$\,", "~": r"$\sim$\,"}
 _PREAMBLE = "% \\usepackage{booktabs}\n% \\usepackage[T1]{fontenc}\n"
 
@@ -77,7 +78,10 @@ def _cost(table: Table, name: str) -> str:
 
 def _frame(table: Table, lines: Sequence[Line], headings: Sequence[str]) -> pd.DataFrame:
     body = [
-        [escape(line.model), *(_figure(table.narrow(line, heading)) for heading in headings)]
+        [
+            escape(f"{line.model} {WARNING * bool(line.warning)}"),
+            *(_figure(table.narrow(line, heading)) for heading in headings),
+        ]
         for line in lines
     ]
     return pd.DataFrame(body, columns=["Model", *map(escape, headings)])

@@ -19,9 +19,11 @@ from harness_reports.columns import ANCHORS, COSTS, METRICS, column
 
 LEADING = ("Dataset", "Table", "Role", "Model", "Type")
 CLOSING = ("Seeds", "Status", "Reason", "Trials")
-SATELLITES = ("error", "kind", "protocol", "note")
+SATELLITES = ("error", "kind", "protocol", "note", "warning")
 # How often a timing was repeated does not change what it means.
 _REPETITIONS = re.compile(r"\b\d+ (?=batches of )")
+# Nor does how many sets a mean is of, or which of its two sets of images stands for the null model.
+_SETS = re.compile(r", mean and standard deviation of \d+ sets$|; (uniform noise|mean image)\b.*$")
 _ROLES = ("real", "model", "failed", "null")
 
 
@@ -125,7 +127,8 @@ def _metrics(board: Board) -> list[str]:
     measured = {
         name for row in board.rows for name, m in row.metrics.items() if m.value is not None
     }
-    known = [name for name in METRICS if METRICS[name].group != "further" or name in measured]
+    always = ("quality", "model", "used")
+    known = [name for name in METRICS if METRICS[name].group in always or name in measured]
     return [*known, *sorted(measured - {*METRICS, *ANCHORS})]
 
 
@@ -150,10 +153,15 @@ def _split(metric: str, board: Board) -> dict[str, dict[int, Reading]]:
         if metric not in row.metrics:
             continue
         ruler = rulers.get(id(row), order[0])
-        otherwise = ruler not in order
-        heading = headings[0 if otherwise else order.index(ruler)]
+        alike = [i for i, other in enumerate(order) if _comparable(ruler) == _comparable(other)]
+        otherwise = not alike
+        heading = headings[order.index(ruler) if ruler in order else (alike or [0])[0]]
         columns[heading][id(row)] = Reading(row.metrics[metric], ruler, otherwise)
     return columns
+
+
+def _comparable(ruler: str) -> str:
+    return _SETS.sub("", ruler)
 
 
 def _figure(heading: str, readings: Sequence[Reading]) -> dict[str, Any]:
@@ -162,6 +170,7 @@ def _figure(heading: str, readings: Sequence[Reading]) -> dict[str, Any]:
     value, error = _mean([r.measurement for r in taken])
     reasons = dict.fromkeys(r.measurement.reason for r in readings if r.measurement.reason)
     notes = list(reasons)
+    warnings = dict.fromkeys(r.measurement.reason for r in taken if r.measurement.reason)
     if taken and len(taken) < len(readings):
         notes.insert(0, f"mean of {len(taken)} of {len(readings)} seeds")
     if taken and taken[0].otherwise:
@@ -174,6 +183,7 @@ def _figure(heading: str, readings: Sequence[Reading]) -> dict[str, Any]:
         f"{heading} kind": taken[0].measurement.kind if taken else None,
         f"{heading} protocol": (taken[0].ruler or taken[0].measurement.protocol) if taken else None,
         f"{heading} note": "; ".join(notes) or None,
+        f"{heading} warning": "; ".join(warnings) or None,
     }
 
 

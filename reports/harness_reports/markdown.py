@@ -11,7 +11,7 @@ from tabulate import tabulate
 
 from harness.results import Results
 from harness.row import Row
-from harness_reports.table import NOTHING, Line, Table, plain, tables
+from harness_reports.table import NOTHING, WARNING, Line, Table, plain, tables
 
 WIDTH = 100
 WORDS = ("Type", "Status")
@@ -89,15 +89,32 @@ def _grids(table: Table) -> str:
             first.remove(heading)
             aside.append(heading)
     grids = [_grid(table, first)]
-    for headings in ([*aside, *table.group("model")], table.group("used"), table.group("further")):
-        if headings:
-            grids.append(_grid(table, headings, [line for line in table.lines if line.trained]))
+    trained = [line for line in table.lines if line.trained]
+    grids += _fitting(table, [*aside, *table.group("model")], trained)
+    grids += _fitting(table, table.group("used"), trained)
+    for group in ("samples", "copies", "further"):
+        grids += _fitting(table, table.group(group), table.lines)
     return "\n\n".join(grids)
+
+
+def _fitting(table: Table, headings: Sequence[str], lines: Sequence[Line]) -> Iterable[str]:
+    """Yield grids of some columns, as many as it takes to stay within the width."""
+    taken: list[str] = []
+    for heading in headings:
+        if taken and _width(_grid(table, [*taken, heading], lines)) > WIDTH:
+            yield _grid(table, taken, lines)
+            taken = []
+        taken.append(heading)
+    if taken:
+        yield _grid(table, taken, lines)
 
 
 def _grid(table: Table, headings: Sequence[str], lines: Sequence[Line] | None = None) -> str:
     body = [
-        [escape(line.model), *(_text(line, table, heading) for heading in headings)]
+        [
+            escape(line.model) + f" {WARNING}" * bool(line.warning),
+            *(_text(line, table, heading) for heading in headings),
+        ]
         for line in (table.lines if lines is None else lines)
     ]
     return tabulate(

@@ -27,6 +27,8 @@ GROUPS: dict[Group, str] = {
     "quality": "Quality",
     "model": "Model",
     "used": "Used in training",
+    "samples": "Samples",
+    "copies": "Copies of the training data",
     "further": "Further",
 }
 
@@ -93,6 +95,7 @@ def _render(results: Results, sections: list[Section]) -> str:
         specifications=specifications,
         pictures=pictures,
         shown=shown,
+        neighbours={trial: _address(png) for trial, png in results.neighbours.items()},
         anchors={row.trial: f"trial-{i}" for i, row in enumerate(results.rows)},
         failures=[row for row in results.rows if row.status != "ok"],
         currencies={name: title for name, (title, _) in CURRENCIES.items()},

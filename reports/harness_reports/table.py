@@ -21,6 +21,7 @@ from harness_reports.numbers import decimals, fixed, spread
 KINDS = {"lower_bound": "≤", "estimate": "~"}
 MEANINGS = {"exact": "exact", "lower_bound": "≤ upper bound", "estimate": "~ estimate"}
 NOTHING = "–"
+WARNING = "⚠"
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,10 @@ class Cell:
 
 @dataclass(frozen=True)
 class Line:
-    """One entry: its names, and its cells by heading. Role: real, model, failed or null."""
+    """One entry: its names, its cells by heading, and what its figures warn of.
+
+    Role: real, model, failed or null.
+    """
 
     model: str
     type: str
@@ -62,6 +66,7 @@ class Line:
     reason: str
     trials: tuple[str, ...]
     cells: Mapping[str, Cell]
+    warning: str = ""
 
     @property
     def brief(self) -> str:
@@ -225,7 +230,15 @@ def _line(entry: pd.Series[Any], cells: Mapping[str, Cell]) -> Line:
         reason=entry["Reason"] if isinstance(entry["Reason"], str) else "",
         trials=entry["Trials"],
         cells=cells,
+        warning="; ".join(_warnings(entry)),
     )
+
+
+def _warnings(entry: pd.Series[Any]) -> Iterable[str]:
+    """Return what is wrong with a model's samples; references are what they are."""
+    if entry["Role"] != "model":
+        return ()
+    return dict.fromkeys(map(plain, entry.filter(like=" warning").dropna()))
 
 
 def _captions(frame: pd.DataFrame, columns: Mapping[str, Column]) -> dict[str, str]:
@@ -244,6 +257,9 @@ def _captions(frame: pd.DataFrame, columns: Mapping[str, Column]) -> dict[str, s
 
 def _remarks(frame: pd.DataFrame) -> Iterable[str]:
     kinds = set(frame["bits/dim kind"].dropna())
+    for _, entry in frame.iterrows():
+        for warning in _warnings(entry):
+            yield f"{WARNING} {plain(entry['Model'])} {warning}."
     if kinds:
         meanings = ", ".join(MEANINGS[kind] for kind in MEANINGS if kind in kinds)
         yield f"Kinds of bits/dim, never ranked together: {meanings}."

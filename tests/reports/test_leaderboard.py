@@ -150,11 +150,31 @@ def test_an_entry_without_fid_comes_after_those_with_one():
 
 
 def test_metrics_of_plugins_are_columns():
-    frame = leaderboard([make_row(metrics={"kid": Measurement(value=0.02, protocol="p")})])
-    assert frame["kid"].item() == 0.02
+    frame = leaderboard([make_row(metrics={"sharpness": Measurement(value=0.02, protocol="p")})])
+    assert frame["sharpness"].item() == 0.02
 
 
 def test_tables_are_numbered_and_empty_rows_make_an_empty_frame():
     frame = leaderboard([make_row(), make_row("ddpm", dataset="mnist", fingerprint="e")])
     assert list(frame["Table"]) == [0, 1] and list(frame["Dataset"]) == ["digits", "mnist"]
     assert leaderboard([]).empty
+
+
+def test_a_mean_of_sets_and_the_one_set_of_a_reference_share_a_column():
+    sets = ", mean and standard deviation of 3 sets"
+    rows = [
+        make_row("real", metrics={"kid": Measurement(value=0.0, protocol="k, 360 samples")}),
+        make_row("vae", metrics={"kid": Measurement(value=2.0, protocol="k, 360 samples" + sets)}),
+        make_row(
+            "null",
+            metrics={
+                "kid": Measurement(
+                    value=9.0, protocol="k, 360 samples; uniform noise (better than mean image 10)"
+                )
+            },
+        ),
+    ]
+    frame = leaderboard(rows)
+    assert frame["KID"].tolist() == [0.0, 2.0, 9.0]
+    assert frame["KID note"].isna().all()
+    assert frame.set_index("Model").loc["vae", "KID protocol"].endswith(sets)

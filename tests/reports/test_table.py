@@ -1,8 +1,11 @@
 import math
 
-from support.rows import FID, digits_rows, failed, make_row, reference
+from support.rows import FID, digits_rows, failed, make_results, make_row, reference
 
 from harness.row import Measurement
+from harness_reports.latex import to_latex
+from harness_reports.markdown import to_markdown
+from harness_reports.page import to_html
 from harness_reports.table import tables
 
 
@@ -130,3 +133,23 @@ def test_likelihoods_that_need_no_model_are_a_remark_and_no_column():
     assert "neighbour 3.51, zlib ≤ 4.47, lzma ≤ 3.87." in remark
     [bare] = tables([make_row(), reference("null", 48.2, 1.31)])
     assert not [text for text in bare.remarks if text.startswith("Anchors")]
+
+
+def test_a_model_that_copies_its_training_data_is_marked_wherever_it_stands():
+    copied = "copies its training data: 90.0% of the samples"
+    rows = [
+        make_row("vae", metrics={"memorisation": Measurement(value=0.01)}),
+        make_row("dcgan", metrics={"memorisation": Measurement(value=0.9, reason=copied)}),
+    ]
+    (table,) = tables(rows)
+    assert {line.model: line.warning for line in table.lines} == {"vae": "", "dcgan": copied}
+    assert f"⚠ dcgan {copied}." in table.remarks
+    results = make_results(rows)
+    markdown = to_markdown(results)
+    assert "| dcgan ⚠" in markdown
+    assert "| vae ⚠" not in markdown
+    assert "90.0% of the samples" in markdown
+    assert "⚠" in to_html(results)
+    latex = to_latex(results)
+    assert r"dcgan \textbf{!}" in latex
+    assert "⚠" not in latex
