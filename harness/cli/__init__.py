@@ -18,6 +18,7 @@ from harness.cli import (
     plan_command,
     report_command,
     run_command,
+    speed_command,
     sync_command,
 )
 from harness.errors import UserError
@@ -35,6 +36,7 @@ app.command("status")(plan_command.show_status)
 app.command("report")(report_command.write_report)
 app.command("sync")(sync_command.sync_results)
 app.command("evaluate")(evaluate_command.evaluate_samples)
+app.command("speed")(speed_command.measure_speed)
 app.command("list")(list_command.list_plugins)
 app.command("new")(new_command.new_plugin)
 

@@ -22,6 +22,7 @@ class Speed:
         images_per_second: median over repetitions.
         spread: interquartile range of images per second.
         seconds: median of one call; the latency where ``batch_size`` is 1.
+        p95: 95th percentile of one call's seconds, interpolated; of few repetitions, the longest.
         repetitions: timed calls, after one that was not.
         threads: of torch within an operator, on the CPU.
     """
@@ -30,6 +31,7 @@ class Speed:
     images_per_second: float
     spread: float
     seconds: float
+    p95: float
     repetitions: int
     threads: int
 
@@ -57,35 +59,49 @@ def sampling_speed(
     """
     share = seconds / len(batch_sizes)
 
-    def call(n: int) -> float:
-        _synchronise(device)
-        start = clock()
-        sample(n)
-        _synchronise(device)
-        return clock() - start
-
     speeds = []
     for n in batch_sizes:
-        call(n)
-        times = [call(n)]
+        timed_call(sample, n, device, clock)
+        times = [timed_call(sample, n, device, clock)]
         while sum(times) < share or (len(times) < LEAST and max(times) <= share):
-            times.append(call(n))
-        speeds.append(_summarise(n, times))
+            times.append(timed_call(sample, n, device, clock))
+        speeds.append(summarise(n, times))
     return speeds
 
 
-def _summarise(n: int, times: list[float]) -> Speed:
+def timed_call(
+    sample: Callable[[int], Any],
+    n: int,
+    device: torch.device,
+    clock: Callable[[], float] = time.perf_counter,
+) -> float:
+    """Return the seconds of one call ``sample(n)``, with CUDA synchronised at both ends.
+
+    Of a model that was never called it is the cold start: allocation, choice of kernels, and
+    whatever else happens once.
+    """
+    synchronise(device)
+    start = clock()
+    sample(n)
+    synchronise(device)
+    return clock() - start
+
+
+def summarise(n: int, times: Sequence[float]) -> Speed:
+    """Return the speed that timed calls of ``n`` images amount to."""
     low, median, high = np.quantile(n / np.array(times), (0.25, 0.5, 0.75))
     return Speed(
         batch_size=n,
         images_per_second=float(median),
         spread=float(high - low),
         seconds=float(np.median(times)),
+        p95=float(np.quantile(times, 0.95)),
         repetitions=len(times),
         threads=torch.get_num_threads(),
     )
 
 
-def _synchronise(device: torch.device) -> None:
+def synchronise(device: torch.device) -> None:
+    """Wait for all that was asked of a CUDA device."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)

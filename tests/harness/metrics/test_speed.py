@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from harness.metrics.speed import sampling_speed
+from harness.metrics.speed import sampling_speed, timed_call
 
 CPU = torch.device("cpu")
 
@@ -36,6 +36,8 @@ def test_median_and_interquartile_range():
     (speed,) = Sampler(9.0, 1.0, 2.0, 4.0, 5.0, 8.0).speeds([40], seconds=20)
     assert speed.repetitions == 5
     assert speed.seconds == 4.0
+    # Four fifths of the way from 5 to 8: rank 0.95 x 4 = 3.8.
+    assert speed.p95 == pytest.approx(7.4)
     assert speed.images_per_second == 10.0
     assert speed.spread == 20.0 - 8.0
 
@@ -77,6 +79,12 @@ def test_cuda_is_waited_for_at_both_ends(monkeypatch):
     )
     one = ["wait", "clock", "sample", "wait", "clock"]
     assert events == one * 4
+
+
+def test_a_timed_call_is_a_call_and_its_seconds():
+    sampler = Sampler(3.0)
+    assert timed_call(sampler, 7, CPU, sampler.clock) == 3.0
+    assert sampler.calls == [7]
 
 
 @pytest.mark.gpu

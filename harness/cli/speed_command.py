@@ -1,0 +1,89 @@
+"""``harness speed``: how fast models sample."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from harness.cli.options import DeviceName, torch_device
+
+if TYPE_CHECKING:
+    from harness.speed.sweep import Step, Sweep
+
+
+def measure_speed(
+    models: Annotated[list[str], typer.Argument(metavar="MODEL...")],
+    dataset: Annotated[str, typer.Option(help="Whose images are sampled.")] = "digits",
+    batch_sizes: Annotated[
+        str | None,
+        typer.Option(help="With commas between them; powers of two from 1 to 1024 by default."),
+    ] = None,
+    seconds: Annotated[float, typer.Option(help="Of timed calls at each batch size.")] = 1.0,
+    longest: Annotated[
+        float, typer.Option(help="End before a call that would take more seconds.")
+    ] = 60.0,
+    device: DeviceName = "cpu",
+    threads: Annotated[int, typer.Option(help="Of torch on a CPU; 0: as it finds them.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Time the sampling of untrained models, each in a fresh process: weights change no speed."""
+    from harness.registry import registry
+    from harness.speed.sweep import BATCH_SIZES, Request, measure
+
+    torch_device(device)
+    sizes = _sizes(batch_sizes) if batch_sizes else BATCH_SIZES
+    for model in models:
+        registry().model(model)
+    swept = []
+    for model in models:
+        sweep = measure(Request(model, dataset, sizes, seconds, longest, device, threads))
+        swept.append(sweep)
+        if not as_json:
+            _print(sweep)
+    if as_json:
+        from harness.speed.frame import sweeps_frame
+
+        print(sweeps_frame(swept).to_json(orient="records", indent=2))
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    from harness.errors import UserError
+
+    words = text.replace(" ", "").split(",")
+    if not all(word.isdecimal() and int(word) for word in words):
+        raise UserError(f"--batch-sizes {text!r}: write positive integers, such as 1,8,64")
+    return tuple(sorted({int(word) for word in words}))
+
+
+def _print(sweep: Sweep) -> None:
+    from harness.cli.tables import print_table
+
+    request, cost = sweep.request, sweep.cost
+    print(f"{request.model} on {request.dataset}, {request.device}, untrained", end="")
+    if cost:
+        threads = f", {sweep.steps[0].speed.threads} threads" if sweep.steps else ""
+        print(
+            f"{threads}: {cost.parameters:,} parameters, {cost.evaluations:g} network calls, "
+            f"{cost.flops:.3g} FLOPs an image, cold start {cost.cold_start:.3g} s"
+        )
+    else:
+        print()
+    if sweep.steps:
+        print_table([_cells(step) for step in sweep.steps])
+    if sweep.ended:
+        print(f"ended: {sweep.ended}")
+    print()
+
+
+def _cells(step: Step) -> dict[str, str]:
+    speed = step.speed
+    return {
+        "batch": str(speed.batch_size),
+        "images/s": f"{speed.images_per_second:.4g}",
+        "±": f"{speed.spread:.2g}",
+        "median s": f"{speed.seconds:.3g}",
+        "p95 s": f"{speed.p95:.3g}",
+        "calls": str(speed.repetitions),
+        "peak memory": f"{step.peak_memory / 2**20:,.0f} MiB",
+    }

@@ -1,0 +1,78 @@
+"""Speeds as a tidy frame: one line a model and batch size."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from harness.errors import UserError
+from harness.metrics.speed import summarise
+from harness.speed.sweep import Sweep
+
+COLUMNS = (
+    "model",
+    "dataset",
+    "device",
+    "threads",
+    "batch_size",
+    "images_per_second",
+    "spread",
+    "seconds",
+    "p95",
+    "repetitions",
+    "cold_start",
+    "peak_memory",
+    "nfe",
+    "flops_per_image",
+    "parameters",
+    "ended",
+)
+"""Seconds, p95 (of one call) and cold_start in seconds; spread in images/s; memory in bytes."""
+
+
+def sweeps_frame(sweeps: Iterable[Sweep]) -> pd.DataFrame:
+    """Return the frame of sweeps; "ended" says on the last line why there is none after it."""
+    return pd.DataFrame([line for sweep in sweeps for line in _lines(sweep)], columns=COLUMNS)
+
+
+def read_benchmarks(path: Path | str) -> pd.DataFrame:
+    """Return the frame of what ``pytest --pyargs harness.speed --benchmark-json PATH`` wrote.
+
+    Peak memory is missing, because all models share a process, and so is the cold start.
+
+    Raises:
+        UserError: the file is not of that suite.
+    """
+    try:
+        benchmarks = json.loads(Path(path).read_text(encoding="utf-8"))["benchmarks"]
+        return pd.DataFrame([_benchmark(found) for found in benchmarks], columns=COLUMNS)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{path} is not what 'pytest --pyargs harness.speed --benchmark-json' writes: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+
+
+def _lines(sweep: Sweep) -> list[dict[str, Any]]:
+    request, cost = sweep.request, sweep.cost
+    known: dict[str, Any] = {"model": request.model, "dataset": request.dataset}
+    known["device"] = request.device
+    if cost:
+        known |= {"cold_start": cost.cold_start, "parameters": cost.parameters}
+        known |= {"nfe": cost.evaluations, "flops_per_image": cost.flops}
+    lines = [
+        known | vars(step.speed) | {"peak_memory": step.peak_memory, "ended": ""}
+        for step in sweep.steps
+    ] or [known]
+    lines[-1]["ended"] = sweep.ended
+    return lines
+
+
+def _benchmark(found: dict[str, Any]) -> dict[str, Any]:
+    told: dict[str, Any] = found["extra_info"]
+    speed = summarise(told["batch_size"], found["stats"]["data"])
+    return vars(speed) | told | {"ended": ""}

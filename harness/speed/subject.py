@@ -1,0 +1,56 @@
+"""A model that is timed: built like a trial's, and never trained."""
+
+from __future__ import annotations
+
+import torch
+
+from harness.errors import UserError
+from harness.metrics.speed import synchronise
+from harness.registry import Registry
+from harness.sampling import Sampler
+from harness.seeding import BUILD, reseed
+from harness.trial import load_dataset, resolve_config
+
+SEED = 0
+
+
+def untrained_sampler(
+    registry: Registry, model: str, dataset: str, device: torch.device
+) -> Sampler:
+    """Return the sampler of an untrained model with its recipe's settings.
+
+    Args:
+        registry: where models and data sets are.
+        model: its name.
+        dataset: whose images it makes; conditional models get its labels.
+        device: where it runs.
+
+    Raises:
+        UserError: there is no such model or data set, or the one does not support the other.
+    """
+    model_class = registry.load(registry.model(model).info)
+    data = load_dataset(registry, dataset)
+    if reason := model_class.supports(data.spec):
+        raise UserError(f"{model} does not run on {dataset}: {reason}")
+    reseed(device, SEED, BUILD)
+    with device:
+        built = model_class(data.spec, resolve_config(model_class.Config, {}, model))
+    labels = data.train.labels
+    return Sampler(
+        built.to(device),
+        seed=SEED,
+        batch_size=1,
+        precision="fp32",
+        marginal=None if labels is None else torch.from_numpy(labels),
+    )
+
+
+def draw(sampler: Sampler, n: int) -> None:
+    """Draw ``n`` images and wait for them: the function that is timed, everywhere."""
+    sampler.draw_batch(n, sampler.labels(n))
+    synchronise(sampler.device)
+
+
+def parameters(sampler: Sampler) -> int:
+    """Return the number of the model's parameters."""
+    return sum(p.numel() for p in sampler.model.parameters())
