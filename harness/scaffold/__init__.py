@@ -71,10 +71,13 @@ def write_plugin(name: str, family: Family, folder: Path) -> list[Path]:
     _check_name(name)
     _check_folder(folder, name)
     texts = render(name, family)
-    for path, text in texts.items():
-        (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        with (folder / path).open("x", encoding="utf-8") as file:
-            file.write(text)
+    try:
+        for path, text in texts.items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            with (folder / path).open("x", encoding="utf-8") as file:
+                file.write(text)
+    except OSError as error:
+        raise UserError(f"cannot write to {folder}: {error.strerror}") from None
     return [folder / path for path in texts]
 
 

@@ -50,7 +50,7 @@ CHECKS = [
 
 
 @pytest.mark.parametrize("check", CHECKS)
-@pytest.mark.parametrize("spec", [SPEC, DataSpec((3, 6, 5))], ids=["gray", "colour"])
+@pytest.mark.parametrize("spec", [SPEC, DataSpec((3, 6, 5), levels=256)], ids=["gray", "colour"])
 def test_every_template_passes_the_checks(check, spec):
     try:
         check.run(spec)
@@ -276,3 +276,15 @@ def test_nothing_is_overwritten(tmp_path, monkeypatch):
     (tmp_path / "a-file").touch()
     with pytest.raises(UserError, match="exists already"):
         write_plugin("prototypes", Family.flow, tmp_path / "a-file")
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path):
+    (tmp_path / "a-file").touch()
+    with pytest.raises(UserError, match="cannot write to .*a-file/below: Not a directory"):
+        write_plugin("prototypes", Family.flow, tmp_path / "a-file/below")
+
+
+def test_the_autoregression_refuses_images_that_it_would_never_finish():
+    supports = model_of(Family.likelihood).supports
+    assert supports(DataSpec((1, 28, 28))) is None
+    assert "3072 sub-pixels" in supports(DataSpec((3, 32, 32)))
