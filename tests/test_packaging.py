@@ -71,25 +71,45 @@ def test_the_licence_is_in(wheel):
     )
 
 
-def imports(path):
-    for node in ast.walk(ast.parse(path.read_bytes())):
+# Imported by pytest alone.
+SUITE = {ROOT / "harness/speed/plugin.py", ROOT / "harness/speed/test_sampling.py"}
+
+
+def imports(nodes):
+    for node in nodes:
         if isinstance(node, ast.Import):
             yield from (alias.name.split(".")[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and not node.level:
             yield node.module.split(".")[0]
 
 
+def names(requirements):
+    return {re.match(r"[\w.-]+", requirement)[0] for requirement in requirements}
+
+
 def test_everything_imported_is_declared():
-    declared = {
-        re.match(r"[\w.-]+", requirement)[0] for requirement in PROJECT["project"]["dependencies"]
-    }
+    """Of an extra, what is imported within functions, when it is asked for."""
+    declared = names(PROJECT["project"]["dependencies"])
+    extras = declared.union(*map(names, PROJECT["project"]["optional-dependencies"].values()))
     ours = {package.name for package in PACKAGES} | sys.stdlib_module_names
     owners = packages_distributions()
-    undeclared = {
-        f"{path.relative_to(ROOT)}: {module}"
-        for package in PACKAGES
-        for path in package.rglob("*.py")
-        for module in set(imports(path)) - ours
-        if not declared & {owner.lower().replace("_", "-") for owner in owners.get(module, ())}
-    }
-    assert not undeclared
+
+    def undeclared(nodes, allowed):
+        for module in set(imports(nodes)) - ours:
+            distributions = {name.lower().replace("_", "-") for name in owners.get(module, ())}
+            if not distributions & allowed:
+                yield module
+
+    found = {}
+    for path in (path for package in PACKAGES for path in package.rglob("*.py")):
+        tree = ast.parse(path.read_bytes())
+        functions = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)]
+        within = {id(node) for function in functions for node in ast.walk(function)}
+        above = [node for node in ast.walk(tree) if id(node) not in within]
+        wrong = {
+            *undeclared(above, extras if path in SUITE else declared),
+            *undeclared(ast.walk(tree), extras),
+        }
+        if wrong:
+            found[str(path.relative_to(ROOT))] = wrong
+    assert not found
