@@ -6,7 +6,9 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from harness.contract import DataSpec
 from harness.flops import FlopCounter
+from harness.registry import registry
 
 
 def count(work, *args):
@@ -233,6 +235,18 @@ def test_results_are_those_without_the_counter():
     with FlopCounter():
         counted = losses()
     assert all(map(torch.equal, counted, expected))
+
+
+@pytest.mark.parametrize("name", ["vae", "realnvp", "score-sde"])
+def test_counts_on_the_meta_device_as_on_the_cpu(name):
+    """A model that decides nothing by its values can be counted where nothing is computed."""
+    model_class = registry().load(registry().model(name).info)
+    totals = []
+    for device in ("cpu", "meta"):
+        with torch.device(device), torch.no_grad():
+            model = model_class(DataSpec((1, 8, 8), levels=17), model_class.Config()).eval()
+            totals.append(count(model.sample, 2))
+    assert totals[0] == totals[1] > 0
 
 
 def test_counts_on_after_a_pause():
