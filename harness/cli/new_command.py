@@ -7,19 +7,19 @@ from typing import Annotated
 
 import typer
 
-from harness.scaffold import Family
+from harness.scaffold import Family, write_plugin
 
 
 def new_plugin(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="Of the model: lower-case words joined by '-'.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="Of the model: lower-case words joined by '-'.")
+    ],
     folder: Annotated[
         Path | None, typer.Argument(metavar="DIR", help="Of the project; ./NAME by default.")
     ] = None,
     family: Annotated[Family, typer.Option(help="Shape of the model.")] = Family.likelihood,
 ) -> None:
     """Write an installable plugin with a small model that works, and its tests."""
-    from harness.scaffold import write_plugin
-
     folder = folder or Path(name)
     for path in write_plugin(name, family, folder):
         print(path)
