@@ -7,11 +7,15 @@ import pytest
 import torch
 from support.toys import SPEC, Config, Regressor, dataset, split
 
-from harness.contract import LogLikelihood
+from harness.contract import DataSpec, LogLikelihood
+from harness.dataset import Dataset
 from harness.evaluation import SampleScorer, measure_likelihood, measure_speed
 from harness.features.pixels import Pixels
 from harness.metrics.frechet import FrechetDistance
 from harness.metrics.inception_score import InceptionScore
+from harness.metrics.kernel import KernelDistance
+from harness.metrics.mifid import MemorisationInformedDistance
+from harness.metrics.neighbours import Neighbours
 from harness.references import measure_null, measure_real
 from harness.sampling import Sampler
 
@@ -140,3 +144,75 @@ def test_fewer_real_images_are_a_fixed_choice_of_the_test_split(scorer):
     assert torch.equal(images, again)
     members = {image.tobytes() for image in data.test.images}
     assert all(image.numpy().tobytes() in members for image in images)
+
+
+ALL = {
+    "fid": FrechetDistance,
+    "kid": KernelDistance,
+    "precision": Neighbours,
+    "memorisation": Neighbours,
+    "fid_gap": MemorisationInformedDistance,
+}
+
+
+@pytest.fixture
+def pictures():
+    """Data whose images differ, unlike the four pixels of the toy."""
+    spec = DataSpec((1, 4, 4), levels=256, classes=3)
+    return Dataset("pictures", spec, *(split(n, n, spec) for n in (600, 10, 300)))
+
+
+def score_all(data):
+    return SampleScorer(data, Pixels(data.spec), ALL, torch.device("cpu"))
+
+
+def test_a_metric_under_several_names_is_computed_once(pictures, monkeypatch):
+    runs = []
+    compute = Neighbours.compute
+    monkeypatch.setattr(Neighbours, "compute", lambda self: runs.append(1) or compute(self))
+    scores = score_all(pictures).score([torch.from_numpy(pictures.train.images[:50])])
+    assert len(runs) == 1
+    assert scores["precision"].value == 1
+    assert "precision_test" not in scores
+    assert "k = 5 against 600 of train" in scores["precision"].protocol
+
+
+def test_copies_carry_their_warning_and_stay_flagged_in_a_mean(pictures):
+    scorer = score_all(pictures)
+    copies = torch.from_numpy(pictures.train.images[:200])
+    new = torch.from_numpy(split(200, 7, pictures.spec).images)
+    assert scorer.score([new])["memorisation"].reason is None
+    together = scorer.score([new, copies])["memorisation"]
+    assert together.value == pytest.approx(0.5, abs=0.02)
+    assert "copies its training data" in together.reason
+
+
+def test_a_standard_error_is_that_of_the_one_set(pictures):
+    scorer = score_all(pictures)
+    sets = [torch.from_numpy(split(100, seed, pictures.spec).images) for seed in (5, 6)]
+    alone = [scorer.score([images])["kid"] for images in sets]
+    assert all(measurement.error > 0 for measurement in alone)
+    spread = np.std([measurement.value for measurement in alone], ddof=1)
+    assert scorer.score(sets)["kid"].error == pytest.approx(spread)
+
+
+def test_curves_are_of_quick_metrics_only(pictures):
+    scorer = score_all(pictures)
+    assert set(scorer.quick().metrics) == {"fid", "kid"}
+    assert set(scorer.metrics) == set(ALL)
+
+
+def test_suspects_are_the_copies_with_their_originals(pictures):
+    new = torch.from_numpy(split(20, 7, pictures.spec).images)
+    copies = torch.from_numpy(pictures.train.images[[3, 500]])
+    suspects, originals = score_all(pictures).suspects(torch.cat([new, copies]), 2)
+    assert sorted(originals.tolist()) == [3, 500]
+    assert torch.equal(suspects, torch.from_numpy(pictures.train.images[originals.numpy()]))
+
+
+def test_the_test_set_is_not_compared_with_itself(pictures):
+    real, _ = measure_real(pictures, score_all(pictures), len(pictures.test))
+    for name in ("fid_test", "kid_test", "memorisation", "fid_gap"):
+        assert real[name].value is None
+        assert real[name].reason == "the test set against itself"
+    assert real["precision"].value > 0

@@ -5,7 +5,6 @@ import sys
 from harness.metrics import harness_metrics
 from harness.metrics.base import SampleMetric
 
-
 HIGHER_IS_BETTER = {
     "is",
     "precision",

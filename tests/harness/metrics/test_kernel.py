@@ -1,0 +1,179 @@
+import copy
+import math
+
+import numpy as np
+import pytest
+import torch
+from support.gaussians import features
+from support.real import real, updated
+from torch.testing import assert_close
+from torchmetrics.image.kid import poly_mmd
+
+from harness.metrics import tiles as tiling
+from harness.metrics.base import NonFiniteFeatures, Reference
+from harness.metrics.kernel import (
+    GaussianDistance,
+    KernelDistance,
+    squared_mmd,
+    sums_between,
+    sums_within,
+)
+from harness.metrics.moments import moments
+
+
+def kid(x, y, metric=KernelDistance, **settings):
+    return updated(metric(real(y, **settings)), x).compute()
+
+
+def dense(kernel, x, y):
+    """The estimate from whole matrices, in numpy."""
+    kxx, kyy, kxy = kernel(x, x), kernel(y, y), kernel(x, y)
+    n, m = kxy.shape
+    within = (kxx.sum() - np.trace(kxx)) / (n * (n - 1)) + (kyy.sum() - np.trace(kyy)) / (
+        m * (m - 1)
+    )
+    return within - 2 * kxy.mean()
+
+
+def cubic(x, y):
+    return (x @ y.T / x.shape[1] + 1) ** 3
+
+
+@pytest.mark.parametrize(("n", "m"), [(2, 2), (7, 200), (200, 7), (150, 151)])
+def test_equals_the_formula_on_whole_matrices(monkeypatch, n, m):
+    monkeypatch.setattr(tiling, "ROWS", 32)
+    monkeypatch.setattr(tiling, "COLUMNS", 48)
+    x, y = features(n, 8, seed=1, shift=0.3), features(m, 8, seed=2)
+    found = kid(x, y)
+    assert float(found.value) == pytest.approx(dense(cubic, x.numpy(), y.numpy()), rel=1e-9)
+
+
+def test_gaussian_kernel_equals_the_formula_on_whole_matrices():
+    x, y = features(90, 8, seed=1, shift=0.3), features(130, 8, seed=2)
+    variance = np.cov(y.T.numpy()).trace()
+
+    def kernel(a, b):
+        return np.exp(-((a[:, None] - b) ** 2).sum(-1) / (2 * variance))
+
+    found = kid(x, y, GaussianDistance)
+    assert float(found.value) == pytest.approx(dense(kernel, x.numpy(), y.numpy()), rel=1e-9)
+
+
+SIZES = [
+    pytest.param(n, d, marks=[pytest.mark.slow] if n == 10_000 or (n, d) == (1000, 2048) else [])
+    for d in (64, 256, 2048)
+    for n in (100, 1_000, 10_000)
+]
+
+
+@pytest.mark.parametrize(("n", "d"), SIZES)
+def test_equals_torchmetrics_with_the_full_set_as_one_subset(n, d):
+    x, y = features(n, d, seed=1, shift=0.1), features(n, d, seed=2)
+    assert_close(kid(x, y).value, poly_mmd(y, x), rtol=1e-6, atol=0)
+
+
+def test_equals_torch_fidelity_with_the_full_set_as_one_subset():
+    fidelity = pytest.importorskip("torch_fidelity.metric_kid")
+    x, y = features(300, 64, seed=1, shift=0.1), features(300, 64, seed=2)
+    theirs = fidelity.kid_features_to_metric(
+        x, y, kid_subsets=1, kid_subset_size=300, verbose=False
+    )
+    value = float(kid(x, y).value)
+    assert theirs["kernel_inception_distance_mean"] == pytest.approx(value, rel=1e-6)
+
+
+def gaussian_mmd(shift, d, bandwidth):
+    """MMD^2 of N(0, I) and N(shift, I), in closed form."""
+    wide = bandwidth**2 + 2
+    distance = d * shift**2
+    return 2 * (bandwidth**2 / wide) ** (d / 2) * (1 - math.exp(-distance / (2 * wide)))
+
+
+def repeated(shift, n=60, m=90, d=4, repetitions=400):
+    generator = torch.Generator().manual_seed(0)
+    found = []
+    for _ in range(repetitions):
+        x = torch.randn(n, d, dtype=torch.float64, generator=generator) + shift
+        y = torch.randn(m, d, dtype=torch.float64, generator=generator)
+        kernel = GaussianDistance(real(y, bandwidth=2.0)).kernel
+        found.append(
+            squared_mmd(sums_within(kernel, x), sums_within(kernel, y), sums_between(kernel, x, y))
+        )
+    values = torch.stack([figure.value for figure in found])
+    return values, torch.stack([figure.error for figure in found])
+
+
+@pytest.mark.parametrize(
+    ("shift", "excess"),
+    [(0.0, (0.9, 1.6)), (0.1, (0.85, 1.4)), (0.3, (0.8, 1.25)), (1.0, (0.8, 1.25))],
+)
+def test_is_unbiased_and_its_error_is_that_of_repetition(shift, excess):
+    """Where the distributions meet, and the first order vanishes, it is stated too large."""
+    values, errors = repeated(shift)
+    truth = gaussian_mmd(shift, 4, 2.0)
+    assert abs(values.mean() - truth) < 4 * values.std() / len(values) ** 0.5
+    assert excess[0] < float(errors.square().mean() / values.var()) < excess[1]
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.1, 0.3, 1.0])
+def test_intervals_contain_the_true_distance_as_often_as_they_say(shift):
+    values, errors = repeated(shift)
+    inside = ((values - gaussian_mmd(shift, 4, 2.0)).abs() <= 1.96 * errors).double().mean()
+    assert 0.92 <= float(inside) <= (0.98 if shift >= 0.3 else 1)
+
+
+def test_the_bandwidth_is_the_spread_of_the_data_or_that_of_the_features():
+    y = features(500, 6, seed=2)
+    metric = GaussianDistance(real(y))
+    pairs = torch.pdist(y).square().mean()
+    assert metric.bandwidth**2 == pytest.approx(float(pairs) / 2)
+    assert f"s = {metric.bandwidth:.6g}" in metric.protocol
+    assert GaussianDistance(real(y, bandwidth=10.0)).bandwidth == 10.0
+
+
+def test_of_the_same_distribution_it_may_be_negative():
+    values, _ = repeated(0.0, repetitions=20)
+    assert (values < 0).any()
+
+
+def test_merged_states_are_those_of_all_samples():
+    x, y = features(100, 8, seed=1), features(100, 8, seed=2)
+    here, there = (updated(KernelDistance(real(y)), part) for part in x.split(60))
+    here.merge_state(copy.deepcopy(there))
+    assert_close(here.compute().value, kid(x, y).value, rtol=1e-12, atol=0)
+    here.reset()
+    with pytest.raises(ValueError, match="at least 2 images, there are 0"):
+        here.compute()
+
+
+def test_what_has_no_value_says_why():
+    y = features(50, 4)
+    with pytest.raises(ValueError, match="at least 2 images, there is 1"):
+        kid(y[:1], y)
+    with pytest.raises(NonFiniteFeatures, match="1 of 50"):
+        kid(torch.where(torch.arange(50)[:, None] == 3, torch.nan, y), y)
+    with pytest.raises(ValueError, match="there are only moments"):
+        updated(KernelDistance(Reference("train", moments([y]))), y).compute()
+    with pytest.raises(ValueError, match="features are equal"):
+        kid(y, torch.ones(10, 4), GaussianDistance)
+
+
+def test_constant_features_have_a_value_without_error():
+    found = kid(torch.full((20, 4), 2.0), torch.full((30, 4), 1.0))
+    assert_close(float(found.value), 5.0**3 + 2.0**3 - 2 * 3.0**3)
+    assert float(found.error) == 0
+
+
+def test_no_more_than_one_tile_of_pairs_is_held():
+    x = torch.zeros(3000, 2)
+    shapes = [(tile.x.shape[0], tile.y.shape[0]) for tile in tiling.tiles(x, x)]
+    assert max(a * b for a, b in shapes) <= tiling.ROWS * tiling.COLUMNS
+    assert sum(a * b for a, b in shapes) == 3000**2
+
+
+def test_distances_of_near_twins_far_from_the_origin_survive():
+    x = 1000 + features(20, 64, seed=1)
+    y = x + 1e-3 * features(20, 64, seed=2)
+    centre = x.mean(0)
+    found = tiling.squared_distances(x - centre, y - centre).diagonal()
+    assert_close(found, (x - y).square().sum(1), rtol=1e-7, atol=0)

@@ -1,0 +1,165 @@
+import numpy as np
+import pytest
+import scipy.stats
+import torch
+from support.gaussians import features
+from support.real import real, updated
+from torch.testing import assert_close
+from torchmetrics.image.mifid import _mifid_compute
+
+from harness.metrics.frechet import frechet_distance
+from harness.metrics.memorisation import (
+    Nearest,
+    authenticity,
+    mann_whitney,
+    nearest,
+    ratios,
+    suspicious_share,
+)
+from harness.metrics.mifid import MemorisationInformedDistance, memorisation_distance
+from harness.metrics.moments import moments
+from harness.metrics.neighbours import Neighbours
+
+TRAIN, TEST = features(1000, 8, seed=1), features(500, 8, seed=2)
+
+
+def copying(share, n=500, noise=0.0, seed=3):
+    """Samples of which a share are training images, the others new."""
+    copies = int(share * n)
+    chosen = torch.randperm(len(TRAIN), generator=torch.Generator().manual_seed(seed))[:copies]
+    copied = TRAIN[chosen] + noise * features(copies, 8, seed=seed + 1)
+    return torch.cat([copied, features(n - copies, 8, seed=seed + 2)])
+
+
+def measured(x, train=TRAIN, test=TEST):
+    return updated(Neighbours(real(train, test)), x).compute()
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("levels", [4, 10**6])
+def test_the_rank_test_equals_scipy(seed, levels):
+    random = np.random.default_rng(seed)
+    a, b = random.integers(0, levels, 80), random.integers(0, levels, 110) + levels // 8
+    theirs = scipy.stats.mannwhitneyu(a, b, use_continuity=False, method="asymptotic")
+    z = scipy.stats.norm.isf(theirs.pvalue / 2) * np.sign(theirs.statistic - 80 * 110 / 2)
+    ours = mann_whitney(torch.from_numpy(a).double(), torch.from_numpy(b).double())
+    assert float(ours) == pytest.approx(z, rel=1e-9)
+
+
+def test_the_rank_test_of_equal_values_is_zero():
+    assert float(mann_whitney(torch.ones(5), torch.ones(7))) == 0
+
+
+def test_nearest_and_ratios_equal_the_formula():
+    x = features(50, 8, seed=5)
+    found = nearest(x, TRAIN, TRAIN.mean(0))
+    across = torch.cdist(x, TRAIN)
+    assert_close(found.squared, across.min(1).values.square())
+    assert torch.equal(found.which, across.argmin(1))
+    within = torch.cdist(TRAIN, TRAIN).fill_diagonal_(torch.inf).min(1).values.square()
+    expected = [
+        float(across[i, t] / within[t].sqrt()) for i, t in enumerate(across.argmin(1).tolist())
+    ]
+    assert_close(ratios(found, within), torch.tensor(expected).double(), rtol=1e-6, atol=0)
+    authentic = sum(ratio > 1 for ratio in expected) / 50
+    assert float(authenticity(found, within)) == pytest.approx(100 * authentic)
+
+
+def test_the_twin_of_twins_is_no_copy():
+    zero = torch.zeros(1, dtype=torch.float64)
+    assert float(ratios(Nearest(zero, torch.tensor([0])), zero)) == 1
+
+
+@pytest.mark.parametrize("share", [0.05, 0.1, 0.5, 1.0])
+def test_copies_are_flagged(share):
+    figure = measured(copying(share))["memorisation"]
+    assert "copies its training data" in figure.warning
+    assert float(figure.value) == pytest.approx(share + (1 - share) * 0.01, abs=0.01)
+
+
+def test_blurred_copies_are_flagged():
+    assert measured(copying(0.5, noise=0.1))["memorisation"].warning
+
+
+def test_more_copies_mean_lower_scores():
+    found = [measured(copying(share)) for share in (0, 0.1, 0.3, 0.6, 1)]
+    for name, sign in {"memorisation": 1, "c_t": -1, "auth_pct": -1}.items():
+        series = [sign * float(figures[name].value) for figures in found]
+        assert series == sorted(series)
+    assert abs(float(found[0]["c_t"].value)) < 3
+    assert float(found[-1]["c_t"].value) < -20
+    assert float(found[-1]["auth_pct"].value) == 0
+
+
+def test_honest_models_are_not_flagged():
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(300):
+        images = torch.rand(1000, dtype=torch.float64, generator=generator)
+        assert not suspicious_share(images[:500], images[500:]).warning
+
+
+def test_samples_from_the_middle_of_the_mode_are_not_flagged():
+    """They lie nearer to training images than real ones do, for these lie close together there."""
+    found = measured(0.7 * features(500, 8, seed=7))
+    assert float(found["c_t"].value) < -3
+    assert not found["memorisation"].warning
+
+
+def mifid(x, train=TRAIN, test=TEST):
+    found = updated(MemorisationInformedDistance(real(train, test)), x).compute()
+    return float(found["mifid"].value), float(found["fid_gap"].value)
+
+
+def cosine_distance(x, y):
+    x, y = (a.numpy() / np.linalg.norm(a.numpy(), axis=1, keepdims=True) for a in (x, y))
+    return (1 - abs(x @ y.T)).min(axis=1).mean()
+
+
+def test_mifid_equals_the_paper_and_looks_from_samples_to_training_images():
+    x = TRAIN[:100] * 1.01 + 0.02
+    s = cosine_distance(x, TRAIN)
+    assert float(memorisation_distance(x, TRAIN)) == pytest.approx(s, rel=1e-9)
+    assert s < cosine_distance(TEST, TRAIN) / 2
+    fid = float(frechet_distance(moments([x]), moments([TEST])))
+    assert mifid(x)[0] == pytest.approx(fid / (s + 1e-6), rel=1e-9)
+
+
+def test_mifid_of_an_honest_model_is_its_fid():
+    x = features(500, 8, seed=9)
+    fid = float(frechet_distance(moments([x]), moments([TEST])))
+    assert mifid(x)[0] == pytest.approx(fid, rel=1e-9)
+
+
+def theirs(x, y=TRAIN):
+    a, b = moments([y]), moments([x])
+    return float(_mifid_compute(a.mean, a.covariance, y, b.mean, b.covariance, x))
+
+
+def test_torchmetrics_overlooks_copies_and_ours_does_not():
+    """Its minimum is over samples, so that a copy of half the training set looks honest."""
+    honest, half, whole = features(1000, 8, seed=9), TRAIN[:500], TRAIN
+    assert theirs(whole) == 0 <= theirs(honest)
+    own = [mifid(x)[0] for x in (honest, half, whole)]
+    assert own[1] > 1000 * own[0]
+    assert own[2] > 1000 * own[0]
+    few = TRAIN[:20].repeat(25, 1)
+    reach = float(memorisation_distance(TRAIN, few)), float(memorisation_distance(few, TRAIN))
+    assert reach[0] > 0.01 > 1e-9 > reach[1]
+
+
+def test_the_gap_is_near_zero_for_an_honest_model_and_negative_for_copies():
+    honest = [mifid(features(500, 8, seed=seed))[1] for seed in range(20, 26)]
+    copies = mifid(TRAIN)[1]
+    assert copies < min(honest)
+    assert np.mean(honest) == pytest.approx(0, abs=-copies)
+
+
+def test_without_held_out_images_mifid_says_so():
+    metric = updated(MemorisationInformedDistance(real(TRAIN)), TEST)
+    with pytest.raises(ValueError, match="there are none"):
+        metric.compute()
+
+
+def test_vectors_without_direction_are_far_from_all():
+    zeros = torch.zeros(3, 8, dtype=torch.float64)
+    assert float(memorisation_distance(zeros, TRAIN)) == 1
