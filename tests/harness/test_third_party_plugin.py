@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 
+import pandas as pd
 import pytest
 from support.distributions import write
 
@@ -152,3 +153,34 @@ def test_its_model_learns_a_histogram_through_the_contract(site):
     assert json.loads(probabilities) == pytest.approx([0.5, 0.5], abs=0.01)
     assert float(total) == pytest.approx(1, abs=1e-5)
     assert samples.startswith("True True")
+
+
+BENCHMARK = """
+name = "mine"
+datasets = ["digits"]
+models = ["pixel-histogram"]
+budget = "300 steps"
+[evaluation]
+samples = 100
+curve = []
+speed_batch_sizes = [8]
+speed_seconds = 0.05
+"""
+
+
+def test_it_stands_on_a_leaderboard(site, tmp_path):
+    (tmp_path / "mine.toml").write_text(BENCHMARK)
+    results = str(tmp_path / "results")
+    options = ["--results", results, "--tracking", "off", "--threads", "1"]
+    told = with_plugin(site, "-m", "harness", "run", str(tmp_path / "mine.toml"), *options)
+    own = "| pixel-histogram | histogram"
+    [line] = [line for line in told.splitlines() if line.startswith(own)]
+    assert line.rstrip("| ").endswith("ok")
+    table = tmp_path / "results/mine/report/rows.csv"
+    # pandas would take the row called "null" for a missing name.
+    frame = pd.read_csv(table, keep_default_na=False, na_values=[""]).set_index("label")
+    row = frame.loc["pixel-histogram"]
+    assert row["bits_per_dim.kind"] == "exact"
+    # The closed form of the same model, by counting: 2.43 bits/dim.
+    assert row["bits_per_dim"] == pytest.approx(2.43, abs=0.1)
+    assert frame.loc["real", "fid"] < row["fid"] < frame.loc["null", "fid"]
