@@ -7,8 +7,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -35,7 +34,7 @@ def fingerprint(device: torch.device) -> dict[str, Any]:
 
     machine: dict[str, Any] = {
         "device": device.type,
-        "cpu": _cpu_model(),
+        "cpu": cpu_model(),
         "cores": psutil.cpu_count(logical=False) or os.cpu_count(),
         "threads": torch.get_num_threads(),
         "memory": psutil.virtual_memory().total,
@@ -54,7 +53,7 @@ def fingerprint(device: torch.device) -> dict[str, Any]:
         machine["gpu"] = properties.name
         machine["capability"] = f"{properties.major}.{properties.minor}"
         machine["gpu_memory"] = properties.total_memory
-        machine["driver"] = _driver_version()
+        machine["driver"] = driver_version()
         machine["cudnn"] = torch.backends.cudnn.version()  # type: ignore[no-untyped-call]
     return machine | {"id": identity(machine)}
 
@@ -83,6 +82,8 @@ def calibrate(
     import torch
     from torch.nn.functional import conv2d
 
+    from harness.precision import full_precision
+
     sizes = _CUDA_SIZES if device.type == "cuda" else _CPU_SIZES
     n, batch = sizes["matmul"], sizes["convolution"]
     generator = torch.Generator(device).manual_seed(0)
@@ -93,29 +94,12 @@ def calibrate(
     a, b = normal(n, n), normal(n, n)
     images, kernel = normal(batch, 32, 16, 16), normal(32, 32, 3, 3)
     convolution_flops = 2 * batch * 16 * 16 * kernel.numel()
-    with torch.no_grad(), _ieee_float32():
+    with torch.no_grad(), full_precision(device):
         return {
             "matmul": 2 * n**3 / _seconds(lambda: a @ b, device, now),
             "convolution": convolution_flops
             / _seconds(lambda: conv2d(images, kernel, padding=1), device, now),
         }
-
-
-@contextmanager
-def _ieee_float32() -> Iterator[None]:
-    """Round products of float32 as float32, not as TF32."""
-    import torch
-
-    cudnn: Any = torch.backends.cudnn
-    backends = (torch.backends.cuda.matmul, cudnn.conv)
-    before = [backend.fp32_precision for backend in backends]
-    for backend in backends:
-        backend.fp32_precision = "ieee"
-    try:
-        yield
-    finally:
-        for backend, precision in zip(backends, before, strict=True):
-            backend.fp32_precision = precision
 
 
 def _seconds(
@@ -135,7 +119,7 @@ def _seconds(
     return median(once() for _ in range(_REPEATS))
 
 
-def _cpu_model() -> str:
+def cpu_model() -> str:
     """Return the processor's name; ``platform.processor()`` is empty on most Linux systems."""
     information = Path("/proc/cpuinfo")
     if information.exists():
@@ -145,7 +129,7 @@ def _cpu_model() -> str:
     return platform.processor() or platform.machine()
 
 
-def _driver_version() -> str | None:
+def driver_version() -> str | None:
     """Return the version of the NVIDIA driver, where its kernel module says it."""
     version = Path("/sys/module/nvidia/version")
     return version.read_text().strip() if version.exists() else None

@@ -31,7 +31,7 @@ def autocast(precision: Precision, device: torch.device) -> AbstractContextManag
 
 @contextmanager
 def full_precision(device: torch.device) -> Iterator[None]:
-    """Run in IEEE float32 whatever the trial's precision: no autocast, no TF32.
+    """Run in IEEE float32, whatever precision a model was trained in: no autocast, no TF32.
 
     TF32 convolutions, which CUDA has on by default, move features in the third digit.
     """

@@ -15,10 +15,11 @@ from torch import Tensor, nn
 from harness.contract import DataSpec, to_symmetric
 from harness.features.base import FeatureExtractor, Features
 from harness.features.cards import WEIGHTS, cards
-from harness.features.precision import full_precision
+from harness.precision import full_precision
 
 CLASSES = 10
 FEATURES = 64
+WIDTHS = (32, 64, 64, 64)
 _PREPROCESSING = "x = 2 i / (levels - 1) - 1, float32"
 
 
@@ -28,30 +29,32 @@ class ClassifierNetwork(nn.Module):
     Images of 16 pixels and more are halved by the first convolution.
 
     Args:
-        size: height and width of the grey images.
+        shape: (C, S, S), of the square images.
+        widths: channels of the convolutions.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, shape: tuple[int, ...], widths: tuple[int, int, int, int] = WIDTHS) -> None:
         super().__init__()
+        channels, _, size = shape
         stride = 2 if size >= 16 else 1
         grid = size // stride // 4
         self.trunk = nn.Sequential(
-            *_convolution(1, 32, kernel=5, stride=stride),
-            *_convolution(32, 64),
+            *_convolution(channels, widths[0], kernel=5, stride=stride),
+            *_convolution(widths[0], widths[1]),
             nn.MaxPool2d(2),
-            *_convolution(64, 64),
-            *_convolution(64, 64),
+            *_convolution(widths[1], widths[2]),
+            *_convolution(widths[2], widths[3]),
             nn.MaxPool2d(2),
             nn.Flatten(),
         )
         # SiLU, not ReLU: no unit is constant, so the covariance of features keeps its rank.
         self.embedding = nn.Sequential(
-            nn.Dropout(0.3), nn.Linear(64 * grid * grid, FEATURES), nn.SiLU()
+            nn.Dropout(0.3), nn.Linear(widths[3] * grid * grid, FEATURES), nn.SiLU()
         )
         self.head = nn.Linear(FEATURES, CLASSES)
 
     def forward(self, x: Tensor) -> Features:
-        """Map images in [-1, 1], (B, 1, H, W), to features (B, 64) and logits (B, 10)."""
+        """Map images in [-1, 1], (B, C, S, S), to features (B, 64) and logits (B, 10)."""
         vectors = self.embedding(self.trunk(x))
         return Features(vectors, self.head(vectors))
 
@@ -77,6 +80,7 @@ class Classifier(FeatureExtractor):
 
     data: ClassVar[str]
     trained_on: ClassVar[DataSpec]
+    widths: ClassVar[tuple[int, int, int, int]] = WIDTHS
     dimensions = FEATURES
     classes = CLASSES
 
@@ -84,7 +88,7 @@ class Classifier(FeatureExtractor):
         super().__init__(spec)
         if reason := self.supports(spec):
             raise ValueError(reason)
-        self.network = ClassifierNetwork(spec.shape[-1])
+        self.network = ClassifierNetwork(spec.shape, self.widths)
         self.network.load_state_dict(read_weights(self.data))
         self.eval().requires_grad_(False)
         sha256 = cards()[self.data]["sha256"]
@@ -101,6 +105,15 @@ class Classifier(FeatureExtractor):
             f"the {cls.data} classifier measures images {_describe(expected)}, "
             f"not {_describe(spec)}; the features 'pixels' measure any"
         )
+
+    @classmethod
+    def unusable(cls) -> str | None:
+        """Return what is wrong with the weights, or None."""
+        try:
+            read_weights(cls.data)
+        except DamagedWeights as error:
+            return str(error)
+        return None
 
     def train(self, mode: bool = True) -> Self:
         """Stay in eval mode: the ruler is frozen."""
