@@ -105,7 +105,7 @@ def _frechet_to_held_out() -> list[MetricInfo]:
         ),
         MetricInfo(
             name="fid_gap",
-            summary="FID to train minus FID to as many held-out images; negative where copied",
+            summary="FID to train minus FID to held-out images; lower for copies of the former",
             target=target,
             label="FID gap",
             lower_is_better=False,

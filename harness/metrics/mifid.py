@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from harness.metrics.base import Figure, Reference
+from harness.metrics.base import Figure, Moments, Reference
 from harness.metrics.frechet import frechet_distance
 from harness.metrics.memorisation import NOTHING_HELD_OUT
 from harness.metrics.moments import moments
@@ -40,8 +40,8 @@ class MemorisationInformedDistance(PairwiseMetric):
     it is half the s of held-out images. FID is that to held-out images, because an exact copy of
     the training set has none to that.
 
-    The gap is FID to train minus FID to held-out images, with as many of the former as there are of
-    the latter, so that both have the same bias: about 0 for an honest model, negative for a copy.
+    The gap is FID to train minus FID to held-out images. Fewer held-out images mean a larger bias,
+    so an honest model's is below 0 too; a copy's is lower still, by some 1 / N of the training set.
     """
 
     comparative = False
@@ -64,12 +64,9 @@ class MemorisationInformedDistance(PairwiseMetric):
             ValueError: with fewer than two images, or where nothing is held out.
         """
         x, other = self.samples(), self._held_out()
-        own = moments([x])
-        unseen, seen = other.moments, moments([self._training_subset(other.moments.n)])
-        to_unseen, to_seen = (
-            frechet_distance(own, type(own)(m.n, m.mean.to(x.device), m.covariance.to(x.device)))
-            for m in (unseen, seen)
-        )
+        own = Moments(*(part.cpu() if isinstance(part, Tensor) else part for part in moments([x])))
+        to_seen = frechet_distance(own, self.reference.moments)
+        to_unseen = frechet_distance(own, other.moments)
         distance = memorisation_distance(x, self.reference.features.vectors.to(self.device))
         copied = distance < THRESHOLD * self._usual()
         penalty = torch.where(copied, 1 / (distance + EPSILON), 1.0)
@@ -85,12 +82,6 @@ class MemorisationInformedDistance(PairwiseMetric):
             },
         )
         return known["distance"].to(self.device)
-
-    def _training_subset(self, n: int) -> Tensor:
-        """Return the vectors of n training images, always the same."""
-        vectors = self.reference.features.vectors
-        chosen = torch.randperm(len(vectors), generator=torch.Generator().manual_seed(0))[:n]
-        return vectors[chosen].to(self.device)
 
     def _held_out(self) -> Reference:
         if self.reference.held_out is None:
