@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,6 +13,21 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from harness.contract import DataSpec
+
+
+@dataclass(frozen=True)
+class PublishedFiles:
+    """The files that a data set is read from, as far as they are on this machine.
+
+    Attributes:
+        folders: where they are looked for, in order; the last is where one may put them.
+        missing: those that are in none of the folders, as paths below one.
+        downloadable: whether the loader fetches what is missing.
+    """
+
+    folders: tuple[Path, ...]
+    missing: tuple[str, ...]
+    downloadable: bool = True
 
 
 @dataclass(frozen=True)

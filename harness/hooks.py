@@ -53,15 +53,27 @@ class DatasetInfo(Info):
     Attributes:
         argument: what the part after the colon means ("PATH"); empty if there is none.
         features: name of the feature extractor that this data set is measured in by default.
+        files: import string of a function that looks for the files it needs, downloads none, and
+            returns a ``harness.dataset.PublishedFiles``; empty if it needs none.
     """
 
     argument: str = ""
     features: str = "pixels"
+    files: str = ""
 
 
 @dataclass(frozen=True)
 class FeatureInfo(Info):
-    """A ``FeatureExtractor`` class or a function of a ``DataSpec`` that returns one."""
+    """A ``FeatureExtractor`` class or a function of a ``DataSpec`` that returns one.
+
+    Attributes:
+        needs: what it takes beyond the package itself, for people: an extra to install, weights
+            that are downloaded; empty if nothing.
+        seeds: names of extractors that differ from this one in their training seed alone.
+    """
+
+    needs: str = ""
+    seeds: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ def harness_datasets() -> list[DatasetInfo]:
             target="harness_datasets.mnist:load_mnist",
             tags=("grey", "labelled"),
             features="mnist-classifier",
+            files="harness_datasets.mnist:mnist_files",
         ),
         DatasetInfo(
             name="fashion-mnist",
@@ -29,12 +30,14 @@ def harness_datasets() -> list[DatasetInfo]:
             target="harness_datasets.mnist:load_fashion_mnist",
             tags=("grey", "labelled"),
             features="fashion-mnist-classifier",
+            files="harness_datasets.mnist:fashion_mnist_files",
         ),
         DatasetInfo(
             name="cifar10",
             summary="60,000 photographs in 10 classes, 3x32x32, 256 levels (Krizhevsky, 2009)",
             target="harness_datasets.cifar:load",
             tags=("colour", "labelled"),
+            files="harness_datasets.cifar:files",
         ),
         DatasetInfo(
             name="image-folder",

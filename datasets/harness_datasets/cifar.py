@@ -12,7 +12,7 @@ from torchvision.datasets import CIFAR10
 from torchvision.datasets.utils import check_integrity, extract_archive
 
 from harness.contract import DataSpec
-from harness.dataset import Dataset, Split
+from harness.dataset import Dataset, PublishedFiles, Split
 from harness_datasets.errors import DatasetError
 from harness_datasets.files import download, install, roots
 from harness_datasets.splits import assemble, hold_out
@@ -38,12 +38,17 @@ def load() -> Dataset:
     )
 
 
+def files() -> PublishedFiles:
+    """Look for the archive, or the files unpacked from it."""
+    missing = () if _unpacked() or _archive() else (CIFAR10.filename,)
+    return PublishedFiles(tuple(roots()), missing)
+
+
 def _locate() -> Path:
     """Return a root that holds the unpacked files: as they are, unpacked now, or downloaded."""
     if (root := _unpacked()) is not None:
         return root
-    archives = (root / CIFAR10.filename for root in roots())
-    archive = next((path for path in archives if path.is_file()), None)
+    archive = _archive()
     if archive is None:
         download("cifar10", lambda folder: CIFAR10(folder, download=True), [CIFAR10.filename])
     elif not check_integrity(archive, CIFAR10.tgz_md5):
@@ -56,6 +61,11 @@ def _locate() -> Path:
     root = _unpacked()
     assert root is not None
     return root
+
+
+def _archive() -> Path | None:
+    archives = (root / CIFAR10.filename for root in roots())
+    return next((path for path in archives if path.is_file()), None)
 
 
 def _files() -> dict[str, str]:

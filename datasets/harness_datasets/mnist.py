@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torchvision import datasets
 
 from harness.contract import DataSpec
-from harness.dataset import Dataset, Split
+from harness.dataset import Dataset, PublishedFiles, Split
 from harness_datasets.errors import DatasetError
 from harness_datasets.files import download, roots
 from harness_datasets.splits import assemble, hold_out
@@ -49,10 +49,19 @@ def load_fashion_mnist() -> Dataset:
     return _load("fashion-mnist", datasets.FashionMNIST, FASHION_MNIST)
 
 
+def mnist_files() -> PublishedFiles:
+    """Look for the files of MNIST."""
+    return PublishedFiles(tuple(roots()), tuple(_missing(datasets.MNIST, MNIST)))
+
+
+def fashion_mnist_files() -> PublishedFiles:
+    """Look for the files of Fashion-MNIST."""
+    return PublishedFiles(tuple(roots()), tuple(_missing(datasets.FashionMNIST, FASHION_MNIST)))
+
+
 def _load(name: str, source: type[datasets.MNIST], digests: dict[str, str]) -> Dataset:
-    folder = f"{source.__name__}/raw"
-    missing = [f"{folder}/{file}.gz" for file in digests if _find(folder, file) is None]
-    if missing:
+    folder = _folder(source)
+    if missing := _missing(source, digests):
         download(name, lambda root: source(root, download=True), missing)
     train_images, train_labels, test_images, test_labels = (
         _read(name, folder, file, digest) for file, digest in digests.items()
@@ -64,6 +73,15 @@ def _load(name: str, source: type[datasets.MNIST], digests: dict[str, str]) -> D
 
 def _split(images: NDArray[np.uint8], labels: NDArray[np.uint8]) -> Split:
     return Split(images[:, np.newaxis], labels.astype(np.int64))
+
+
+def _folder(source: type[datasets.MNIST]) -> str:
+    return f"{source.__name__}/raw"
+
+
+def _missing(source: type[datasets.MNIST], digests: dict[str, str]) -> list[str]:
+    folder = _folder(source)
+    return [f"{folder}/{file}.gz" for file in digests if _find(folder, file) is None]
 
 
 def _find(folder: str, file: str) -> Path | None:

@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from harness.cli import (
+    doctor_command,
     evaluate_command,
     list_command,
     new_command,
@@ -38,6 +39,7 @@ app.command("sync")(sync_command.sync_results)
 app.command("evaluate")(evaluate_command.evaluate_samples)
 app.command("speed")(speed_command.measure_speed)
 app.command("list")(list_command.list_plugins)
+app.command("doctor")(doctor_command.examine_machine)
 app.command("new")(new_command.new_plugin)
 
 

@@ -42,6 +42,11 @@ class FeatureExtractor(nn.Module, ABC):
         """Return why images of ``spec`` cannot be measured, or None if they can."""
         return None
 
+    @classmethod
+    def unusable(cls) -> str | None:
+        """Return what keeps it from being built on this machine, or None if nothing does."""
+        return None
+
     @abstractmethod
     def forward(self, images: Tensor) -> Features:
         """Extract features of uint8 images (B, C, H, W)."""

@@ -1,0 +1,67 @@
+"""Whether MLflow is there, and its store takes what it is sent. Nothing is written to it."""
+
+from __future__ import annotations
+
+import importlib
+import sqlite3
+from http.client import HTTPException
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import urlopen
+
+from harness.doctor.finding import Finding, ok, warning
+from harness.tracking import DATABASE, Tracker
+
+PATIENCE = 3.0  # seconds
+_LATER = "trials run without it; 'harness sync' sends them later"
+
+
+def tracking_findings(results: Path) -> list[Finding]:
+    """Import MLflow and look at the store that trials below ``results`` would be sent to."""
+    try:
+        module = importlib.import_module("mlflow")
+    except Exception as error:
+        # What it depends on may be missing, or at odds with it.
+        seen = f"cannot be imported: {type(error).__name__}: {error}"
+        return [warning("MLflow", seen, f"pip install mlflow; {_LATER}")]
+    return [ok("MLflow", module.__version__), _store_finding(results)]
+
+
+def _store_finding(results: Path) -> Finding:
+    tracker = Tracker(results)
+    if tracker.uri.startswith(("http://", "https://")):
+        return _server_finding(tracker)
+    database = tracker.results / DATABASE
+    if tracker.uri == f"sqlite:///{database}":
+        return _database_finding(database)
+    return ok("MLflow's store", f"{tracker.address}, which was not looked into")
+
+
+def _server_finding(tracker: Tracker) -> Finding:
+    subject, remedy = "MLflow's store", f"start the server, or mend MLFLOW_TRACKING_URI; {_LATER}"
+    try:
+        # The address without user and password, which urlopen does not take and health not need.
+        with urlopen(f"{tracker.address.rstrip('/')}/health", timeout=PATIENCE):
+            return ok(subject, f"{tracker.address} answers")
+    except HTTPError as error:
+        seen = f"{tracker.address} answers with {error.code} {error.reason}"
+    except (OSError, ValueError, HTTPException) as error:
+        seen = f"{tracker.address} does not answer: {getattr(error, 'reason', error)}"
+    return warning(subject, seen, remedy)
+
+
+def _database_finding(database: Path) -> Finding:
+    subject = "MLflow's store"
+    if not database.exists():
+        return ok(subject, f"{database}, which the first run makes")
+    try:
+        # "with" alone would end the transaction and leave the file open.
+        connection = sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True, timeout=PATIENCE)
+        try:
+            runs = connection.execute("SELECT count(*) FROM runs").fetchone()[0]
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
+        remedy = f"move it away, then 'harness sync' fills a new one; {_LATER}"
+        return warning(subject, f"{database} cannot be read: {error}", remedy)
+    return ok(subject, f"{database}, {runs} runs")
