@@ -101,6 +101,11 @@ class GenerativeModel(nn.Module, ABC):
         self.spec = spec
         self.config = config
 
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are, and where ``sample`` draws its noise."""
+        return next(self.parameters()).device
+
     @classmethod
     def supports(cls, spec: DataSpec) -> str | None:
         """Return why this model cannot run on ``spec``, or None if it can."""

@@ -1,0 +1,221 @@
+"""Models of other libraries as plugins: DDPM of diffusers and NSF of zuko, each in its folder."""
+
+import ast
+import importlib
+import json
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from harness.checks import NotApplicable, checks_for
+from harness.contract import Batch, DataSpec, HasLatent, HasLikelihood, HasSteps
+from harness.errors import UserError
+from harness.registry import registry
+
+HERE = Path(__file__).parent
+PROJECTS = {path.parent.name: path.parent for path in sorted(HERE.glob("*/pyproject.toml"))}
+DDPM, NSF = "harness_diffusers_ddpm", "harness_zuko_nsf"
+NARROW = {DDPM: {"width": 8}, NSF: {"couplings": 4, "width": 64}}
+SPEC = DataSpec((1, 8, 8), levels=17, classes=10)
+
+
+def imported(monkeypatch, name):
+    """Return the model's class from the plugin's folder; skip where its library is missing."""
+    monkeypatch.syspath_prepend(PROJECTS[name])
+    [info] = importlib.import_module(name).harness_models()
+    try:
+        return registry().load(info)
+    except UserError as error:
+        pytest.skip(str(error))
+
+
+@pytest.fixture
+def build(monkeypatch):
+    """Build a plugin's model from its folder."""
+
+    def build(name, spec=SPEC, **settings):
+        model_class = imported(monkeypatch, name)
+        torch.manual_seed(0)
+        return model_class(spec, model_class.Config(**settings))
+
+    return build
+
+
+@pytest.mark.parametrize("name", PROJECTS)
+def test_they_know_the_public_contract_alone(name):
+    public = {"harness.contract", "harness.hooks"}
+    for path in PROJECTS[name].rglob("*.py"):
+        nodes = list(ast.walk(ast.parse(path.read_text("utf-8"))))
+        modules = {node.module for node in nodes if isinstance(node, ast.ImportFrom)}
+        modules |= {a.name for node in nodes if isinstance(node, ast.Import) for a in node.names}
+        assert {module for module in modules if module.startswith("harness")} <= public, path
+
+
+@pytest.mark.parametrize("name", PROJECTS)
+def test_they_keep_the_contract(monkeypatch, name):
+    for check in checks_for(imported(monkeypatch, name)):
+        try:
+            check.run(SPEC, **NARROW[name])
+        except NotApplicable as reason:
+            pytest.fail(f"{check.name} has nothing to say: {reason}")
+
+
+def test_capabilities(build):
+    ddpm, nsf = build(DDPM, **NARROW[DDPM]), build(NSF, **NARROW[NSF])
+    assert isinstance(ddpm, HasSteps) and not isinstance(ddpm, HasLikelihood)
+    assert isinstance(nsf, HasLikelihood) and isinstance(nsf, HasLatent)
+
+
+class IdealNoise(nn.Module):
+    """E[e | x_t] for data N(mean, std^2) in every pixel, in the place and the form of a U-Net."""
+
+    def __init__(self, scheduler, mean, std):
+        super().__init__()
+        self.one = nn.Parameter(torch.ones(()))
+        self.register_buffer("signal", scheduler.alphas_cumprod)
+        self.mean, self.std, self.calls = mean, std, 0
+
+    @property
+    def device(self):
+        return self.one.device
+
+    def forward(self, x_t, t):
+        self.calls += 1
+        a2 = self.signal[t].view(-1, 1, 1, 1)
+        a, s = a2.sqrt(), (1 - a2).sqrt()
+        noise = s * (x_t - a * self.mean) / (a2 * self.std**2 + 1 - a2)
+        return type("Output", (), {"sample": noise * self.one})
+
+
+def std_of_samples(std, signal):
+    """Run the variance of x_t through the paper's equations 6 and 7, with the ideal x in them.
+
+    Args:
+        std: of the data.
+        signal: a_t^2 from noise to data, ending at 1.
+    """
+    variance = 1.0
+    for a2, next_a2 in signal.unfold(0, 2, 1).tolist():
+        beta, remaining = 1 - a2 / next_a2, (1 - next_a2) / (1 - a2)
+        gain = math.sqrt(a2) * std**2 / (a2 * std**2 + 1 - a2)
+        data, state = math.sqrt(next_a2) * beta / (1 - a2), math.sqrt(1 - beta) * remaining
+        variance = (data * gain + state) ** 2 * variance + remaining * beta
+    return math.sqrt(variance)
+
+
+@pytest.mark.parametrize("steps", [50, 400])
+def test_ddpm_samples_the_data_from_the_ideal_denoiser(build, steps):
+    model = build(DDPM, DataSpec((1, 8, 8)), width=8)
+    model.sampling_steps = steps
+    model.network = IdealNoise(model.scheduler, mean=0.2, std=0.15)
+    with torch.no_grad():
+        x = model.sample(256).double() / 127.5 - 1
+    signal = torch.cat([model.network.signal[model.scheduler.timesteps], torch.ones(1)])
+    assert model.network.calls == steps
+    assert x.mean().item() == pytest.approx(0.2, abs=0.005)
+    assert x.std().item() == pytest.approx(std_of_samples(0.15, signal.double()), abs=0.003)
+
+
+def test_ddpm_trains_towards_the_ideal_denoiser(build):
+    """At the ideal denoiser the loss is the mean over t of Var(e | x_t)."""
+    model = build(DDPM, DataSpec((1, 16, 16)), width=8)
+    model.network = IdealNoise(model.scheduler, mean=0.2, std=0.15)
+    x = 0.2 + 0.15 * torch.randn(512, 1, 16, 16)
+    batch = Batch(((x + 1) * 127.5).round().clamp(0, 255).to(torch.uint8), None)
+    losses = [model.training_step(batch, 0.0)["loss"].item() for _ in range(20)]
+    a2 = model.scheduler.alphas_cumprod
+    data = a2 * 0.15**2
+    assert sum(losses) / 20 == pytest.approx((data / (data + 1 - a2)).mean().item(), rel=0.03)
+
+
+def test_nsf_of_identities_is_a_normal_density(build):
+    """Splines without parameters are identities: E_u log p = sum E_u log N(10 y - 5) + log 10 / L.
+
+    For u uniform, x = 10 (i + u) / L - 5 has E x^2 = c^2 + w^2 / 12, with centre c and width w.
+    """
+    model = build(NSF, **NARROW[NSF], dequantisations=1)
+    for parameter in model.parameters():
+        nn.init.zeros_(parameter)
+    images = torch.randint(SPEC.levels, (4096, *SPEC.shape), dtype=torch.uint8)
+    width = 10 / SPEC.levels
+    square = ((images.double() + 0.5) * width - 5).square() + width**2 / 12
+    expected = (-0.5 * (square + math.log(2 * math.pi)) + math.log(width)).sum((1, 2, 3))
+    with torch.no_grad():
+        likelihood = model.log_likelihood(images)
+    assert likelihood.kind == "lower_bound"
+    assert likelihood.nats.mean().item() == pytest.approx(expected.mean().item(), abs=0.3)
+
+
+def test_nsf_decodes_what_its_splines_made_of_an_image(build):
+    model = build(NSF, **NARROW[NSF])
+    images = torch.randint(SPEC.levels, (64, *SPEC.shape), dtype=torch.uint8)
+    middle = (images.flatten(1) + 0.5) / SPEC.levels
+    with torch.no_grad():
+        z = model.network().transform(10 * middle - 5)
+        assert not torch.allclose(z, 10 * middle - 5, atol=0.1), "the splines do something"
+        assert torch.equal(model.decode(z), images)
+
+
+BRIEF = """
+name = "external"
+datasets = ["digits"]
+models = ["diffusers-ddpm", "zuko-nsf"]
+budget = "20 steps"
+references = false
+[evaluation]
+samples = 50
+batch_size = 50
+curve = [0.5]
+likelihood_images = 20
+speed_batch_sizes = [1]
+speed_seconds = 0.02
+"""
+
+
+@pytest.fixture
+def installed(tmp_path, monkeypatch):
+    """Install both with pip, and return the environment that finds them and their libraries."""
+    for name in PROJECTS:
+        imported(monkeypatch, name)
+        sys.modules.pop(name)
+    site = tmp_path / "site"
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    offline = ["--no-deps", "--no-build-isolation", "--no-index", "--target", str(site)]
+    subprocess.run([*pip, *offline, *map(str, PROJECTS.values())], check=True)
+    paths = [str(site), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return os.environ | {"PYTHONPATH": os.pathsep.join(paths), "OMP_NUM_THREADS": "1"}
+
+
+@pytest.mark.slow
+def test_both_are_rows_of_a_leaderboard(installed, tmp_path):
+    (tmp_path / "brief.toml").write_text(BRIEF)
+    run = [sys.executable, "-m", "harness", "run", "brief.toml", "--tracking", "off"]
+    told = subprocess.run(
+        [*run, "--device", "cpu", "--threads", "1"],
+        cwd=tmp_path,
+        env=installed,
+        capture_output=True,
+        text=True,
+    )
+    assert told.returncode == 0, told.stdout + told.stderr
+    rows = {
+        row["label"]: row
+        for path in tmp_path.glob("results/external/trials/*/row.json")
+        for row in [json.loads(path.read_text())]
+    }
+    assert {label: row["status"] for label, row in rows.items()} == {
+        "diffusers-ddpm": "ok",
+        "zuko-nsf": "ok",
+    }
+    ddpm, nsf = rows["diffusers-ddpm"], rows["zuko-nsf"]
+    assert ddpm["metrics"]["nfe"]["value"] == 50 and nsf["metrics"]["nfe"]["value"] == 1
+    assert ddpm["metrics"]["bits_per_dim"]["value"] is None
+    assert nsf["metrics"]["bits_per_dim"]["kind"] == "lower_bound"
+    assert ddpm["provenance"]["distribution"] == "harness-diffusers-ddpm"
+    assert all(row["usage"]["flops"] > 0 for row in rows.values())
