@@ -102,6 +102,8 @@ def _cells(entry: Entry[Info], verbose: bool) -> dict[str, str]:
     if "family" in facts:
         cells["family"] = facts["family"]
     cells["summary"] = facts["summary"]
+    if "needs" in facts:
+        cells["needs"] = facts["needs"]
     if verbose:
         cells["tags"] = ", ".join(facts["tags"])
         cells["target"] = facts["target"]

@@ -9,14 +9,17 @@ _CLASSIFIERS = {
     "digits": "DigitsClassifier",
     "mnist": "MNISTClassifier",
     "fashion-mnist": "FashionMNISTClassifier",
+    "cifar10-jpeg": "CIFAR10JPEGClassifier",
 }
+_FURTHER_SEEDS = (2, 3)
 
 
 @hookimpl
 def harness_features() -> list[FeatureInfo]:
-    """Return the classifiers of small images, with accuracy and hash, and the pixels themselves."""
+    """Return the classifiers of small images, the networks for photographs, and the pixels."""
     return [
-        *(_classifier(data, name) for data, name in _CLASSIFIERS.items()),
+        *(info for data in _CLASSIFIERS if data in cards() for info in _classifiers(data)),
+        *_photographs(),
         FeatureInfo(
             name="pixels",
             summary="area-pooled pixels of any image, at most 256 values; no network, no classes",
@@ -25,13 +28,64 @@ def harness_features() -> list[FeatureInfo]:
     ]
 
 
-def _classifier(data: str, name: str) -> FeatureInfo:
-    card = cards()[data]
-    return FeatureInfo(
-        name=f"{data}-classifier",
-        summary=(
-            f"small CNN trained on {data}: {card['test_accuracy']:.2%} right on its test split, "
-            f"d = 64, 10 classes, weights {card['sha256'][:12]}"
+def _classifiers(data: str) -> list[FeatureInfo]:
+    """Return the classifier of a data set, then those that differ from it in their seed alone."""
+    numbers = [number for number in _FURTHER_SEEDS if f"{data}-{number}" in cards()]
+    further = tuple(f"{data}-classifier-{number}" for number in numbers)
+    return [
+        FeatureInfo(
+            name=f"{data}-classifier",
+            summary=f"small CNN trained on {data}: {_card(data)}",
+            target=f"harness.features.classifier:{_CLASSIFIERS[data]}",
+            seeds=further,
         ),
-        target=f"harness.features.classifier:{name}",
+        *(
+            FeatureInfo(
+                name=name,
+                summary=f"{data}-classifier with seed {number - 1}: {_card(f'{data}-{number}')}",
+                target=f"harness.features.classifier:{_CLASSIFIERS[data]}{number}",
+            )
+            for number, name in zip(numbers, further, strict=True)
+        ),
+    ]
+
+
+def _card(weights: str) -> str:
+    card = cards()[weights]
+    return (
+        f"{card['test_accuracy']:.2%} right on its test split, d = 64, 10 classes, "
+        f"weights {card['sha256'][:12]}"
     )
+
+
+def _photographs() -> list[FeatureInfo]:
+    return [
+        FeatureInfo(
+            name="inception",
+            summary="Inception v3, d = 2048, 1,008 classes, clean-fid's resizing (Parmar, 2022)",
+            target="harness.features.inception:Inception",
+            tags=("download",),
+            needs="96 MB of weights",
+        ),
+        FeatureInfo(
+            name="inception-legacy-tensorflow",
+            summary="the same, resized within the network as in most figures before 2021",
+            target="harness.features.inception:InceptionLegacyTensorFlow",
+            tags=("download",),
+            needs="96 MB of weights",
+        ),
+        FeatureInfo(
+            name="dinov2",
+            summary="DINOv2 ViT-L/14 at 224 pixels, d = 1024, no classes (Oquab et al., 2023)",
+            target="harness.features.vision_transformers:DINOv2",
+            tags=("download",),
+            needs="genharness[timm], 1.2 GB of weights",
+        ),
+        FeatureInfo(
+            name="clip",
+            summary="CLIP ViT-L/14 at 336 pixels, d = 768; its mmd is CMMD (Jayasumana, 2024)",
+            target="harness.features.vision_transformers:CLIP",
+            tags=("download",),
+            needs="genharness[timm], 0.9 GB of weights",
+        ),
+    ]

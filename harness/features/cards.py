@@ -12,6 +12,6 @@ WEIGHTS = Path(__file__).parent / "weights"
 
 @cache
 def cards() -> dict[str, dict[str, Any]]:
-    """Return, by data set, the SHA-256 of its classifier's weights, its accuracy and recipe."""
+    """Return, by name of the weights, their SHA-256, the classifier's accuracy and its recipe."""
     content: dict[str, dict[str, Any]] = json.loads((WEIGHTS / "cards.json").read_text("utf-8"))
     return content

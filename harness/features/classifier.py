@@ -1,7 +1,8 @@
-"""Frozen classifiers of small images: the rulers of digits, MNIST and Fashion-MNIST.
+"""Frozen classifiers of small images: the rulers of digits, MNIST, Fashion-MNIST and CIFAR-10.
 
 Each is one small CNN, trained once on the train split by ``scripts/train_classifiers.py``; its
-weights travel with the package, so that a value means the same on every machine.
+weights travel with the package, so that a value means the same on every machine. Those with a
+number differ from the first in their seed alone: they show how much of a figure is the ruler's.
 """
 
 from __future__ import annotations
@@ -70,7 +71,8 @@ class Classifier(FeatureExtractor):
     """Features and logits of a frozen classifier, always in eval mode and full float32.
 
     Attributes:
-        data: name of the data set it was trained on, and of its weights.
+        data: name of the data set it was trained on.
+        weights: name of its weights: that of the data set, with a number for a further seed.
         trained_on: the only kind of images it measures.
 
     Raises:
@@ -79,8 +81,8 @@ class Classifier(FeatureExtractor):
     """
 
     data: ClassVar[str]
+    weights: ClassVar[str]
     trained_on: ClassVar[DataSpec]
-    widths: ClassVar[tuple[int, int, int, int]] = WIDTHS
     dimensions = FEATURES
     classes = CLASSES
 
@@ -88,11 +90,11 @@ class Classifier(FeatureExtractor):
         super().__init__(spec)
         if reason := self.supports(spec):
             raise ValueError(reason)
-        self.network = ClassifierNetwork(spec.shape, self.widths)
-        self.network.load_state_dict(read_weights(self.data))
+        card = cards()[self.weights]
+        self.network = ClassifierNetwork(spec.shape, tuple(card["recipe"]["widths"]))
+        self.network.load_state_dict(read_weights(self.weights))
         self.eval().requires_grad_(False)
-        sha256 = cards()[self.data]["sha256"]
-        ruler = f"{_PREPROCESSING}; levels {spec.levels}; weights {sha256}"
+        ruler = f"{_PREPROCESSING}; levels {spec.levels}; weights {card['sha256']}"
         self.digest = hashlib.sha256(ruler.encode()).hexdigest()
 
     @classmethod
@@ -110,7 +112,7 @@ class Classifier(FeatureExtractor):
     def unusable(cls) -> str | None:
         """Return what is wrong with the weights, or None."""
         try:
-            read_weights(cls.data)
+            read_weights(cls.weights)
         except DamagedWeights as error:
             return str(error)
         return None
@@ -120,7 +122,7 @@ class Classifier(FeatureExtractor):
         return super().train(False)
 
     def forward(self, images: Tensor) -> Features:
-        """Extract features (B, 64) and logits (B, 10) of uint8 images (B, 1, H, W)."""
+        """Extract features (B, 64) and logits (B, 10) of uint8 images (B, C, H, W)."""
         with full_precision(images.device):
             features: Features = self.network(to_symmetric(images, self.spec.levels))
         return features
@@ -129,40 +131,83 @@ class Classifier(FeatureExtractor):
 class DigitsClassifier(Classifier):
     """The classifier of scikit-learn's digits."""
 
-    data = "digits"
+    data = weights = "digits"
     trained_on = DataSpec((1, 8, 8), levels=17, classes=10)
+
+
+class DigitsClassifier2(DigitsClassifier):
+    """The same with a second seed."""
+
+    weights = "digits-2"
+
+
+class DigitsClassifier3(DigitsClassifier):
+    """The same with a third seed."""
+
+    weights = "digits-3"
 
 
 class MNISTClassifier(Classifier):
     """The classifier of MNIST."""
 
-    data = "mnist"
+    data = weights = "mnist"
     trained_on = DataSpec((1, 28, 28), levels=256, classes=10)
+
+
+class MNISTClassifier2(MNISTClassifier):
+    """The same with a second seed."""
+
+    weights = "mnist-2"
+
+
+class MNISTClassifier3(MNISTClassifier):
+    """The same with a third seed."""
+
+    weights = "mnist-3"
 
 
 class FashionMNISTClassifier(Classifier):
     """The classifier of Fashion-MNIST."""
 
-    data = "fashion-mnist"
+    data = weights = "fashion-mnist"
     trained_on = DataSpec((1, 28, 28), levels=256, classes=10)
+
+
+class FashionMNISTClassifier2(FashionMNISTClassifier):
+    """The same with a second seed."""
+
+    weights = "fashion-mnist-2"
+
+
+class FashionMNISTClassifier3(FashionMNISTClassifier):
+    """The same with a third seed."""
+
+    weights = "fashion-mnist-3"
+
+
+class CIFAR10JPEGClassifier(Classifier):
+    """The classifier of CIFAR-10 (JPEG q75)."""
+
+    data = weights = "cifar10-jpeg"
+    trained_on = DataSpec((3, 32, 32), levels=256, classes=10)
 
 
 class DamagedWeights(ValueError):
     """A weights file is not the one that was committed."""
 
 
-def read_weights(data: str) -> dict[str, Tensor]:
+def read_weights(name: str) -> dict[str, Tensor]:
     """Read the weights of one classifier and check their hash.
 
     Raises:
         DamagedWeights: naming the file, if it is missing or not the one that was committed.
     """
-    path = WEIGHTS / f"{data}.safetensors"
+    path = WEIGHTS / f"{name}.safetensors"
     try:
         content = path.read_bytes()
     except OSError as error:
         raise DamagedWeights(f"cannot read the weights {path}: {error}") from error
-    expected, found = cards()[data]["sha256"], hashlib.sha256(content).hexdigest()
+    expected, found = cards()[name]["sha256"], hashlib.sha256(content).hexdigest()
     if found != expected:
         raise DamagedWeights(
             f"the weights {path} are damaged: SHA-256 {found}, expected {expected}; "

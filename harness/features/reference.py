@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
-import platformdirs
 import torch
 from numpy.typing import NDArray
 from safetensors.torch import load, save
@@ -19,11 +18,11 @@ from torch import Tensor
 from harness.contract import DataSpec
 from harness.dataset import Dataset
 from harness.features.base import FeatureExtractor, Features
+from harness.features.cache import VARIABLE, cache_root
 from harness.metrics.base import Moments, Reference
 from harness.metrics.moments import moments
 
 BATCH_SIZE = 500
-VARIABLE = "GENHARNESS_CACHE"
 # Part of every key: raise it when features or moments are computed in another way.
 VERSION = 1
 
@@ -124,11 +123,9 @@ def cache_path(
     dataset: Dataset, split: str, extractor: FeatureExtractor, what: str = "moments"
 ) -> Path:
     """Return where something that is derived from one split is kept."""
-    own = os.environ.get(VARIABLE)
-    folder = Path(own).expanduser() if own else Path(platformdirs.user_cache_dir("genharness"))
     key = f"{what} {VERSION} {dataset.fingerprint} {split} {extractor.digest}"
     kind = what.split()[0]
-    return folder / "features" / f"{hashlib.sha256(key.encode()).hexdigest()}.{kind}"
+    return cache_root() / "features" / f"{hashlib.sha256(key.encode()).hexdigest()}.{kind}"
 
 
 def _kept(path: Path, compute: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:

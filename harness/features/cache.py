@@ -1,0 +1,16 @@
+"""Where what is costly to make or to fetch is kept for the next time."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import platformdirs
+
+VARIABLE = "GENHARNESS_CACHE"
+
+
+def cache_root() -> Path:
+    """Return ``$GENHARNESS_CACHE``, or the user's cache folder of this package."""
+    own = os.environ.get(VARIABLE)
+    return Path(own).expanduser() if own else Path(platformdirs.user_cache_dir("genharness"))
