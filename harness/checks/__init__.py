@@ -10,8 +10,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from harness.checks.probability import check_total_probability
+from harness.checks.evaluations import check_evaluations
+from harness.checks.exact import check_coverage, check_frequencies
+from harness.checks.latent import check_latent_round_trip
+from harness.checks.probability import check_entropy, check_total_probability
+from harness.checks.progress import check_progress
+from harness.checks.resemblance import check_labels, check_resemblance
 from harness.checks.sampling import check_batch_independence, check_samples
+from harness.checks.seeds import check_seeds
+from harness.checks.sizes import check_sizes
 from harness.checks.subject import NotApplicable
 from harness.checks.training import (
     check_bitwise_resume,
@@ -19,7 +26,17 @@ from harness.checks.training import (
     check_overfits,
     check_training_step,
 )
-from harness.contract import DataSpec, GenerativeModel, HasLikelihood
+from harness.checks.updates import check_memory, check_updates
+from harness.contract import (
+    Conditional,
+    DataSpec,
+    GenerativeModel,
+    HasEncoder,
+    HasLatent,
+    HasLikelihood,
+)
+
+Function = Callable[[type[GenerativeModel], DataSpec, Mapping[str, Any]], None]
 
 __all__ = [
     "Check",
@@ -27,12 +44,47 @@ __all__ = [
     "check_batch_independence",
     "check_bitwise_resume",
     "check_config",
+    "check_coverage",
+    "check_entropy",
+    "check_evaluations",
+    "check_frequencies",
+    "check_labels",
+    "check_latent_round_trip",
+    "check_memory",
     "check_overfits",
+    "check_progress",
+    "check_resemblance",
     "check_samples",
+    "check_seeds",
+    "check_sizes",
     "check_total_probability",
     "check_training_step",
+    "check_updates",
     "checks_for",
 ]
+
+# Where a failure is to be mended, and the capabilities without which there is nothing to check.
+_CHECKS: tuple[tuple[Function, str, tuple[type, ...]], ...] = (
+    (check_config, "Config", ()),
+    (check_samples, "sample", ()),
+    (check_training_step, "training_step", ()),
+    (check_updates, "training_step", ()),
+    (check_progress, "training_step", ()),
+    (check_seeds, "training_step", ()),
+    (check_memory, "training_step", ()),
+    (check_bitwise_resume, "training_step", ()),
+    (check_sizes, "__init__", ()),
+    (check_evaluations, "sample", ()),
+    (check_batch_independence, "sample", ()),
+    (check_latent_round_trip, "encode", (HasEncoder, HasLatent)),
+    (check_total_probability, "log_likelihood", (HasLikelihood,)),
+    (check_entropy, "log_likelihood", (HasLikelihood,)),
+    (check_frequencies, "sample", (HasLikelihood,)),
+    (check_coverage, "log_likelihood", (HasLikelihood,)),
+    (check_overfits, "training_step", ()),
+    (check_resemblance, "sample", ()),
+    (check_labels, "sample", (Conditional,)),
+)
 
 
 @dataclass(frozen=True)
@@ -44,12 +96,14 @@ class Check:
         reason: what it holds the model to, one line.
         function: the check itself.
         model_class: the model.
+        suspect: the attribute of the model where a failure is likely to be mended.
     """
 
     name: str
     reason: str
-    function: Callable[[type[GenerativeModel], DataSpec, Mapping[str, Any]], None]
+    function: Function
     model_class: type[GenerativeModel]
+    suspect: str
 
     def run(self, spec: DataSpec, **overrides: Any) -> None:
         """Hold the model to it on ``spec``; raises ``AssertionError`` or ``NotApplicable``."""
@@ -58,22 +112,14 @@ class Check:
 
 def checks_for(model_class: type[GenerativeModel]) -> list[Check]:
     """Return the checks that apply to a model, by what it can do."""
-    functions = [
-        check_config,
-        check_samples,
-        check_training_step,
-        check_bitwise_resume,
-        check_batch_independence,
-        check_overfits,
-    ]
-    if issubclass(model_class, HasLikelihood):
-        functions.append(check_total_probability)
     return [
         Check(
             name=function.__name__.removeprefix("check_"),
             reason=(function.__doc__ or "").partition("\n")[0],
             function=function,
             model_class=model_class,
+            suspect=suspect,
         )
-        for function in functions
+        for function, suspect, needs in _CHECKS
+        if all(issubclass(model_class, capability) for capability in needs)
     ]

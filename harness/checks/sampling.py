@@ -13,6 +13,7 @@ from harness.checks.subject import (
     NotApplicable,
     build,
     differences,
+    draw,
     noise_batch,
     seeded,
     state,
@@ -20,7 +21,6 @@ from harness.checks.subject import (
     train,
 )
 from harness.contract import (
-    Conditional,
     DataSpec,
     GenerativeModel,
     HasLatent,
@@ -40,14 +40,15 @@ def check_samples(
     model = build(model_class, spec, overrides).eval()
     before = {name: value.clone() for name, value in _tensors(model).items()}
     for n in (1, 3):
-        first, again = (_sample(model, n) for _ in range(2))
-        _check_images(first, n, spec, "sample")
+        first, again = (draw(model, n) for _ in range(2))
+        check_images(first, n, spec, "sample")
         assert torch.equal(first, again), (
             "two samples from one seed differ: draw randomness from torch's global generator alone"
         )
     if isinstance(model, HasLatent):
         with seeded(0), torch.no_grad():
-            _check_images(model.decode(model.latent(3)), 3, spec, "decode")
+            check_images(model.decode(model.latent(3)), 3, spec, "decode")
+    assert not model.training, "sample left the model in training mode"
     different = differences(before, _tensors(model))
     assert not different, f"sampling in eval mode changed the model's {', '.join(different[:5])}"
 
@@ -57,14 +58,8 @@ def _tensors(model: GenerativeModel) -> dict[str, Tensor]:
     return {name: value for name, value in values.items() if isinstance(value, Tensor)}
 
 
-def _sample(model: GenerativeModel, n: int, first: int = 0) -> Tensor:
-    conditional = isinstance(model, Conditional) and model.spec.classes
-    labels = (torch.arange(n) + first) % model.spec.classes if conditional else None
-    with seeded(0), torch.no_grad():
-        return model.sample(n, labels)
-
-
-def _check_images(images: Tensor, n: int, spec: DataSpec, method: str) -> None:
+def check_images(images: Tensor, n: int, spec: DataSpec, method: str) -> None:
+    """Assert that what ``method`` gave are ``n`` images of ``spec``."""
     expected = (n, *spec.shape)
     assert images.dtype == torch.uint8, f"{method} gave {images.dtype}; images are torch.uint8"
     assert tuple(images.shape) == expected, f"{method} gave {tuple(images.shape)}, not {expected}"
@@ -85,7 +80,7 @@ def check_batch_independence(
     if isinstance(model, HasSteps):
         model.sampling_steps = STEPS
     n = sum(PARTS)
-    _compare_images("sample", lambda first, size: _sample(model, size, first))
+    _compare_images("sample", lambda first, size: draw(model, size, first=first))
     if isinstance(model, HasLatent):
         with seeded(0):
             z = model.latent(n)

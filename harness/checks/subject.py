@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from harness.contract import Batch, DataSpec, GenerativeModel
+from harness.contract import Batch, Conditional, DataSpec, GenerativeModel
 from harness.seeding import derive
 
 
@@ -65,6 +65,34 @@ def train(
         with seeded(derive(seed, step)):
             losses = model.training_step(batch, step / total)
     return losses
+
+
+def middles(model: GenerativeModel) -> list[float]:
+    """Return ``progress`` in the middle of every stage, past any warm-up."""
+    middles, start = [], 0.0
+    for _, fraction in model.stages:
+        middles.append(start + fraction / 2)
+        start += fraction
+    return middles
+
+
+def labels_for(model: GenerativeModel, n: int, first: int = 0) -> Tensor | None:
+    """Return ``n`` labels that count up from ``first``, or None for an unconditional model."""
+    if not (isinstance(model, Conditional) and model.spec.classes):
+        return None
+    return (torch.arange(n) + first) % model.spec.classes
+
+
+def draw(model: GenerativeModel, n: int, seed: int = 0, first: int = 0) -> Tensor:
+    """Sample ``n`` images from one seed, without gradients."""
+    with seeded(seed), torch.no_grad():
+        return model.sample(n, labels_for(model, n, first))
+
+
+def all_images(spec: DataSpec) -> Tensor:
+    """Return each of the levels^D images once, uint8 (levels^D, C, H, W), in raster order."""
+    pixels = torch.arange(spec.levels, dtype=torch.uint8)
+    return torch.cartesian_prod(*[pixels] * spec.dimensions).view(-1, *spec.shape)
 
 
 def stir(model: nn.Module, scale: float = 0.05) -> None:

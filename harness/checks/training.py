@@ -14,6 +14,7 @@ from torch import Tensor
 from harness.checks.subject import (
     build,
     differences,
+    middles,
     noise_batch,
     seeded,
     spot_batch,
@@ -53,12 +54,17 @@ def check_training_step(
     assert model.optimizers, "optimizers is empty: build them in __init__, by name"
     before = {name: _snapshot(model, name) for name in model.optimizers}
     batch = noise_batch(spec, 8)
-    images = batch.images.clone()
-    for step, progress in enumerate(_moments(model)):
+    kept = [None if part is None else part.clone() for part in batch]
+    shares = sum(fraction for _, fraction in model.stages)
+    assert math.isclose(shares, 1, abs_tol=1e-6), f"fractions of stages sum to {shares:g}, not to 1"
+    # In the middle of stages, past any warm-up.
+    for step, progress in enumerate(p for p in middles(model) for _ in range(model.period)):
         with seeded(step):
             losses = model.training_step(batch, progress)
         _check_losses(losses)
-        assert torch.equal(batch.images, images), "training_step changed the images of its batch"
+        for name, now, then in zip(("images", "labels"), batch, kept, strict=True):
+            assert not differences(now, then), f"training_step changed the {name} of its batch"
+    _check_owners(model)
     for name, parameters in before.items():
         moved = any(not torch.equal(*pair) for pair in parameters)
         assert moved, f'optimizer "{name}" moved no parameter over a period of every stage'
@@ -69,14 +75,14 @@ def _snapshot(model: GenerativeModel, optimizer: str) -> list[tuple[Tensor, Tens
     return [(p, p.detach().clone()) for group in groups for p in group["params"]]
 
 
-def _moments(model: GenerativeModel) -> list[float]:
-    """Return ``progress`` over one period in the middle of every stage: past any warm-up."""
-    moments, start = [], 0.0
-    for _, fraction in model.stages:
-        moments += [start + fraction / 2] * model.period
-        start += fraction
-    assert math.isclose(start, 1, abs_tol=1e-6), f"fractions of stages sum to {start:g}, not to 1"
-    return moments
+def _check_owners(model: GenerativeModel) -> None:
+    groups = [group for o in model.optimizers.values() for group in o.param_groups]
+    owned = {id(p) for group in groups for p in group["params"]}
+    idle = [n for n, p in model.named_parameters() if p.grad is not None and id(p) not in owned]
+    assert not idle, (
+        f"gradients reach {', '.join(idle[:3])} ({len(idle)} in all), which no optimizer moves: "
+        "give them to one, or call requires_grad_(False)"
+    )
 
 
 def _check_losses(losses: dict[str, Tensor]) -> None:

@@ -1,0 +1,59 @@
+"""The check that an encoder and a decoder speak of the same latent variable."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from harness.checks.subject import NotApplicable, build, noise_batch, seeded, stir, train
+from harness.contract import DataSpec, GenerativeModel, HasEncoder, HasLatent, HasSteps
+
+TOLERATED = 0.01
+
+
+def check_latent_round_trip(
+    model_class: type[GenerativeModel], spec: DataSpec, overrides: Mapping[str, Any]
+) -> None:
+    """``encode`` gives what ``decode`` takes, and a bijection's ``decode(encode(x))`` is x.
+
+    A map is a bijection if its latent variable has as many dimensions as images of every size.
+    """
+    model = build(model_class, spec, overrides)
+    if not (isinstance(model, HasEncoder) and isinstance(model, HasLatent)):
+        raise NotApplicable("needs latent, decode and encode")
+    batch = noise_batch(spec, 8)
+    # Layers that start from the data's moments see them, then layers that start at zero stir.
+    train(model, batch, range(model.period), model.period)
+    stir(model)
+    model.eval()
+    with seeded(0), torch.no_grad():
+        codes, drawn = model.encode(batch.images), model.latent(len(batch.images))
+        assert codes.shape == drawn.shape, (
+            f"encode gives {tuple(codes.shape)}, but latent {tuple(drawn.shape)}: decode "
+            "cannot take both"
+        )
+        decoded = model.decode(codes)
+    if isinstance(model, HasSteps) or not _keeps_dimensions(model_class, spec, overrides):
+        return
+    lost = float((decoded != batch.images).float().mean())
+    assert lost <= TOLERATED, (
+        f"decode(encode(x)) differs from x in {lost:.1%} of sub-pixels: the latent variable has "
+        "the images' dimensions, so one of the two is not the other's inverse"
+    )
+
+
+def _keeps_dimensions(
+    model_class: type[GenerativeModel], spec: DataSpec, overrides: Mapping[str, Any]
+) -> bool:
+    """Whether codes have as many dimensions as images, at two sizes of other proportions."""
+    channels, height, width = spec.shape
+    for other in (spec, DataSpec((channels + 2, 2 * height, width), spec.levels, spec.classes)):
+        if model_class.supports(other):
+            return False
+        model = build(model_class, other, overrides)
+        assert isinstance(model, HasLatent)
+        if model.latent(1).numel() != other.dimensions:
+            return False
+    return True

@@ -1,0 +1,93 @@
+"""Checks of what samples look like after a brief training: like the data, and like their label."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from harness.checks.subject import NotApplicable, build, draw, labels_for, noise_batch, train
+from harness.checks.training import ROUNDS, SAMPLES
+from harness.contract import Batch, Conditional, DataSpec, GenerativeModel
+
+
+def check_resemblance(
+    model_class: type[GenerativeModel], spec: DataSpec, overrides: Mapping[str, Any]
+) -> None:
+    """Trained on images that are almost alike, samples are nearer to them than noise is."""
+    batch = _alike(spec, 16)
+    noise = _distance(noise_batch(spec, SAMPLES).images, batch.images, spec)
+    figures = []
+    for steps in ROUNDS:
+        model = build(model_class, spec, overrides)
+        train(model, batch, range(steps), steps)
+        distance = _distance(draw(model.eval(), SAMPLES), batch.images, spec)
+        figures.append(f"{distance:.3f} after {steps}")
+        if distance < 0.6 * noise:
+            return
+    raise AssertionError(
+        "samples do not come to look like the data, 16 images that are almost alike: their RMS "
+        f"distance to the nearest is {', '.join(figures)} steps, and that of noise {noise:.3f}; "
+        "does sampling run from noise to data, with the scales that training has?"
+    )
+
+
+def check_labels(
+    model_class: type[GenerativeModel], spec: DataSpec, overrides: Mapping[str, Any]
+) -> None:
+    """Trained on one kind of image a class, ``sample`` gives the kind that is asked for."""
+    if not issubclass(model_class, Conditional):
+        raise NotApplicable("not Conditional")
+    if spec.classes < 2:
+        raise NotApplicable("the data has no labels")
+    kinds = _kinds(spec)
+    batch = Batch(kinds.repeat(4, 1, 1, 1), torch.arange(spec.classes).repeat(4))
+    chance = 1 / spec.classes
+    figures = []
+    for steps in ROUNDS:
+        model = build(model_class, spec, overrides)
+        train(model, batch, range(steps), steps)
+        right = _share_of_right_kind(model.eval(), kinds)
+        figures.append(f"{right:.0%} after {steps}")
+        if right > (1 + chance) / 2:
+            return
+    raise AssertionError(
+        f"samples do not show their label: {', '.join(figures)} steps are of the kind that was "
+        f"asked for, where chance is {chance:.0%}; do training and sample use labels, and in the "
+        "same way?"
+    )
+
+
+def _alike(spec: DataSpec, n: int) -> Batch:
+    """Return ``n`` images, dark on the left and bright on the right, up to one level of noise."""
+    batch = noise_batch(spec, n)
+    image = torch.zeros(spec.shape, dtype=torch.int64)
+    image[..., spec.shape[2] // 2 :] = spec.levels - 1
+    images = image + batch.images.long() % 3 - 1
+    return batch._replace(images=images.clamp(0, spec.levels - 1).to(torch.uint8))
+
+
+def _kinds(spec: DataSpec) -> Tensor:
+    """Return one image a class, black but for a white run of pixels where its class says."""
+    kinds = torch.zeros(spec.classes, spec.dimensions, dtype=torch.uint8)
+    borders = torch.linspace(0, spec.dimensions, spec.classes + 1).round().int().tolist()
+    for kind, start, stop in zip(kinds, borders, borders[1:], strict=False):
+        kind[start : max(stop, start + 1)] = spec.levels - 1
+    return kinds.view(-1, *spec.shape)
+
+
+def _share_of_right_kind(model: GenerativeModel, kinds: Tensor) -> float:
+    samples = draw(model, SAMPLES).flatten(1).float()
+    nearest = torch.cdist(samples, kinds.flatten(1).float()).argmin(1)
+    labels = labels_for(model, SAMPLES)
+    assert labels is not None
+    return float((nearest == labels).float().mean())
+
+
+def _distance(samples: Tensor, images: Tensor, spec: DataSpec) -> float:
+    """Return the RMS distance of samples to their nearest image, in the range of a sub-pixel."""
+    pairs = torch.cdist(samples.flatten(1).float(), images.flatten(1).float())
+    rms = pairs.amin(1).square().mean().div(spec.dimensions).sqrt()
+    return float(rms) / (spec.levels - 1)

@@ -1,0 +1,65 @@
+"""The check that a model runs on all that it says it supports."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from harness.checks.sampling import STEPS, check_images
+from harness.checks.subject import NotApplicable, build, draw, noise_batch, seeded
+from harness.contract import DataSpec, GenerativeModel, HasLikelihood, HasSteps
+
+SPECS = (
+    DataSpec((1, 8, 8), levels=17, classes=10),
+    DataSpec((3, 8, 8), levels=256),
+    DataSpec((1, 4, 8), levels=2, classes=2),
+)
+
+
+def check_sizes(
+    model_class: type[GenerativeModel], spec: DataSpec, overrides: Mapping[str, Any]
+) -> None:
+    """It runs on gray and colour, few levels and many, with labels and without, or refuses them."""
+    supported = 0
+    for other in SPECS:
+        try:
+            model = build(model_class, other, overrides)
+        except NotApplicable as reason:
+            refusal = reason
+            continue
+        except Exception as error:
+            raise AssertionError(_told(other, "__init__", error)) from error
+        supported += 1
+        _run(model)
+    if not supported:
+        raise NotApplicable(str(refusal))
+
+
+def _run(model: GenerativeModel) -> None:
+    """Take a step, sample and score: none may fail."""
+    batch = noise_batch(model.spec, 4)
+    method = "training_step"
+    try:
+        with seeded(0):
+            model.training_step(batch, 0.5)
+        model.eval()
+        if isinstance(model, HasSteps):
+            model.sampling_steps = STEPS
+        method = "sample"
+        samples = draw(model, 2)
+        if isinstance(model, HasLikelihood):
+            method = "log_likelihood"
+            with seeded(0):
+                model.log_likelihood(batch.images)
+    except Exception as error:
+        raise AssertionError(_told(model.spec, method, error)) from error
+    check_images(samples, 2, model.spec, "sample")
+
+
+def _told(spec: DataSpec, method: str, error: Exception) -> str:
+    size = "x".join(map(str, spec.shape))
+    return (
+        f"supports() accepts images of {size} with {spec.levels} levels and {spec.classes} "
+        f"classes, but {method} fails on them with {type(error).__name__}: {error}; derive sizes "
+        "from spec, or let supports() return why not"
+    )
