@@ -40,6 +40,14 @@ def harness_datasets() -> list[DatasetInfo]:
             files="harness_datasets.cifar:files",
         ),
         DatasetInfo(
+            name="cifar10-jpeg",
+            summary="CIFAR-10 (JPEG q75): lossy, 60,000 photographs, 3x32x32, 256 levels",
+            target="harness_datasets.cifar_jpeg:load",
+            tags=("colour", "labelled"),
+            features="cifar10-jpeg-classifier",
+            files="harness_datasets.cifar_jpeg:files",
+        ),
+        DatasetInfo(
             name="image-folder",
             summary="PNG, JPEG and other files of one size, in one folder or one folder a class",
             target="harness_datasets.image_folder:load",

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from harness.contract import DataSpec
-from harness.dataset import Dataset, Split
+from harness.dataset import Dataset, PublishedFiles, Split
 from harness.image_files import read_array_file
 from harness_datasets.errors import DatasetError
 from harness_datasets.files import VARIABLE, cache, roots
@@ -39,8 +39,18 @@ def load() -> Dataset:
     return assemble(NAME, spec, (train, validation, _split(arrays, "test")))
 
 
+def files() -> PublishedFiles:
+    """Look for the one file, which nobody publishes."""
+    missing = () if _found() else (FILE,)
+    return PublishedFiles(tuple(roots()), missing, downloadable=False)
+
+
+def _found() -> Path | None:
+    return next((root / FILE for root in roots() if (root / FILE).is_file()), None)
+
+
 def _locate() -> Path:
-    path = next((root / FILE for root in roots() if (root / FILE).is_file()), None)
+    path = _found()
     if path is None:
         places = "".join(f"  {root / FILE}\n" for root in roots())
         raise DatasetError(
