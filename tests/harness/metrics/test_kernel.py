@@ -177,3 +177,25 @@ def test_distances_of_near_twins_far_from_the_origin_survive():
     centre = x.mean(0)
     found = tiling.squared_distances(x - centre, y - centre).diagonal()
     assert_close(found, (x - y).square().sum(1), rtol=1e-7, atol=0)
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.5])
+def test_the_error_has_both_orders_of_the_variance(shift):
+    """In numpy, from whole matrices: first order by witnesses, second by centred kernels."""
+    x, y = features(40, 5, seed=1, shift=shift), features(70, 5, seed=2)
+    kxx, kyy, kxy = (cubic(a.numpy(), b.numpy()) for a, b in ((x, x), (y, y), (x, y)))
+    off = [~np.eye(n, dtype=bool) for n in (40, 70)]
+    rows = [np.where(o, k, 0).sum(1) / (len(k) - 1) for o, k in zip(off, (kxx, kyy), strict=True)]
+    across = kxy.mean(1), kxy.mean(0)
+    witness = [4 * np.var(r - a, ddof=1) / len(r) for r, a in zip(rows, across, strict=True)]
+
+    def centred(squares, left, right):
+        return squares - (left**2).mean() - (right**2).mean() + left.mean() ** 2
+
+    second = (
+        2 * centred((kxx[off[0]] ** 2).mean(), rows[0], rows[0]) / (40 * 39)
+        + 2 * centred((kyy[off[1]] ** 2).mean(), rows[1], rows[1]) / (70 * 69)
+        + 4 * centred((kxy**2).mean(), *across) / (40 * 70)
+    )
+    expected = max(sum(witness) - second, second) ** 0.5
+    assert float(kid(x, y).error) == pytest.approx(expected, rel=1e-9)
