@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from harness.checks.probability import TINY, trained
-from harness.checks.subject import NotApplicable, all_images, seeded, stir
+from harness.checks.subject import NotApplicable, all_images, build, seeded, stir
 from harness.contract import DataSpec, GenerativeModel, HasLikelihood
 
 BINARY = DataSpec((1, 3, 3), levels=2)
@@ -22,8 +22,8 @@ def check_frequencies(
     model_class: type[GenerativeModel], spec: DataSpec, overrides: Mapping[str, Any]
 ) -> None:
     """Of images 1x2x2 with 4 levels each is sampled as often as its exact likelihood says."""
-    model = trained(model_class, TINY, overrides)
-    expected = _exact_nats(model).softmax(0) * DRAWS
+    model = _exact(model_class, TINY, overrides)
+    expected = _nats(model).softmax(0) * DRAWS
     with seeded(0), torch.no_grad():
         pixels = model.sample(DRAWS).flatten(1).long()
     places = TINY.levels ** torch.arange(TINY.dimensions - 1, -1, -1)
@@ -48,10 +48,10 @@ def check_coverage(
 
     P(x_d | x_<d), summed out of the 512 probabilities, has to change with each of x_<d.
     """
-    model = trained(model_class, BINARY, overrides)
+    model = _exact(model_class, BINARY, overrides)
     # Weights that start at zero hide what they connect.
     stir(model)
-    nats = _exact_nats(model).view([BINARY.levels] * BINARY.dimensions)
+    nats = _nats(model).view([BINARY.levels] * BINARY.dimensions)
     changes = _interactions(nats)
     if max(changes.values()) < INTERACTION:
         raise NotApplicable("its pixels are independent of each other")
@@ -63,15 +63,25 @@ def check_coverage(
     )
 
 
-def _exact_nats(model: GenerativeModel) -> Tensor:
-    """Return log-probabilities of all images, float64; not applicable if they are not exact."""
+def _exact(
+    model_class: type[GenerativeModel], spec: DataSpec, overrides: Mapping[str, Any]
+) -> GenerativeModel:
+    """Return a trained model; not applicable if its likelihood is not exact."""
+    model = build(model_class, spec, overrides).eval()
     if not isinstance(model, HasLikelihood):
         raise NotApplicable("no likelihood")
     with seeded(0), torch.no_grad():
-        nats, kind, _ = model.log_likelihood(all_images(model.spec))
+        kind = model.log_likelihood(all_images(spec)[:2]).kind
     if kind != "exact":
-        raise NotApplicable(f"its likelihood is no exact one, but {kind!r}")
-    return nats.double()
+        raise NotApplicable(f"its likelihood is not exact: {kind}")
+    return trained(model_class, spec, overrides)
+
+
+def _nats(model: GenerativeModel) -> Tensor:
+    """Return the log-probabilities of all images, float64."""
+    assert isinstance(model, HasLikelihood)
+    with seeded(0), torch.no_grad():
+        return model.log_likelihood(all_images(model.spec)).nats.double()
 
 
 def _interactions(nats: Tensor) -> dict[tuple[int, int], float]:

@@ -72,7 +72,7 @@ def _compare_twins(
     progress: float,
 ) -> None:
     """Continue twice, once as if many more steps had been taken; both must learn the same."""
-    results = []
+    results: list[dict[str, Any]] = []
     for twin, advance in zip(twins, ({}, leap), strict=True):
         # A copy for each: an optimizer goes on with the tensors that it loads.
         found = copy.deepcopy(state(model))
@@ -80,8 +80,8 @@ def _compare_twins(
         for name, optimizer in twin.optimizers.items():
             optimizer.load_state_dict(found["optimizers"][name])
         losses = [_step(twin, batch, progress, step) for step in range(twin.period)]
-        results.append((losses, dict(twin.named_parameters())))
-    different = differences(*results)
+        results.append({"losses": losses, "weights": dict(twin.named_parameters())})
+    different = differences(results[0], results[1])
     assert not different, (
         f"a step depends on the count of steps in {', '.join(leap)}: the same step with "
         f"{next(iter(leap.values()))} more on the count differs in {', '.join(different[:3])}; "

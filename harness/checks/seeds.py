@@ -42,7 +42,8 @@ def check_seeds(
     """Equal seeds give equal steps, whatever other generators hold; no noise is drawn and kept."""
     model = build(model_class, spec, overrides)
     batch = noise_batch(spec, 8)
-    rolled = Batch(*(None if part is None else part.roll(1, 0) for part in batch))
+    labels = None if batch.labels is None else batch.labels.roll(1)
+    rolled = Batch(batch.images.roll(1, 0), labels)
     for progress in middles(model):
 
         def history(
