@@ -64,7 +64,8 @@ class MemorisationInformedDistance(PairwiseMetric):
             ValueError: with fewer than two images, or where nothing is held out.
         """
         x, other = self.samples(), self._held_out()
-        own = Moments(*(part.cpu() if isinstance(part, Tensor) else part for part in moments([x])))
+        n, mean, covariance = moments([x])
+        own = Moments(n, mean.cpu(), covariance.cpu())
         to_seen = frechet_distance(own, self.reference.moments)
         to_unseen = frechet_distance(own, other.moments)
         distance = memorisation_distance(x, self.reference.features.vectors.to(self.device))
