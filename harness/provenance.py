@@ -6,13 +6,21 @@ import ast
 import hashlib
 import json
 import platform
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import cache
 from importlib.machinery import ModuleSpec, PathFinder
-from importlib.metadata import Distribution, distributions, entry_points
+from importlib.metadata import (
+    Distribution,
+    PackageNotFoundError,
+    distributions,
+    entry_points,
+    requires,
+    version,
+)
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -43,6 +51,21 @@ def source_digest(target: str) -> str:
         content = hashlib.sha256(path.read_bytes()).hexdigest()
         digest.update(f"{name} {content}\n".encode())
     return digest.hexdigest()
+
+
+def libraries(distribution: str) -> dict[str, str]:
+    """Return the versions of what a plugin's distribution requires, by name.
+
+    A model that wraps a library is what that version of it computes. Left out are the harness and
+    what it requires itself, which are every model's environment, and what only extras ask for.
+    """
+    found = {}
+    for name in sorted(_required(distribution) - {"genharness", *_required("genharness")}):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:  # required on other machines than this one
+            continue
+    return found
 
 
 def environment() -> dict[str, Any]:
@@ -151,6 +174,16 @@ def _editable_folder(distribution: Distribution) -> Path | None:
     if not record.get("dir_info", {}).get("editable"):
         return None
     return Path(url2pathname(urlsplit(record["url"]).path)).resolve()
+
+
+def _required(distribution: str) -> set[str]:
+    """Return the normalised names of what a distribution requires without any extra."""
+    try:
+        requirements = requires(distribution) or []
+    except PackageNotFoundError:
+        return set()
+    names = (re.match(r"[\w.-]+", line) for line in requirements if "extra ==" not in line)
+    return {re.sub(r"[-_.]+", "-", name[0]).lower() for name in names if name}
 
 
 def _packages() -> dict[str, str]:

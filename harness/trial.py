@@ -15,8 +15,10 @@ from harness.benchmark import Benchmark, Entry, Evaluation
 from harness.dataset import Dataset
 from harness.errors import UserError, did_you_mean
 from harness.features.base import FeatureExtractor
+from harness.hooks import ModelInfo
 from harness.precision import Precision
-from harness.provenance import source_digest
+from harness.provenance import libraries, source_digest
+from harness.registry import Entry as Plugin
 from harness.registry import Registry, split_argument
 from harness.row import Row
 
@@ -33,7 +35,8 @@ class Trial(BaseModel):
 
     Attributes:
         evaluation: how it is measured, with nothing left to defaults that depend on the data.
-        plugin: distribution, version and source digest of the model.
+        plugin: distribution, version and source digest of the model, and versions of the libraries
+            that it brings along.
         features: name and digest of the extractor.
         protocol: versions of the budget's and the measurement's rules.
         averaging: longest half-life of the average of weights, in images.
@@ -235,13 +238,21 @@ def _trial_of(
         config=dataclasses.asdict(resolve_config(model_class.Config, entry.settings, where)),
         seed=seed,
         budget=str(benchmark.budget),
-        plugin={
-            "distribution": plugin.distribution,
-            "version": plugin.version,
-            "source": source_digest(plugin.info.target),
-        },
+        plugin=_describe(plugin),
         unsupported=model_class.supports(dataset.spec),
     )
+
+
+def _describe(plugin: Plugin[ModelInfo]) -> dict[str, str]:
+    """Return what decides how a plugin computes."""
+    facts = {
+        "distribution": plugin.distribution,
+        "version": plugin.version,
+        "source": source_digest(plugin.info.target),
+    }
+    brought = libraries(plugin.distribution)
+    told = ", ".join(f"{name} {version}" for name, version in brought.items())
+    return facts | ({"libraries": told} if told else {})
 
 
 def _resolve_evaluation(evaluation: Evaluation, data: Dataset, registry: Registry) -> Evaluation:

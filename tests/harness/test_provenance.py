@@ -11,7 +11,7 @@ from support.distributions import install, write
 
 from harness import provenance
 from harness.errors import UserError
-from harness.provenance import environment, source_digest
+from harness.provenance import environment, libraries, source_digest
 
 SOURCES = {
     "zoo/__init__.py": "raise RuntimeError('never executed')",
@@ -120,6 +120,21 @@ def test_digests_are_taken_without_importing_torch(site):
         [sys.executable, "-c", code], cwd=site, capture_output=True, text=True, check=True
     )
     assert {"torch", "zoo"}.isdisjoint(answer.stdout.split())
+
+
+def test_a_plugin_is_told_by_the_libraries_that_it_alone_requires(site):
+    requirements = [
+        "genharness>=0.1",
+        "torch>=2.11",  # the harness's own
+        "Stran_ger[fast]>=1; python_version > '3'",
+        "elsewhere; sys_platform == 'none'",
+        "pytest; extra == 'test'",
+    ]
+    install(site, "stran-ger", {})
+    with open(site / "zoo-1.0.dist-info/METADATA", "a") as metadata:
+        metadata.writelines(f"Requires-Dist: {line}\n" for line in requirements)
+    assert libraries("zoo") == {"stran-ger": "1.0"}
+    assert libraries("stranger") == libraries("genharness") == libraries("none") == {}
 
 
 def test_the_environment_names_packages_and_command(monkeypatch):
