@@ -68,6 +68,8 @@ class Evaluation(_Section):
         sample_sets: independent sets of samples; their spread is the figure's uncertainty.
         batch_size: images drawn at a time.
         features: name of the extractor; "auto" takes the data set's own.
+        robustness: whether distances of the final samples are measured again in the features of
+            classifiers that differ from the data set's own in their training seed alone.
         metrics: names of the sample metrics; all that have a value in the features by default.
         curve: fractions of the budget at which training pauses to be measured.
         raw_weights: whether the weights without averaging are measured too.
@@ -80,6 +82,7 @@ class Evaluation(_Section):
     sample_sets: int = Field(default=1, ge=1)
     batch_size: int = Field(default=250, ge=1)
     features: str = "auto"
+    robustness: bool = False
     metrics: tuple[str, ...] | None = None
     curve: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.0625, 0.125, 0.25, 0.5)
     raw_weights: bool = False

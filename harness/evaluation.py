@@ -74,6 +74,12 @@ class SampleScorer:
         scorer.metrics = {n: metric for n, metric in self.metrics.items() if not metric.costly}
         return scorer
 
+    def distances(self) -> SampleScorer:
+        """Return a scorer of the quick metrics that compare samples with real images."""
+        scorer = self.quick()
+        scorer.metrics = {n: metric for n, metric in scorer.metrics.items() if metric.comparative}
+        return scorer
+
     def score(self, sets: Sequence[Tensor], on_batch: Callable[[], None] = ignore) -> Metrics:
         """Return every metric of uint8 image sets: the mean over sets, the spread as its error."""
         scored = [self._score_one(images, on_batch) for images in sets]

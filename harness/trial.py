@@ -37,7 +37,8 @@ class Trial(BaseModel):
         evaluation: how it is measured, with nothing left to defaults that depend on the data.
         plugin: distribution, version and source digest of the model, and versions of the libraries
             that it brings along.
-        features: name and digest of the extractor.
+        features: name and digest of the extractor; under "further", where robustness is asked for,
+            those that differ from it in their training seed alone.
         protocol: versions of the budget's and the measurement's rules.
         averaging: longest half-life of the average of weights, in images.
         checkpoint_seconds: not part of the identity, as is what follows.
@@ -71,7 +72,12 @@ class Trial(BaseModel):
     @property
     def id(self) -> str:
         """Identity: the first 16 hexadecimal digits of the SHA-256 of all that decides the row."""
-        exempt = {"checkpoint_seconds", "patience_seconds", "unsupported"}
+        exempt: Any = {
+            "checkpoint_seconds": True,
+            "patience_seconds": True,
+            "unsupported": True,
+            "evaluation": {"robustness": True},  # which the features tell, with the hashes
+        }
         content = json.dumps(self.model_dump(mode="json", exclude=exempt), sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
@@ -151,6 +157,22 @@ def load_extractor(registry: Registry, name: str, dataset: Dataset) -> FeatureEx
     return extractor
 
 
+def further_seeds(registry: Registry, name: str, dataset: Dataset) -> dict[str, FeatureExtractor]:
+    """Build the extractors that differ from the one called ``name`` in their training seed alone.
+
+    Raises:
+        UserError: there are none.
+    """
+    names = registry.feature(name).info.seeds
+    if not names:
+        able = ", ".join(n for n, entry in registry.features.items() if entry.info.seeds)
+        raise UserError(
+            f"evaluation.robustness: the features {name!r} come with one training seed only; "
+            f"those with further ones: {able or 'none'}"
+        )
+    return {further: load_extractor(registry, further, dataset) for further in names}
+
+
 def resolve_config(config_class: type, settings: Mapping[str, Any], where: str) -> Any:
     """Return the hyper-parameters of a model: its recipe with ``settings``, checked by type.
 
@@ -183,6 +205,10 @@ def _trials_on(dataset: Dataset, benchmark: Benchmark, registry: Registry) -> li
     if extractor_name == "auto":
         extractor_name = registry.dataset(dataset.name).info.features
     extractor = load_extractor(registry, extractor_name, dataset)
+    features = {"name": extractor_name, "digest": extractor.digest}
+    if benchmark.evaluation.robustness:
+        further = further_seeds(registry, extractor_name, dataset)
+        features["further"] = ", ".join(f"{n} {e.digest[:12]}" for n, e in further.items())
     shared: dict[str, Any] = {
         "benchmark": benchmark.name,
         "dataset": dataset.name,
@@ -191,7 +217,7 @@ def _trials_on(dataset: Dataset, benchmark: Benchmark, registry: Registry) -> li
         "compile": benchmark.compile,
         "averaging": benchmark.averaging.amount,
         "evaluation": _resolve_evaluation(benchmark.evaluation, dataset, registry),
-        "features": {"name": extractor_name, "digest": extractor.digest},
+        "features": features,
         "checkpoint_seconds": benchmark.checkpoint_seconds,
         "patience_seconds": benchmark.patience_seconds,
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from harness.averaging import WeightAverage
 from harness.budget import Budget
 from harness.clock import clock_for
 from harness.contract import GenerativeModel
-from harness.evaluation import Metrics, SampleScorer, measure_likelihood, measure_speed
+from harness.evaluation import HELD_OUT, Metrics, SampleScorer, measure_likelihood, measure_speed
 from harness.hardware import calibrate, fingerprint
 from harness.ledger import Ledger
 from harness.pictures import grid_png, pairs_png
@@ -32,7 +32,14 @@ from harness.seeding import BUILD, reseed
 from harness.store import write_atomically, write_json
 from harness.stream import BatchStream
 from harness.training import Training, measure_steps
-from harness.trial import REAL, Trial, load_dataset, load_extractor, resolve_config
+from harness.trial import (
+    REAL,
+    Trial,
+    further_seeds,
+    load_dataset,
+    load_extractor,
+    resolve_config,
+)
 
 WINDOW_SECONDS = 1.0
 """Time on the clock between two looks at it: synchronising CUDA costs far less than 1% of it."""
@@ -113,6 +120,13 @@ class TrialRun:
         metrics = {name: self.registry.load(self.registry.metric(name).info) for name in names}
         self.scorer = SampleScorer(self.dataset, extractor, metrics, self.device)
         self.quick_scorer = self.scorer.quick()
+        self.further_scorers: list[SampleScorer] = []
+        if self.trial.evaluation.robustness:
+            further = further_seeds(self.registry, self.trial.features["name"], self.dataset)
+            self.further_scorers = [
+                SampleScorer(self.dataset, other, metrics, self.device).distances()
+                for other in further.values()
+            ]
 
     def _build(self) -> GenerativeModel:
         """Build the model; the same every time it is called."""
@@ -228,6 +242,7 @@ class TrialRun:
                 ]
                 metrics = self.scorer.score(sets, beat)
                 self._add_to_curve(1.0, "averaged", metrics)
+                metrics |= self._further_scores(sets)
                 metrics["bits_per_dim"] = measure_likelihood(
                     model,
                     self.dataset.test,
@@ -263,8 +278,18 @@ class TrialRun:
                 metrics, samples = measure_null(self.dataset, self.scorer, n, lower)
                 images = self.trial.evaluation.likelihood_images
                 metrics |= measure_anchors(self.dataset, images)
+            metrics |= self._further_scores([samples])
             self.found["digests"] = {"samples": _digest([samples])}
         return metrics, samples
+
+    def _further_scores(self, sets: Sequence[Tensor]) -> Metrics:
+        """Measure distances in the features of further training seeds: fid_seed2, fid_seed3."""
+        return {
+            f"{name}_seed{number}": measurement
+            for number, scorer in enumerate(self.further_scorers, start=2)
+            for name, measurement in scorer.score(sets, self.heartbeat.beat).items()
+            if not name.endswith(f"_{HELD_OUT}")
+        }
 
     def _write_files(self, samples: Tensor) -> None:
         images = samples.numpy()

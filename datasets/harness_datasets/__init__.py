@@ -37,6 +37,7 @@ def harness_datasets() -> list[DatasetInfo]:
             summary="60,000 photographs in 10 classes, 3x32x32, 256 levels (Krizhevsky, 2009)",
             target="harness_datasets.cifar:load",
             tags=("colour", "labelled"),
+            features="cifar10-jpeg-classifier",
             files="harness_datasets.cifar:files",
         ),
         DatasetInfo(
