@@ -22,6 +22,8 @@ from harness.worker import STOPPED
 POLL_SECONDS = 0.05
 GRACE_SECONDS = 30.0
 """Time that a worker has to write its checkpoint before it is killed."""
+HUNG_GRACE_SECONDS = 5.0
+"""Time that a worker has which was silent for long; it is unlikely to use it."""
 
 
 def available_devices() -> list[str]:
@@ -137,10 +139,10 @@ class _Job:
         return time.time() - max(self._started, last_heartbeat(self.folder))
 
     def end(self) -> None:
-        """Ask the worker to stop, and kill it if it does not."""
+        """End a worker that hangs: ask it once, and kill it if it does not listen."""
         self.process.terminate()
         try:
-            self.process.wait(min(GRACE_SECONDS, self.trial.patience_seconds))
+            self.process.wait(HUNG_GRACE_SECONDS)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()

@@ -75,7 +75,7 @@ def test_every_ending_gives_one_truthful_row_and_harms_no_other_trial(tmp_path, 
         tmp_path,
         '"raises", "segfaults", "leaves", "hangs", "diverges", "overflows-memory", '
         '"samples-floats", "unsupported", "steady"',
-        extra="patience_seconds = 15.0",
+        extra="patience_seconds = 30.0",
     )
     ended = run(path, environment)
     assert ended.returncode == 1, ended.stderr
@@ -96,7 +96,7 @@ def test_every_ending_gives_one_truthful_row_and_harms_no_other_trial(tmp_path, 
     assert "faulty_plugin.py:" in reasons["raises"]
     assert "SIGSEGV" in reasons["segfaults"]
     assert "exit code 3" in reasons["leaves"]
-    assert "silent for 15 s" in reasons["hangs"]
+    assert "silent for 30 s" in reasons["hangs"]
     assert "'nats' is" in reasons["diverges"]
     assert "1 EiB" in reasons["overflows-memory"]
     assert "torch.float32" in reasons["samples-floats"]
