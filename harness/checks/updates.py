@@ -12,9 +12,7 @@ from torch import Tensor
 from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
 
 from harness.checks.subject import build, middles, noise_batch, seeded
-from harness.contract import DataSpec, GenerativeModel
-
-PERIODS = 4
+from harness.contract import Batch, DataSpec, GenerativeModel
 
 
 def check_updates(
@@ -56,27 +54,39 @@ def check_memory(
     model_class: type[GenerativeModel], spec: DataSpec, overrides: Mapping[str, Any]
 ) -> None:
     """Step after step no more tensors and no more of autograd's graph stay alive."""
-    model = build(model_class, spec, overrides)
-    batch = noise_batch(spec, 8)
-    for progress in middles(model):
-        held = []
-        # Optimizers build their state in the first periods.
-        for period in range(PERIODS):
-            for step in range(model.period):
-                with seeded(step):
-                    model.training_step(batch, progress)
-            if period >= PERIODS - 3:
-                held.append(_held())
-        for kind in held[0]:
-            counts = [each[kind] for each in held]
-            assert not counts[0] < counts[1] < counts[2], (
-                f"memory leaks: after each {_period(model)} {counts[2] - counts[1]} more {kind} "
-                "stay alive; detach() what outlives a step, or keep its .item()"
-            )
+    with _only_new_objects():
+        model = build(model_class, spec, overrides)
+        batch = noise_batch(spec, 8)
+        for progress in middles(model):
+            _compare_held([_held_after_period(model, batch, progress) for _ in range(4)][1:], model)
 
 
-def _period(model: GenerativeModel) -> str:
-    return "step" if model.period == 1 else f"{model.period} steps"
+def _compare_held(held: list[dict[str, int]], model: GenerativeModel) -> None:
+    period = "step" if model.period == 1 else f"{model.period} steps"
+    for kind in held[0]:
+        first, second, third = (each[kind] for each in held)
+        assert not first < second < third, (
+            f"memory leaks: after each {period} {third - second} more {kind} stay alive; detach() "
+            "what outlives a step, or keep its .item()"
+        )
+
+
+def _held_after_period(model: GenerativeModel, batch: Batch, progress: float) -> dict[str, int]:
+    for step in range(model.period):
+        with seeded(step):
+            model.training_step(batch, progress)
+    return _held()
+
+
+@contextmanager
+def _only_new_objects() -> Iterator[None]:
+    """Keep what exists already from the garbage collector's sight, where it costs seconds."""
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def _held() -> dict[str, int]:
@@ -89,4 +99,4 @@ def _held() -> dict[str, int]:
         if node not in nodes:
             nodes.add(node)
             open_ += [parent for parent, _ in node.next_functions if parent is not None]
-    return {"tensors": len(tensors), "nodes of autograd's graph": len(nodes)}
+    return {"nodes of autograd's graph": len(nodes), "tensors": len(tensors)}

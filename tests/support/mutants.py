@@ -1,0 +1,393 @@
+"""Mistakes that people make, each planted in a model that is otherwise right."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+import torch
+from support.toy_densities import Autoregression, Couplings, Flow
+from support.toy_diffusion import Diffusion
+from support.toy_models import Histogram, TwoPlayers, TwoStages
+from torch import Tensor, nn
+from torch.optim import Adam
+
+from harness.contract import Batch, GenerativeModel, LogLikelihood, from_symmetric
+
+ORIGINALS = (Autoregression, Flow, Diffusion, Histogram, TwoPlayers, TwoStages)
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A broken model, the check that is meant to catch it, and words of the cause it names."""
+
+    model_class: type[GenerativeModel]
+    check: str
+    cause: str
+
+
+MUTANTS: list[Mutant] = []
+
+
+def caught_by(check: str, cause: str):
+    """Add a class to ``MUTANTS``."""
+
+    def add(model_class):
+        MUTANTS.append(Mutant(model_class, check, cause))
+        return model_class
+
+    return add
+
+
+# Likelihoods
+
+
+@caught_by("total_probability", r"volume term -D ln\(levels\) missing")
+class DensityOfTheContinuous(Flow):
+    def dequantise(self, images):
+        return super().dequantise(images)[0], 0.0
+
+
+@caught_by("total_probability", "log-determinant, its sign")
+class WrongJacobianSign(Flow):
+    class network_class(Couplings):
+        def log_det(self, s):
+            return s.sum(1)
+
+
+@caught_by("total_probability", "log-determinant")
+class ForgottenJacobianOfTheLogit(Flow):
+    class network_class(Couplings):
+        def inverse(self, y):
+            z, log_det = super().inverse(y)
+            y = y.clamp(1e-6, 1 - 1e-6)
+            return z, log_det - 2 * (y.log() + (1 - y).log()).sum(1)
+
+
+@caught_by("total_probability", "sees itself through a mask")
+class LeakInTheMask(Autoregression):
+    def mask(self, dimensions):
+        return torch.ones(dimensions, dimensions).tril(0)
+
+
+@caught_by("total_probability", "in nats, of whole images")
+class BitsForNats(Autoregression):
+    def log_likelihood(self, images):
+        nats = super().log_likelihood(images).nats
+        return LogLikelihood(nats / torch.tensor(2.0).log(), "exact")
+
+
+@caught_by("total_probability", "promises too much")
+class MeanForSum(Autoregression):
+    def log_likelihood(self, images):
+        return LogLikelihood(super().log_likelihood(images).nats / self.spec.dimensions, "exact")
+
+
+@caught_by("entropy", "noise added to dequantise")
+class NotDequantised(Flow):
+    def dequantise(self, images):
+        _, volume = super().dequantise(images)
+        return (images.float() + 0.5) / self.spec.levels, volume
+
+
+@caught_by("coverage", "blind spot")
+class BlindSpot(Autoregression):
+    """Three pixels wide, the first of the second row does not see the last of the first."""
+
+    def mask(self, dimensions):
+        mask = super().mask(dimensions)
+        mask[3:4, 2:3] = 0
+        return mask
+
+
+@caught_by("frequencies", "of two distributions")
+class Temperature(Autoregression):
+    def sample(self, n, labels=None):
+        x = torch.zeros(n, self.spec.dimensions, dtype=torch.int64)
+        for d in range(self.spec.dimensions):
+            cold = (self.logits(x)[:, d] / 0.8).softmax(1)
+            x[:, d] = torch.multinomial(cold, 1).squeeze(1)
+        return x.view(n, *self.spec.shape).to(torch.uint8)
+
+
+@caught_by("frequencies", "order that only one of them has")
+class SamplesBackwards(Autoregression):
+    def sample(self, n, labels=None):
+        return super().sample(n, labels).flip(3)
+
+
+@caught_by("latent_round_trip", "not the other's inverse")
+class WrongInverse(Flow):
+    class network_class(Couplings):
+        def forward(self, z):
+            for i in reversed(range(len(self.parts))):
+                s, t = self.scale_and_shift(i, z)
+                z = z * s.exp() + t
+            return z.sigmoid()
+
+
+@caught_by("latent_round_trip", "cannot take both")
+class EncodesToImages(Flow):
+    def encode(self, images):
+        return super().encode(images).view_as(images)
+
+
+# Samples
+
+
+@caught_by("samples", "levels end at 4")
+class OutOfRange(Diffusion):
+    def sample(self, n, labels=None):
+        return super().sample(n, labels) + self.spec.levels - 1
+
+
+@caught_by("samples", "torch.float32; images are torch.uint8")
+class WrongType(Diffusion):
+    def sample(self, n, labels=None):
+        return super().sample(n, labels) / (self.spec.levels - 1)
+
+
+@caught_by("samples", "left the model in training mode")
+class TrainsToSample(Diffusion):
+    def sample(self, n, labels=None):
+        images = super().sample(n, labels)
+        self.train()
+        return images
+
+
+@caught_by("resemblance", "from noise to data")
+class TimeBackwards(Diffusion):
+    def steps(self):
+        return [(then, now) for now, then in reversed(super().steps())]
+
+
+@caught_by("resemblance", "the scales that training has")
+class OtherScaleOfSamples(TwoPlayers):
+    def decode(self, z):
+        return from_symmetric(self.network(z) / 8, self.spec.levels).view(-1, *self.spec.shape)
+
+
+@caught_by("labels", "use labels")
+class IgnoresLabels(Diffusion):
+    def labels(self, labels, n):
+        return super().labels(None, n)
+
+
+@caught_by("labels", "in the same way")
+class LabelsOffByOne(Diffusion):
+    def sample(self, n, labels=None):
+        shifted = None if labels is None else (labels + 1) % self.classes
+        return super().sample(n, shifted)
+
+
+@caught_by("evaluations", "read self.sampling_steps")
+class StepsOfTheConfig(Diffusion):
+    def steps(self):
+        n = self.config.sampling_steps
+        return [(i / n, (i - 1) / n) for i in range(n, 0, -1)]
+
+
+@caught_by("evaluations", "never calls self.network")
+class PastTheHooks(TwoPlayers):
+    def decode(self, z):
+        x = self.network.forward(z)
+        return from_symmetric(x, self.spec.levels).view(-1, *self.spec.shape)
+
+
+@caught_by("batch_independence", "batch statistics")
+class BatchStatistics(TwoPlayers):
+    def __init__(self, spec, config):
+        super().__init__(spec, config)
+        norm = nn.BatchNorm1d(spec.dimensions, track_running_stats=False)
+        self.network = nn.Sequential(nn.Linear(4, spec.dimensions), norm, nn.Tanh())
+        self.optimizers["generator"] = Adam(self.network.parameters(), 0.01, (0.5, 0.9))
+
+
+# Steps
+
+
+@caught_by("training_step", "changed the images of its batch")
+class MutatesTheBatch(Histogram):
+    def training_step(self, batch, progress):
+        losses = super().training_step(batch, progress)
+        batch.images.copy_(batch.images.flip(3))
+        return losses
+
+
+@caught_by("training_step", "changed the labels of its batch")
+class MutatesLabels(Histogram):
+    def training_step(self, batch, progress):
+        losses = super().training_step(batch, progress)
+        batch.labels.zero_()
+        return losses
+
+
+@caught_by("training_step", '"prior" moved no parameter')
+class NeverReachesStageTwo(TwoStages):
+    def training_step(self, batch, progress):
+        return super().training_step(batch, progress * self.stages[0][1])
+
+
+@caught_by("training_step", "gradients reach encoder.weight")
+class ForgottenParameters(TwoStages):
+    def __init__(self, spec, config):
+        super().__init__(spec, config)
+        self.optimizers["autoencoder"] = Adam(self.network.parameters(), config.learning_rate)
+
+
+@caught_by("updates", "2 steps on one batch")
+class TwoBatchesAStep(Histogram):
+    def training_step(self, batch, progress):
+        for half in (slice(0, None, 2), slice(1, None, 2)):
+            labels = None if batch.labels is None else batch.labels[half]
+            losses = super().training_step(Batch(batch.images[half], labels), progress)
+        return losses
+
+
+@caught_by("updates", "not in self.optimizers")
+class HiddenOptimizer(TwoStages):
+    def __init__(self, spec, config):
+        super().__init__(spec, config)
+        self.hidden = Adam(self.network.parameters(), 1e-3)
+
+    def training_step(self, batch, progress):
+        losses = super().training_step(batch, progress)
+        self.hidden.step()
+        return losses
+
+
+@caught_by("overfits", "does not learn them")
+class ClimbsTheLoss(Autoregression):
+    def __init__(self, spec, config):
+        super().__init__(spec, config)
+        self.optimizers = {"adam": Adam(self.parameters(), config.learning_rate, maximize=True)}
+
+
+# Schedules, seeds, state
+
+
+class CountsSteps(Diffusion):
+    """Right in itself: counts its steps where a checkpoint sees them."""
+
+    def __init__(self, spec, config):
+        super().__init__(spec, config)
+        self.register_buffer("steps_taken", torch.zeros((), dtype=torch.int64))
+
+    def training_step(self, batch, progress):
+        self.steps_taken += 1
+        return super().training_step(batch, progress)
+
+
+@caught_by("progress", "lr of optimizer 'adam' goes from")
+class DecaysByCount(CountsSteps):
+    def decay(self, progress):
+        return 0.999 ** float(self.steps_taken)
+
+
+@caught_by("progress", "count of steps in steps_taken")
+class CurriculumByCount(CountsSteps):
+    def weight(self, progress):
+        return min(1.0, float(self.steps_taken) / 1000)
+
+
+@caught_by("seeds", "noise is drawn once and kept")
+class CachedNoise(Flow):
+    def __init__(self, spec, config):
+        super().__init__(spec, config)
+        self.register_buffer("u", torch.rand(1024, *spec.shape))
+
+    def dequantise(self, images):
+        _, volume = super().dequantise(images)
+        return (images + self.u[: len(images)]) / self.spec.levels, volume
+
+
+@caught_by("seeds", "Python's random or numpy")
+class RandomOfPython(Diffusion):
+    def times(self, n):
+        return torch.tensor([[random.random()] for _ in range(n)])
+
+
+@caught_by("seeds", "training_step seeds torch's generator itself")
+class SeedsItself(Diffusion):
+    def training_step(self, batch, progress):
+        torch.manual_seed(0)
+        return super().training_step(batch, progress)
+
+
+@caught_by("seeds", "draws no random number")
+class SameLatents(TwoPlayers):
+    def __init__(self, spec, config):
+        super().__init__(spec, config)
+        self.register_buffer("z", torch.randn(4096, 4))
+
+    def sample(self, n, labels=None):
+        return self.decode(self.z[:n])
+
+
+@caught_by("bitwise_resume", "some state is in no module")
+class PythonState(TwoPlayers):
+    """Counts in an attribute whose turn it is, and saves nothing."""
+
+    def get_extra_state(self):
+        return 0
+
+    def set_extra_state(self, state):
+        pass
+
+
+@caught_by("bitwise_resume", "some state is in no module")
+class MovingAverageInAList(Histogram):
+    """Clips gradients by a moving average of their norm."""
+
+    norm = 0.0
+
+    def training_step(self, batch, progress):
+        losses = super().training_step(batch, progress)
+        self.norm = 0.9 * self.norm + 0.1 * float(losses["nats"])
+        with torch.no_grad():
+            self.network.weight.mul_(1 - 1e-3 * self.norm)
+        return losses
+
+
+@caught_by("memory", "tensors stay alive")
+class KeepsLosses(Diffusion):
+    def __init__(self, spec, config):
+        super().__init__(spec, config)
+        self.history = []
+
+    def training_step(self, batch, progress):
+        losses = super().training_step(batch, progress)
+        self.history.append(losses["loss"])
+        return losses
+
+
+@caught_by("memory", "nodes of autograd's graph stay alive")
+class HoldsTheGraph(Autoregression):
+    """Sums losses for a log, and with them the graphs of all steps."""
+
+    total: Tensor | float = 0.0
+
+    def training_step(self, batch, progress):
+        self.total = self.total + self.log_likelihood(batch.images).nats.mean()
+        return super().training_step(batch, progress)
+
+
+# Sizes and settings
+
+
+@caught_by("sizes", "derive sizes from spec")
+class SquareImagesOnly(Diffusion):
+    def sample(self, n, labels=None):
+        side = self.spec.shape[1]
+        return super().sample(n, labels).view(n, -1, side, side)
+
+
+@caught_by("sizes", "training_step fails")
+class NeedsLabels(Histogram):
+    def training_step(self, batch, progress):
+        return super().training_step(Batch(batch.images, batch.labels.long()), progress)
+
+
+@caught_by("config", r"must be dataclass\(frozen=True\)")
+class ThawedConfig(Histogram):
+    Config = dataclass(type("Config", (), {"__annotations__": {"batch_size": int}}))
