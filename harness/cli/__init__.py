@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from harness.cli import (
+    check_command,
     doctor_command,
     evaluate_command,
     list_command,
@@ -41,6 +42,7 @@ app.command("speed")(speed_command.measure_speed)
 app.command("list")(list_command.list_plugins)
 app.command("doctor")(doctor_command.examine_machine)
 app.command("new")(new_command.new_plugin)
+app.command("check")(check_command.check_model)
 
 
 def _print_version(wanted: bool) -> None:

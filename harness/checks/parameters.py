@@ -1,0 +1,64 @@
+"""The checks as parameters of a test, for the suites of plugin authors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from harness.checks import NotApplicable, checks_for
+from harness.contract import DataSpec, GenerativeModel
+from harness.errors import did_you_mean
+
+if TYPE_CHECKING:
+    from _pytest.mark import ParameterSet
+
+DIGITS = DataSpec((1, 8, 8), levels=17, classes=10)
+
+
+def pytest_parameters(
+    model_class: type[GenerativeModel],
+    spec: DataSpec = DIGITS,
+    expected_failures: Mapping[str, str] | None = None,
+    **overrides: Any,
+) -> list[ParameterSet]:
+    """Return functions without arguments, one a check, for ``pytest.mark.parametrize``.
+
+    Each holds the model to one check, or skips it where it does not apply.
+
+    Args:
+        model_class: the model.
+        spec: what it is built for.
+        expected_failures: why a check fails, by its name: a strict xfail, so that a check which
+            passes again is told.
+        overrides: hyper-parameters other than the recipe's.
+
+    Raises:
+        ValueError: an expected failure is of no check.
+    """
+    import pytest
+
+    expected = dict(expected_failures or {})
+    checks = checks_for(model_class)
+    names = [check.name for check in checks]
+    for name in expected:
+        if name not in names:
+            hint = did_you_mean(name, names) or f"; there are: {', '.join(names)}"
+            raise ValueError(f"expected_failures: {name!r} is no check of this model{hint}")
+
+    def held(run: Callable[..., None]) -> Callable[[], None]:
+        def hold() -> None:
+            try:
+                run(spec, **overrides)
+            except NotApplicable as reason:
+                pytest.skip(str(reason))
+
+        return hold
+
+    def marks(name: str) -> list[pytest.MarkDecorator]:
+        if name not in expected:
+            return []
+        return [pytest.mark.xfail(reason=expected[name], strict=True)]
+
+    return [
+        pytest.param(held(check.run), id=check.name, marks=marks(check.name)) for check in checks
+    ]

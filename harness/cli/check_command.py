@@ -1,0 +1,115 @@
+"""``harness check``: hold a model to the contract."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from harness.checks.outcome import Outcome
+    from harness.contract import DataSpec, GenerativeModel
+
+
+def check_model(
+    model: Annotated[
+        str,
+        typer.Argument(metavar="MODEL", help="A name, or an import string: package.module:Class."),
+    ],
+    dataset: Annotated[
+        str | None, typer.Option(help="Whose size of images to use; 1x8x8 with 17 levels if none.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Replace a hyper-parameter; repeatable."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Hold a model to the contract: probabilities, samples, steps, seeds, resumption and more."""
+    import dataclasses
+
+    from harness.benchmark import parse_settings
+    from harness.checks.outcome import outcomes
+    from harness.checks.parameters import DIGITS
+    from harness.registry import registry
+    from harness.trial import load_dataset, resolve_config
+
+    model_class = _load(model)
+    spec = load_dataset(registry(), dataset).spec if dataset else DIGITS
+    given = parse_settings(f"{model}.{text}" for text in settings or ()).get(model, {})
+    config = resolve_config(model_class.Config, given, model) if given else None
+    overrides = {name: dataclasses.asdict(config)[name] for name in given} if config else {}
+    found = []
+    if not as_json:
+        print(f"{model} on images {'x'.join(map(str, spec.shape))} with {spec.levels} levels\n")
+    for outcome in outcomes(model_class, spec, overrides):
+        found.append(outcome)
+        if not as_json:
+            _print_line(outcome)
+    if as_json:
+        _print_json(model, spec, found)
+    else:
+        _print_end(found)
+    if not all(outcome.is_sound for outcome in found):
+        raise typer.Exit(1)
+
+
+def _load(model: str) -> type[GenerativeModel]:
+    import os
+    import sys
+
+    from harness.contract import GenerativeModel
+    from harness.errors import UserError
+    from harness.hooks import ModelInfo
+    from harness.registry import registry
+
+    if ":" in model:
+        # As `python -m` would find a module that is being written here.
+        sys.path.insert(0, os.getcwd())
+        info = ModelInfo(name=model, summary="", target=model)
+    else:
+        info = registry().model(model).info
+    found = registry().load(info)
+    if not (isinstance(found, type) and issubclass(found, GenerativeModel)):
+        raise UserError(f"{model!r} is no subclass of harness.contract.GenerativeModel: {found!r}")
+    return found
+
+
+_SIGNS = {"passed": ("ok", "green"), "not applicable": ("-", "dim")}
+
+
+def _print_line(outcome: Outcome) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    sign, style = _SIGNS.get(outcome.verdict, (str(outcome.verdict).upper(), "bold red"))
+    line = Text.assemble(
+        (f"{sign:7}", style), f"{outcome.name:19} {outcome.seconds:5.1f} s  ", outcome.reason
+    )
+    if outcome.message:
+        line.append(f"\n{'':7}{outcome.message}", style if not outcome.is_sound else "dim")
+    if outcome.where:
+        line.append(f"\n{'':7}look at {outcome.where}")
+    Console(highlight=False).print(line, soft_wrap=True)
+
+
+def _print_json(model: str, spec: DataSpec, found: list[Outcome]) -> None:
+    import json
+    from dataclasses import asdict
+
+    answer: dict[str, Any] = {
+        "model": model,
+        "spec": asdict(spec),
+        "passed": all(outcome.is_sound for outcome in found),
+        "checks": [asdict(outcome) for outcome in found],
+    }
+    print(json.dumps(answer, indent=2))
+
+
+def _print_end(found: list[Outcome]) -> None:
+    counts = {
+        verdict: sum(outcome.verdict == verdict for outcome in found)
+        for verdict in ("passed", "failed", "error", "not applicable")
+    }
+    told = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
+    print(f"\n{told}, in {sum(outcome.seconds for outcome in found):.0f} s")
