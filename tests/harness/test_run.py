@@ -19,7 +19,9 @@ def environment(tmp_path_factory):
     return install(tmp_path_factory.mktemp("site"))
 
 
-def benchmark(folder: Path, models: str, budget: str = "40 steps", extra: str = "") -> Path:
+def benchmark(
+    folder: Path, models: str, budget: str = "40 steps", extra: str = "", evaluation: str = ""
+) -> Path:
     path = folder / "mine.toml"
     path.write_text(
         f"""name = "mine"
@@ -36,6 +38,7 @@ curve = [0.25, 0.5]
 likelihood_images = 20
 speed_batch_sizes = [1, 8]
 speed_seconds = 0.02
+{evaluation}
 """
     )
     return path
@@ -109,7 +112,7 @@ def test_every_ending_gives_one_truthful_row_and_harms_no_other_trial(tmp_path, 
 
 
 def test_a_row_holds_everything(tmp_path, environment):
-    path = benchmark(tmp_path, '"steady"')
+    path = benchmark(tmp_path, '"steady"', evaluation="raw_weights = true")
     ended = run(path, environment)
     assert ended.returncode == 0, ended.stderr
     (row,) = rows(tmp_path).values()
@@ -119,6 +122,7 @@ def test_a_row_holds_everything(tmp_path, environment):
         "curve.parquet",
         "samples.npz",
         "samples.png",
+        "neighbours.png",
         "checkpoint.pt",
         "environment.json",
         "log.txt",
@@ -141,9 +145,13 @@ def test_a_row_holds_everything(tmp_path, environment):
     import pandas as pd
 
     curve = pd.read_parquet(folder / "curve.parquet")
-    assert curve["fraction"].tolist() == [0.25, 0.5, 1.0]
-    assert curve["steps"].tolist() == [10, 20, 40]
-    assert curve["fid"].iloc[-1] == row["metrics"]["fid"]["value"]
+    averaged, raw = (curve[curve["weights"] == name] for name in ("averaged", "raw"))
+    for points in (averaged, raw):
+        assert points["fraction"].tolist() == [0.25, 0.5, 1.0]
+        assert points["steps"].tolist() == [10, 20, 40]
+    assert averaged["fid"].iloc[-1] == row["metrics"]["fid"]["value"]
+    assert raw["fid"].iloc[-1] == row["metrics"]["fid_raw"]["value"]
+    assert row["metrics"]["fid_raw"]["value"] != row["metrics"]["fid"]["value"]
 
 
 def test_a_flop_budget_run_twice_gives_the_same_row_bit_for_bit(tmp_path, environment):
