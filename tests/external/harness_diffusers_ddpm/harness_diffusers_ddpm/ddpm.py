@@ -39,7 +39,7 @@ class DiffusersDDPM(GenerativeModel):
 
         batch_size: int = setting(64, "images a step")
         learning_rate: float = setting(1e-3, "of Adam")
-        width: int = setting(32, "channels at full resolution, a multiple of 8; doubled below")
+        width: int = setting(16, "channels at full resolution, a multiple of 8; doubled below")
         steps: int = setting(1000, "T, steps of the forward process")
         sampling_steps: int = setting(50, "calls of the network for a sample, at most T")
 
