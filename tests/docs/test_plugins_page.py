@@ -4,7 +4,6 @@ import itertools
 import json
 import math
 import os
-import re
 import shlex
 import subprocess
 import sys
@@ -14,12 +13,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from support.pages import blocks
 
-from harness.benchmark import parse_benchmark
 from harness.contract import Batch, DataSpec, HasLikelihood
 from harness.scaffold import Family, render
 
-ROOT = Path(__file__).parents[2]
 SPEC = DataSpec((1, 2, 2), levels=4)
 
 # In the place of "digits", whose six systems take minutes.
@@ -39,17 +37,17 @@ speed_seconds = 0.02
 """
 
 
-def blocks(page, language):
-    return re.findall(rf"```{language}\n(.*?)```", (ROOT / page).read_text("utf-8"), re.DOTALL)
+def texts(language):
+    return [block.text for block in blocks("docs/plugins.md", language)]
 
 
 def commands():
-    return [line for block in blocks("docs/plugins.md", "sh") for line in block.splitlines()]
+    return [line for text in texts("sh") for line in text.splitlines()]
 
 
 @pytest.fixture
 def model():
-    source, _ = blocks("docs/plugins.md", "python")
+    source, _ = texts("python")
     namespace = {"__name__": "prototypes.model"}
     exec(source, namespace)
     torch.manual_seed(0)
@@ -82,7 +80,7 @@ def test_it_learns_that_pixels_agree_and_samples_so(model):
 
 def written_by_hand():
     """The model's lines that are not blank and that harness new had not written."""
-    ours = blocks("docs/plugins.md", "python")[0].splitlines()
+    ours = texts("python")[0].splitlines()
     theirs = render("prototypes", Family.likelihood)["prototypes/model.py"].splitlines()
     return [line for line in ours if line.strip()], [
         line for line in ours if line.strip() and line not in theirs
@@ -96,11 +94,11 @@ def test_it_takes_no_more_than_the_page_promises():
 
 
 def test_the_page_says_how_the_plugin_is_found():
-    (project,) = blocks("docs/plugins.md", "toml")
+    (project,) = texts("toml")
     written = render("prototypes", Family.likelihood)
     entry_points = tomllib.loads(project)["project"]["entry-points"]
     assert entry_points == tomllib.loads(written["pyproject.toml"])["project"]["entry-points"]
-    _, ours = blocks("docs/plugins.md", "python")
+    _, ours = texts("python")
     namespace = {}
     exec(ours, namespace)
     [info] = namespace["harness_models"]()
@@ -144,7 +142,7 @@ def test_the_tutorial_leads_to_a_row(tmp_path):
     shell.run(new)
     shell.run(install)
     model = tmp_path / "prototypes/prototypes/model.py"
-    model.write_text(blocks("docs/plugins.md", "python")[0])
+    model.write_text(texts("python")[0])
     assert "failed" not in shell.run(check)
     assert " digits " in run
     shell.run(run.replace(" digits ", " brief.toml ") + " --tracking off")
@@ -152,9 +150,3 @@ def test_the_tutorial_leads_to_a_row(tmp_path):
     [row] = (json.loads(path.read_text()) for path in paths)
     assert (row["label"], row["status"]) == ("prototypes", "ok")
     assert row["metrics"]["bits_per_dim"]["value"] > 0
-
-
-def test_the_benchmark_files_of_the_pages_are_valid():
-    texts = [text for page in ("README.md", "docs/benchmarks.md") for text in blocks(page, "toml")]
-    benchmarks = [parse_benchmark(text, "page") for text in texts if "budget" in text]
-    assert [benchmark.name for benchmark in benchmarks] == ["my-benchmark", "clothes"]
