@@ -9,12 +9,7 @@ from harness.hooks import MetricInfo, hookimpl
 def harness_metrics() -> list[MetricInfo]:
     """Return the metrics of sets of samples."""
     return [
-        MetricInfo(
-            name="fid",
-            summary="Frechet distance of samples' features to the real ones (Heusel et al., 2017)",
-            target="harness.metrics.frechet:FrechetDistance",
-            label="FID",
-        ),
+        *_frechet(),
         MetricInfo(
             name="is",
             summary="Inception Score: one class a sample, all classes (Salimans et al., 2016)",
@@ -37,6 +32,36 @@ def harness_metrics() -> list[MetricInfo]:
         *_neighbours(),
         *_frechet_to_held_out(),
         *_diversity(),
+    ]
+
+
+def _frechet() -> list[MetricInfo]:
+    target = "harness.metrics.frechet:FrechetDistance"
+    return [
+        MetricInfo(
+            name="fid",
+            summary="Frechet distance of samples' features to the real ones (Heusel et al., 2017)",
+            target=target,
+            label="FID",
+        ),
+        MetricInfo(
+            name="fid_mean_term",
+            summary="the part of FID that the means account for, |m_a - m_b|^2",
+            target=target,
+            label="FID, means",
+        ),
+        MetricInfo(
+            name="fid_covariance_term",
+            summary="the part of FID that the covariances account for",
+            target=target,
+            label="FID, covariances",
+        ),
+        MetricInfo(
+            name="fid_infinity",
+            summary="FID extrapolated to infinitely many samples (Chong and Forsyth, 2020)",
+            target="harness.metrics.frechet_infinity:ExtrapolatedFrechetDistance",
+            label="FID∞",
+        ),
     ]
 
 

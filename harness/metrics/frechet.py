@@ -7,14 +7,16 @@ distributions, 1982, doi:10.1016/0047-259X(82)90077-X.
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torchmetrics.utilities import dim_zero_cat
 
 from harness.features.base import Features
-from harness.metrics.base import Moments, Reference, SampleMetric
-from harness.metrics.moments import Sums, moments_of_sums, sums
+from harness.metrics.base import Figure, Moments, Reference, SampleMetric
+from harness.metrics.moments import Sums, finite, moments_of_sums, sums
 
 
 class FrechetTerms(NamedTuple):
@@ -29,6 +31,14 @@ class FrechetTerms(NamedTuple):
     covariance: Tensor
 
 
+class _Factored(NamedTuple):
+    """Moments of n features whose covariance is R R^T, where the root R is (d, k)."""
+
+    n: int
+    mean: Tensor
+    root: Tensor
+
+
 def frechet_distance(a: Moments, b: Moments) -> Tensor:
     """Return the squared 2-Wasserstein distance of two Gaussians with these moments.
 
@@ -41,38 +51,79 @@ def frechet_distance(a: Moments, b: Moments) -> Tensor:
 
 def frechet_terms(a: Moments, b: Moments) -> FrechetTerms:
     """Return the mean term and the covariance term of the Frechet distance."""
+    small, large = sorted((a, b), key=lambda moments: moments.n)
+    return _terms(_Factored(small.n, small.mean, _root(small)), large)
+
+
+def frechet_terms_of_vectors(x: Tensor, b: Moments) -> FrechetTerms:
+    """Return the terms of the distance from vectors (n, d), without their covariance.
+
+    The root of a covariance of n centred vectors X is X^T / sqrt(n - 1), so that what remains are
+    the eigenvalues of a Gram matrix, X S_b X^T / (n - 1), n by n: exact and quick where n <= d.
+
+    Raises:
+        NonFiniteFeatures: if a vector holds NaN or infinity.
+        ValueError: of fewer than two vectors there is no covariance.
+    """
+    n = len(x)
+    if n < 2:
+        raise ValueError(f"a covariance needs at least 2 images, there are {n}")
+    offsets = finite(x) - b.mean
+    shift = offsets.mean(0)
+    return _terms(_Factored(n, b.mean + shift, (offsets - shift).T / math.sqrt(n - 1)), b)
+
+
+def _terms(a: _Factored, b: Moments) -> FrechetTerms:
     difference = a.mean - b.mean
-    spread = a.covariance.trace() + b.covariance.trace() - 2 * _trace_of_root(a, b)
+    spread = a.root.square().sum() + b.covariance.trace() - 2 * _trace_of_root(a, b)
     # Nonnegative by Cauchy-Schwarz; of equal sets rounding leaves some -1e-15.
     return FrechetTerms(difference @ difference, spread.clamp(min=0))
 
 
-def _trace_of_root(a: Moments, b: Moments) -> Tensor:
+def _trace_of_root(a: _Factored, b: Moments) -> Tensor:
     """Return tr (S_a S_b)^(1/2) = tr (R^T S_b R)^(1/2), where S_a = R R^T.
 
     R^T S_b R is symmetric, so its eigenvalues are real and nonnegative; those of S_a S_b, which
     libraries take, are complex after rounding. The covariance of n features has rank n - 1 at most:
-    R has no more columns, or the null space would add the square roots of rounding errors. No
-    other eigenvalue is cut off: those of the product span the spectrum of S squared.
+    there are no more eigenvalues, or the null space would add the square roots of rounding errors.
+    No other is cut off: those of the product span the spectrum of S squared.
     """
-    small, large = sorted((a, b), key=lambda moments: moments.n)
-    rank = min(small.n - 1, len(small.mean))
-    eigenvalues, eigenvectors = torch.linalg.eigh(small.covariance)
-    root = eigenvectors[:, -rank:] * eigenvalues[-rank:].clamp(min=0).sqrt()
-    product: Tensor = torch.linalg.eigvalsh(root.T @ large.covariance @ root)
-    return product.clamp(min=0).sqrt().sum()
+    rank = min(a.n - 1, b.n - 1, len(a.mean))
+    product: Tensor = torch.linalg.eigvalsh(a.root.T @ b.covariance @ a.root)
+    return product[-rank:].clamp(min=0).sqrt().sum()
+
+
+def _root(moments: Moments) -> Tensor:
+    """Return R with S = R R^T: Cholesky's factor where S is positive definite beyond rounding.
+
+    Elsewhere it has a column for each eigenvector that n features can have, at a tenfold cost.
+    """
+    n, mean, covariance = moments
+    d = len(mean)
+    if n > d:
+        factor, failed = torch.linalg.cholesky_ex(covariance)
+        pivots = factor.diagonal().square()
+        if not failed and pivots.min() > d * torch.finfo(pivots.dtype).eps * pivots.max():
+            return factor
+    rank = min(n - 1, d)
+    eigenvalues, eigenvectors = torch.linalg.eigh(covariance)
+    return eigenvectors[:, -rank:] * eigenvalues[-rank:].clamp(min=0).sqrt()
 
 
 class FrechetDistance(SampleMetric):
     """FID: the Frechet distance of samples to the reference, in the extractor's features.
 
-    Holds sums of size O(d^2), not features; they add up across batches and devices. The bias of the
+    Its summands, of the means and of the covariances, are columns of their own. The bias of the
     value falls as 1/N, so values at different numbers of images do not compare.
+
+    Keeps the vectors of the first d samples, whose Gram matrix is smaller than their covariance;
+    with more, sums of size O(d^2), which add up across batches and devices.
     """
 
     count: Tensor
     first: Tensor
     second: Tensor
+    vectors: list[Tensor]
 
     def __init__(self, reference: Reference) -> None:
         super().__init__(reference)
@@ -81,23 +132,46 @@ class FrechetDistance(SampleMetric):
         self.add_state("count", torch.tensor(0), dist_reduce_fx="sum")
         self.add_state("first", zeros[0].clone(), dist_reduce_fx="sum")
         self.add_state("second", zeros, dist_reduce_fx="sum")
+        self.add_state("vectors", [], dist_reduce_fx="cat")
 
     def update(self, features: Features) -> None:
-        """Take in the vectors of one batch; raises ``NonFiniteFeatures``."""
-        batch = sums(features.vectors.to(self.device), self._reference().mean)
-        self.count += batch.n
-        self.first += batch.first
-        self.second += batch.second
+        """Take in the vectors (B, d) of one batch; raises ``NonFiniteFeatures``."""
+        finite(features.vectors)
+        self.vectors.append(features.vectors.to(self.device))
+        if self.count or sum(map(len, self.vectors)) > len(self.first):
+            kept = self._kept()
+            self.count, self.first, self.second = self._sums(kept)
+            # Devices gather this list, and one that is empty has no shape.
+            self.vectors = [kept[:0]]
 
-    def compute(self) -> Tensor:
-        """Return d^2, a float64 scalar.
+    def compute(self) -> dict[str, Figure | str]:
+        """Return fid, which is d^2, and its summands fid_mean_term and fid_covariance_term.
 
         Raises:
             ValueError: with fewer than two images.
         """
-        reference = self._reference()
-        total = Sums(self.count, self.first, self.second)
-        return frechet_distance(moments_of_sums(total, reference.mean), reference)
+        reference, kept = self._reference(), self._kept()
+        if self.count or len(kept) > len(self.first):
+            terms = frechet_terms(moments_of_sums(self._sums(kept), reference.mean), reference)
+        else:
+            terms = frechet_terms_of_vectors(kept, reference)
+        return {
+            "fid": Figure(terms.mean + terms.covariance),
+            "fid_mean_term": Figure(terms.mean),
+            "fid_covariance_term": Figure(terms.covariance),
+        }
+
+    def _kept(self) -> Tensor:
+        """Return the vectors that are not in the sums, (n, d)."""
+        if not len(self.vectors):
+            return self.first.new_empty(0, len(self.first))
+        vectors: Tensor = dim_zero_cat(self.vectors)
+        return vectors
+
+    def _sums(self, more: Tensor) -> Sums:
+        """Return the sums with more vectors."""
+        batch = sums(more, self._reference().mean)
+        return Sums(self.count + batch.n, self.first + batch.first, self.second + batch.second)
 
     def _reference(self) -> Moments:
         n, mean, covariance = self.reference.moments

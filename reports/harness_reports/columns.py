@@ -9,7 +9,7 @@ from typing import Literal
 from harness_reports.numbers import count, prefixed, significant
 
 Better = Literal["lower", "higher"]
-Group = Literal["quality", "model", "used", "samples", "copies", "further"]
+Group = Literal["quality", "model", "used", "samples", "copies", "further", "details"]
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Column:
     Attributes:
         heading: as tables print it.
         group: what it tells of: quality, the model, what was used, the samples beside quality,
-            copies of the training data, or something further.
+            copies of the training data, something further, or details for the page and files alone.
         better: the direction of its ranking; None if it is not ranked.
         text: prints a value; None prints all values of the column with the same decimals.
         ruler: whether figures taken by different protocols must not share the column.
@@ -52,6 +52,7 @@ METRICS: dict[str, Column] = {
     "images_per_second": Column("images/s", "quality", "higher", significant, machine=True),
     "nfe": Column("NFE", "model", None, count, ruler=False),
     "flops_per_image": Column("FLOPs/image", "model", None, flop, ruler=False),
+    "fid_infinity": Column("FID∞", "samples", "lower"),
     "kid": Column("KID", "samples", "lower"),
     "mmd": Column("MMD²", "samples", "lower"),
     "precision": Column("precision", "samples", "higher"),
@@ -73,6 +74,11 @@ METRICS: dict[str, Column] = {
     "kid_seed3": Column("KID, 3rd seed", "further", "lower"),
     "kid_test": Column("KID test", "further", "lower"),
     "mmd_test": Column("MMD² test", "further", "lower"),
+    "fid_infinity_test": Column("FID∞ test", "further", "lower"),
+    "fid_mean_term": Column("FID, means", "details"),
+    "fid_covariance_term": Column("FID, covariances", "details"),
+    "fid_mean_term_test": Column("FID test, means", "details"),
+    "fid_covariance_term_test": Column("FID test, covariances", "details"),
     "latency": Column("latency", "further", "lower", seconds, machine=True),
 }
 

@@ -57,7 +57,9 @@ def _section(table: Table) -> list[str]:
     if failures := [line for line in table.lines if line.reason]:
         parts.append("\n".join(_failure(line) for line in failures))
     details = [f"[{mark}] {escape(note)}" for mark, note in table.notes.items()]
-    details += [escape(text) for text in (*table.captions.values(), *table.remarks)]
+    hidden = table.group("details")
+    captions = [text for name, text in table.captions.items() if name not in hidden]
+    details += [escape(text) for text in (*captions, *table.remarks)]
     parts.append("\n".join(map(_item, details)))
     return parts
 

@@ -30,6 +30,7 @@ GROUPS: dict[Group, str] = {
     "samples": "Samples",
     "copies": "Copies of the training data",
     "further": "Further",
+    "details": "Details",
 }
 
 

@@ -11,7 +11,12 @@ from torchmetrics.image.fid import _compute_fid
 
 from harness.features.base import Features
 from harness.metrics.base import Moments, NonFiniteFeatures, Reference
-from harness.metrics.frechet import FrechetDistance, frechet_distance, frechet_terms
+from harness.metrics.frechet import (
+    FrechetDistance,
+    frechet_distance,
+    frechet_terms,
+    frechet_terms_of_vectors,
+)
 
 float64 = torch.float64
 
@@ -29,7 +34,11 @@ def fid(x, y, batch_size=100):
     metric = FrechetDistance(Reference("train", moments_of(y)))
     for batch in x.split(batch_size):
         metric.update(Features(batch, None))
-    return metric.compute()
+    return value_of(metric)
+
+
+def value_of(metric):
+    return metric.compute()["fid"].value
 
 
 SIZES = [
@@ -53,6 +62,7 @@ def test_equals_the_reference_libraries(n, d):
         ]
     )
     assert_close(theirs, value.expand(2), rtol=1e-6, atol=0)
+    assert_close(fid(x, y, batch_size=500), value, rtol=1e-6, atol=0)
 
 
 @pytest.mark.parametrize("n", [2, 10, 63, 64, 65, 300])
@@ -60,6 +70,37 @@ def test_equals_the_reference_libraries(n, d):
 def test_is_exact_where_a_covariance_has_no_full_rank(n, m):
     x, y = features(n, 64, seed=1, shift=0.1), features(m, 64, seed=2)
     assert_close(fid(x, y), by_nuclear_norm(x, y), rtol=1e-9, atol=0)
+
+
+@pytest.mark.parametrize("n", [2, 30, 64, 65, 200])
+def test_is_the_same_from_vectors_as_from_moments(n):
+    x, b = features(n, 64, seed=1, shift=0.1), moments_of(features(300, 64, seed=2))
+    assert_close(frechet_terms_of_vectors(x, b), frechet_terms(moments_of(x), b), rtol=1e-9, atol=0)
+
+
+def test_its_summands_are_columns():
+    x, y = features(100, 8, seed=1, shift=0.1), features(200, 8, seed=2)
+    metric = FrechetDistance(Reference("train", moments_of(y)))
+    metric.update(Features(x, None))
+    found = {name: figure.value for name, figure in metric.compute().items()}
+    assert_close(found["fid_mean_term"], (x.mean(0) - y.mean(0)).square().sum())
+    summands = found["fid_mean_term"] + found["fid_covariance_term"]
+    assert_close(found["fid"], summands, rtol=1e-14, atol=0)
+
+
+@pytest.mark.parametrize("dead", [0, 1])
+def test_a_feature_that_never_fires_changes_nothing(dead):
+    """Cholesky's factor has a pivot of 0 there."""
+    x, y = features(300, 16, seed=1, shift=0.1), features(300, 16, seed=2)
+    wide = [torch.nn.functional.pad(z, (dead, 1 - dead)) for z in (x, y)]
+    assert_close(fid(*wide), by_nuclear_norm(x, y), rtol=1e-9, atol=0)
+
+
+def test_features_that_almost_repeat_each_other_keep_the_digits():
+    """Variances down to 1e-15 of the largest, in directions that are no axes."""
+    x, y = features(300, 16, seed=1, shift=0.1), features(300, 16, seed=2)
+    twins = [torch.cat([z, z @ torch.ones(16, 4).double()], 1) + 1e-8 * z[:, :1] for z in (x, y)]
+    assert_close(fid(*twins), by_nuclear_norm(*twins), rtol=1e-6, atol=0)
 
 
 def test_is_right_for_a_generator_that_collapsed_to_a_few_images():
@@ -104,7 +145,7 @@ def test_of_estimated_moments_approaches_the_true_distance():
     true = Moments(10**9, torch.tensor([1.0, 0.0], dtype=float64), 4 * torch.eye(2, dtype=float64))
     metric = FrechetDistance(Reference("train", true))
     metric.update(Features(x, None))
-    assert_close(metric.compute(), torch.tensor(3.0, dtype=float64), rtol=0.01, atol=0)
+    assert_close(value_of(metric), torch.tensor(3.0, dtype=float64), rtol=0.01, atol=0)
 
 
 @settings(max_examples=20, deadline=None)
@@ -140,23 +181,50 @@ def test_single_precision_features_are_summed_in_double():
     assert_close(fid(x, y), fid(x.double(), y), rtol=1e-10, atol=0)
 
 
-def test_batches_do_not_matter_and_reset_forgets():
-    x, y = features(301, 16, seed=1), features(200, 16, seed=2)
+@pytest.mark.parametrize("n", [10, 16, 17, 301])
+def test_batches_do_not_matter_and_reset_forgets(n):
+    x, y = features(n, 16, seed=1), features(200, 16, seed=2)
     metric = FrechetDistance(Reference("train", moments_of(y)))
     metric.update(Features(features(50, 16, seed=3), None))
     metric.reset()
     metric.update(Features(x, None))
-    assert_close(metric.compute(), fid(x, y, batch_size=7), rtol=1e-10, atol=0)
+    assert_close(value_of(metric), fid(x, y, batch_size=7), rtol=1e-10, atol=0)
 
 
-def test_merged_states_equal_one_stream():
-    x, y = features(300, 16, seed=1), features(200, 16, seed=2)
+# Of the 16 features there are fewer vectors, together or apart, or more; on either side.
+@pytest.mark.parametrize("n", [2, 10, 14, 16, 77, 290, 300])
+@pytest.mark.parametrize("total", [16, 300])
+def test_merged_states_equal_one_stream(n, total):
+    x, y = features(total, 16, seed=1), features(200, 16, seed=2)
     here = FrechetDistance(Reference("train", moments_of(y)))
     there = copy.deepcopy(here)
-    here.update(Features(x[:77], None))
-    there.update(Features(x[77:], None))
+    here.update(Features(x[:n], None))
+    there.update(Features(x[n:], None))
     here.merge_state(there)
-    assert_close(here.compute(), fid(x, y), rtol=1e-10, atol=0)
+    assert_close(value_of(here), fid(x, y), rtol=1e-10, atol=0)
+
+
+def test_states_do_not_grow_with_the_number_of_images():
+    metric = FrechetDistance(Reference("train", moments_of(features(200, 16, seed=2))))
+    for batch in features(1000, 16, seed=1).split(100):
+        metric.update(Features(batch, None))
+        assert sum(map(len, metric.vectors)) <= 16
+
+
+def of_two_processes(rank, x, y, where):
+    torch.distributed.init_process_group("gloo", f"file://{where}", rank=rank, world_size=2)
+    metric = FrechetDistance(Reference("train", moments_of(y)))
+    metric.update(Features(x[:10] if rank else x[10:], None))
+    assert_close(value_of(metric), fid(x, y), rtol=1e-10, atol=0)
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("total", [16, 100])
+def test_processes_add_up(total, tmp_path):
+    """One of them still has its vectors where the other has sums."""
+    x, y = features(total, 16, seed=1), features(200, 16, seed=2)
+    torch.multiprocessing.spawn(of_two_processes, (x, y, tmp_path / "meeting"), nprocs=2)
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
