@@ -15,7 +15,7 @@ TINY = DataSpec((1, 2, 2), levels=4)
 REPEATS = 4
 TOLERANCE = {"exact": 1e-3, "lower_bound": 0.02, "estimate": 0.1}
 FLAT = DataSpec((1, 4, 4), levels=4)
-STEPS, BATCH = 300, 64
+STEPS, BATCH = 150, 64
 SLACK = {"exact": 1e-3, "lower_bound": 1e-3, "estimate": 0.02}
 
 
