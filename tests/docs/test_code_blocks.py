@@ -29,6 +29,8 @@ EXECUTED = {"evaluate", "list", "plan", "report", "run", "status"}
 OTHERS = {".", ".ci/run", "git", "mlflow", "pip", "pre-commit", "pytest", "python3", "tox"}
 COMMANDS = ("sh", "console")
 INERT = ("text",)
+# Libraries that readers of a page have installed; what imports them is run where they are.
+OPTIONAL = ("diffusers", "zuko")
 # Words that stand for something of the reader's.
 STAND_INS = {
     "BENCHMARK": "digits",
@@ -75,7 +77,8 @@ def site(tmp_path_factory):
     model, hooks = (block.text for block in blocks("docs/plugins.md", "python"))
     prototypes = {"prototypes/__init__.py": hooks, "prototypes/model.py": model}
     install(site, "prototypes", prototypes, {"prototypes": "prototypes"})
-    source = models_plugin("my-model", target="harness_autoencoders.vae:VAE")
+    names = ("my-model", "diffusers-ddpm", "zuko-nsf")
+    source = models_plugin(*names, target="harness_autoencoders.vae:VAE")
     install(site, "my-model", {"my_model.py": source}, {"my-model": "my_model"})
     return site
 
@@ -118,11 +121,14 @@ def of_kind(kind):
 
 @of_kind("python")
 def test_python_runs(block, monkeypatch):
-    earlier = [b.text for b in blocks(block.page, "python") if b.line <= block.line]
+    source = "".join(b.text for b in blocks(block.page, "python") if b.line <= block.line)
+    for library in OPTIONAL:
+        if f"import {library}" in source or f"from {library}" in source:
+            pytest.importorskip(library)
     # Dataclasses look their module up.
     module = types.ModuleType("page")
     monkeypatch.setitem(sys.modules, "page", module)
-    exec(compile("".join(earlier), str(block), "exec"), vars(module))
+    exec(compile(source, str(block), "exec"), vars(module))
 
 
 @of_kind("toml")
