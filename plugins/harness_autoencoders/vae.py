@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from harness.contract import (
     Batch,
@@ -41,6 +41,7 @@ class VAEConfig:
     latent: int = setting(32, "dimensions of z")
     width: int = setting(24, "channels at full resolution; up to four times as many below")
     blocks: int = setting(1, "residual blocks at each lower resolution")
+    clip: float = setting(1.0, "largest norm of the gradient")
     importance_samples: int = setting(64, "draws of z in the likelihood bound (IWAE)")
 
 
@@ -94,6 +95,7 @@ class VAE(GenerativeModel):
         loss = (kl - reconstruction) / self.spec.dimensions
         optimizer.zero_grad()
         loss.backward()
+        nn.utils.clip_grad_norm_(self.parameters(), self.config.clip)
         optimizer.step()
         return {"loss": loss.detach(), "kl": kl.detach()}
 

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from harness.contract import from_symmetric, to_symmetric
 
-LOG_SCALE_FLOOR = -7.0
+LOG_SCALES = (-7.0, 7.0)
 
 
 class DiscretisedLogistic:
@@ -23,14 +23,14 @@ class DiscretisedLogistic:
 
     Args:
         location: (B, C, H, W); may lie beyond [-1, 1].
-        log_scale: (B, C, H, W); not below ``LOG_SCALE_FLOOR``, where a bin of 256 levels already
-            holds all but e^-4 of the mass.
+        log_scale: (B, C, H, W); kept within ``LOG_SCALES``: at the lower end a bin of 256 levels
+            holds all but e^-4 of the mass, at the upper end the inner levels are all alike.
         levels: number of grey values.
     """
 
     def __init__(self, location: Tensor, log_scale: Tensor, levels: int) -> None:
         self.location = location.float()
-        self.log_scale = log_scale.float().clamp(min=LOG_SCALE_FLOOR)
+        self.log_scale = log_scale.float().clamp(*LOG_SCALES)
         self.levels = levels
 
     def log_prob(self, images: Tensor) -> Tensor:

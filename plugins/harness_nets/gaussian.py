@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor
 
+LOG_STDS = (-10.0, 10.0)
+
 
 def standard_normal_log_prob(z: Tensor) -> Tensor:
     """Return log N(z; 0, I), (B,), for z (B, d)."""
@@ -18,12 +20,12 @@ class DiagonalGaussian:
 
     Args:
         mean: (B, d).
-        log_std: (B, d).
+        log_std: (B, d); kept within ``LOG_STDS``, beyond which variances leave float32.
     """
 
     def __init__(self, mean: Tensor, log_std: Tensor) -> None:
         self.mean = mean.float()
-        self.log_std = log_std.float()
+        self.log_std = log_std.float().clamp(*LOG_STDS)
 
     def sample(self) -> Tensor:
         """Draw z = mean + std e with e ~ N(0, I), so that gradients reach mean and std; (B, d)."""

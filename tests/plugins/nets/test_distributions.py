@@ -101,3 +101,20 @@ def test_importance_bound_of_lognormal_weights_rises_to_the_known_mean():
     assert bounds[0] + 0.1 < bounds[1] < bounds[2]
     assert bounds[2] == pytest.approx(0.5, abs=0.01)
     assert math.isfinite(float(importance_bound(lambda: torch.full((1,), -1e4), 3)))
+
+
+@pytest.mark.parametrize("extreme", [-1e3, 60.0, 100.0, 1e3])
+def test_whatever_a_network_predicts_values_and_gradients_stay_finite(extreme):
+    """Scales in the far tails once gave NaN gradients, and a VAE that diverged at 28x28."""
+    location = torch.linspace(-2, 2, 9, requires_grad=True)
+    log_scale = torch.full((9,), extreme, requires_grad=True)
+    images = torch.arange(9, dtype=torch.uint8) * 31
+    nats = DiscretisedLogistic(location, log_scale, 256).log_prob(images)
+    torch.manual_seed(0)
+    mean = torch.zeros(1, 9, requires_grad=True)
+    posterior = DiagonalGaussian(mean, log_scale[None])
+    divergence = posterior.kl_from_standard_normal()
+    total = nats.sum() + divergence.sum() + posterior.sample().sum()
+    total.backward()
+    for value in (total, location.grad, log_scale.grad, mean.grad):
+        assert value.isfinite().all()
