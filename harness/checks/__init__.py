@@ -115,7 +115,7 @@ def checks_for(model_class: type[GenerativeModel]) -> list[Check]:
     return [
         Check(
             name=function.__name__.removeprefix("check_"),
-            reason=(function.__doc__ or "").partition("\n")[0],
+            reason=(function.__doc__ or "").partition("\n")[0].replace("``", "`"),
             function=function,
             model_class=model_class,
             suspect=suspect,
