@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from harness.checks import NotApplicable, checks_for
 from harness.contract import DataSpec, GenerativeModel
 from harness.errors import did_you_mean
-
-if TYPE_CHECKING:
-    from _pytest.mark import ParameterSet
 
 DIGITS = DataSpec((1, 8, 8), levels=17, classes=10)
 
@@ -20,7 +17,7 @@ def pytest_parameters(
     spec: DataSpec = DIGITS,
     expected_failures: Mapping[str, str] | None = None,
     **overrides: Any,
-) -> list[ParameterSet]:
+) -> list[Any]:
     """Return functions without arguments, one a check, for ``pytest.mark.parametrize``.
 
     Each holds the model to one check, or skips it where it does not apply.

@@ -64,7 +64,7 @@ def _clocks(properties: Any) -> str:
         now = pynvml.nvmlDeviceGetClockInfo(device, pynvml.NVML_CLOCK_SM)
         most = pynvml.nvmlDeviceGetMaxClockInfo(device, pynvml.NVML_CLOCK_SM)
     except ImportError:
-        return "clocks unknown (pip install nvidia-ml-py)"
+        return 'clocks unknown (pip install "genharness[nvidia]")'
     except Exception as error:
         # Drivers of laptops and virtual machines refuse some questions.
         return f"clocks unknown ({error})"

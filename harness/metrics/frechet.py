@@ -100,6 +100,7 @@ def _root(moments: Moments) -> Tensor:
     """
     n, mean, covariance = moments
     d = len(mean)
+    factor: Tensor
     if n > d:
         factor, failed = torch.linalg.cholesky_ex(covariance)
         pivots = factor.diagonal().square()
@@ -107,7 +108,8 @@ def _root(moments: Moments) -> Tensor:
             return factor
     rank = min(n - 1, d)
     eigenvalues, eigenvectors = torch.linalg.eigh(covariance)
-    return eigenvectors[:, -rank:] * eigenvalues[-rank:].clamp(min=0).sqrt()
+    factor = eigenvectors[:, -rank:] * eigenvalues[-rank:].clamp(min=0).sqrt()
+    return factor
 
 
 class FrechetDistance(SampleMetric):

@@ -53,7 +53,8 @@ def influence(x: Tensor, b: Moments) -> Tensor:
     product, turned = torch.linalg.eigh(root.T @ b.covariance @ root)
     whitened = offsets @ (axes / deviations) @ turned
     moved = whitened.square() @ product.clamp(min=0).sqrt()
-    return 2 * offsets @ (a.mean - b.mean) + offsets.square().sum(1) - moved
+    gradient: Tensor = 2 * offsets @ (a.mean - b.mean) + offsets.square().sum(1) - moved
+    return gradient
 
 
 class ExtrapolatedFrechetDistance(PairwiseMetric):
