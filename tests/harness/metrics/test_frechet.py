@@ -6,6 +6,7 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support.gaussians import features, moments_of
+from support.two_processes import expect_fid
 from torch.testing import assert_close
 from torchmetrics.image.fid import _compute_fid
 
@@ -211,20 +212,14 @@ def test_states_do_not_grow_with_the_number_of_images():
         assert sum(map(len, metric.vectors)) <= 16
 
 
-def of_two_processes(rank, x, y, where):
-    torch.distributed.init_process_group("gloo", f"file://{where}", rank=rank, world_size=2)
-    metric = FrechetDistance(Reference("train", moments_of(y)))
-    metric.update(Features(x[:10] if rank else x[10:], None))
-    assert_close(value_of(metric), fid(x, y), rtol=1e-10, atol=0)
-    torch.distributed.destroy_process_group()
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("total", [16, 100])
 def test_processes_add_up(total, tmp_path):
     """One of them still has its vectors where the other has sums."""
     x, y = features(total, 16, seed=1), features(200, 16, seed=2)
-    torch.multiprocessing.spawn(of_two_processes, (x, y, tmp_path / "meeting"), nprocs=2)
+    parts = (x[10:], x[:10])
+    arguments = (parts, moments_of(y), fid(x, y), tmp_path / "meeting")
+    torch.multiprocessing.spawn(expect_fid, arguments, nprocs=2)
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
