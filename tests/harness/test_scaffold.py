@@ -266,22 +266,22 @@ def test_no_reference_row_can_be_a_name():
 
 def test_nothing_is_overwritten(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "prototypes").mkdir()
-    assert CliRunner().invoke(app, ["new", "prototypes"]).exit_code == 0, "an empty folder will do"
-    (tmp_path / "prototypes/README.md").write_text("mine")
-    refused = CliRunner().invoke(app, ["new", "prototypes"])
+    (tmp_path / "sketches").mkdir()
+    assert CliRunner().invoke(app, ["new", "sketches"]).exit_code == 0, "an empty folder will do"
+    (tmp_path / "sketches/README.md").write_text("mine")
+    refused = CliRunner().invoke(app, ["new", "sketches"])
     assert isinstance(refused.exception, UserError)
-    assert "prototypes exists already" in str(refused.exception)
-    assert (tmp_path / "prototypes/README.md").read_text() == "mine"
+    assert "sketches exists already" in str(refused.exception)
+    assert (tmp_path / "sketches/README.md").read_text() == "mine"
     (tmp_path / "a-file").touch()
     with pytest.raises(UserError, match="exists already"):
-        write_plugin("prototypes", Family.flow, tmp_path / "a-file")
+        write_plugin("sketches", Family.flow, tmp_path / "a-file")
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "a-file").touch()
     with pytest.raises(UserError, match="cannot write to .*a-file/below: Not a directory"):
-        write_plugin("prototypes", Family.flow, tmp_path / "a-file/below")
+        write_plugin("sketches", Family.flow, tmp_path / "a-file/below")
 
 
 def test_the_autoregression_refuses_images_that_it_would_never_finish():

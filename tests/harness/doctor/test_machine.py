@@ -59,7 +59,7 @@ def test_a_gpu_without_a_library_of_clocks(gpu):
     [finding] = machine.device_findings()
     assert (finding.subject, finding.verdict) == ("cuda:0", Verdict.ok)
     assert finding.found.startswith("Fast 1000, 39.0 GiB of 40.0 GiB free, clocks unknown")
-    assert "pip install nvidia-ml-py" in finding.found
+    assert "genharness[nvidia]" in finding.found
 
 
 def test_a_gpu_that_others_use(gpu):

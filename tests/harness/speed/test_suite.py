@@ -1,6 +1,7 @@
 """The suite that ships with the package, in a process as its user has it."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -15,7 +16,9 @@ SUITE = ("--pyargs", "harness.speed", "-p", "no:cacheprovider", "-q")
 
 def run(folder, *arguments):
     command = [sys.executable, "-m", "pytest", *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    # Within a worker of xdist, pytest-benchmark would take itself for one, and measure nothing.
+    alone = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_XDIST")}
+    return subprocess.run(command, cwd=folder, env=alone, capture_output=True, text=True)
 
 
 def test_its_json_loads_into_the_frame_of_sweeps(tmp_path):
