@@ -187,7 +187,7 @@ def measure_likelihood(
     """Score test images in bits per dimension, with the standard error over images."""
     if not isinstance(model, HasLikelihood):
         return Measurement(value=None, reason="the model has no likelihood")
-    device = next(model.parameters()).device
+    device = model.device
     chosen = torch.from_numpy(test.images[:images])
     metric = BitsPerDimension(model.spec.dimensions)
     detail = ""

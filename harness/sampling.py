@@ -51,7 +51,7 @@ class Sampler:
         self.batch_size = batch_size
         self.precision: Precision = precision
         self.marginal = marginal if isinstance(model, Conditional) else None
-        self.device = next(model.parameters()).device
+        self.device = model.device
 
     def draw(
         self, n: int, set_index: int = 0, on_batch: Callable[[], None] = lambda: None

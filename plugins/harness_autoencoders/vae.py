@@ -116,7 +116,7 @@ class VAE(GenerativeModel):
 
     def latent(self, n: int) -> Tensor:
         """Draw z ~ N(0, I), (n, latent)."""
-        return torch.randn(n, self.config.latent, device=self._device)
+        return torch.randn(n, self.config.latent, device=self.device)
 
     def decode(self, z: Tensor) -> Tensor:
         """Return the median of p(x | z), uint8 (n, C, H, W)."""
@@ -129,7 +129,3 @@ class VAE(GenerativeModel):
     def sample(self, n: int, labels: Tensor | None = None) -> Tensor:
         """Draw z from the prior and decode it."""
         return self.decode(self.latent(n))
-
-    @property
-    def _device(self) -> torch.device:
-        return next(self.parameters()).device

@@ -103,5 +103,4 @@ class DiffusionModel(GenerativeModel):
 
     def prior(self, n: int) -> Tensor:
         """Draw ``n`` states at t = 1 from N(0, I), on the model's device."""
-        device = next(self.network.parameters()).device
-        return torch.randn(n, *self.spec.shape, device=device)
+        return torch.randn(n, *self.spec.shape, device=self.device)

@@ -139,7 +139,7 @@ class RealNVP(GenerativeModel):
 
     def latent(self, n: int) -> Tensor:
         """Draw z ~ N(0, I), (n, D)."""
-        return torch.randn(n, self.spec.dimensions, device=next(self.parameters()).device)
+        return torch.randn(n, self.spec.dimensions, device=self.device)
 
     def decode(self, z: Tensor) -> Tensor:
         """Return the image whose cell holds y(z), uint8 (n, C, H, W)."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import abstractmethod
 
-import torch
 from torch import Tensor
 
 from harness.contract import DataSpec, GenerativeModel, from_symmetric
@@ -50,8 +49,3 @@ class AdversarialModel(GenerativeModel):
     def sample(self, n: int, labels: Tensor | None = None) -> Tensor:
         """Draw ``n`` images, uint8 (n, C, H, W), with values in [0, levels)."""
         return self.decode(self.latent(n))
-
-    @property
-    def device(self) -> torch.device:
-        """Where the parameters are."""
-        return next(self.parameters()).device
