@@ -172,6 +172,7 @@ def _mean(measurements: Sequence[Measurement]) -> Measurement:
         error=float(np.std(values, ddof=1)),
         protocol=f"{measurements[0].protocol}, {sets}",
         reason=next((m.reason for m in measurements if m.reason), None),
+        sets=tuple(values),
     )
 
 

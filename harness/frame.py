@@ -42,10 +42,10 @@ RESERVED = frozenset((*LEADING, *USAGE, "hardware", "uncounted"))
 def rows_frame(rows: Iterable[Row]) -> pd.DataFrame:
     """Return one line a row, with flat columns.
 
-    A metric ``fid`` gives ``fid``, ``fid.error``, ``fid.protocol``, ``fid.kind`` and ``fid.reason``
-    (the last four only where some row has them); usage gives ``seconds``, ``flops``, ...,
-    ``phases.train``; settings give ``config.*``, the protocol ``protocol.*``, and ``hardware`` is
-    the machine's fingerprint.
+    A metric ``fid`` gives ``fid``, ``fid.error``, ``fid.protocol``, ``fid.kind``, ``fid.reason``
+    and ``fid.sets``, the figures of its sets of samples as JSON (the last five only where some row
+    has them); usage gives ``seconds``, ``flops``, ..., ``phases.train``; settings give
+    ``config.*``, the protocol ``protocol.*``, and ``hardware`` is the machine's fingerprint.
     """
     frame = pd.DataFrame([_line(row) for row in rows])
     frame = frame.reindex(columns=[*dict.fromkeys((*LEADING, *frame.columns))])
@@ -58,7 +58,9 @@ def _line(row: Row) -> dict[str, Any]:
         # A plugin may call its metric "seed".
         name = f"metric.{name}" if name in RESERVED else name
         line[name] = measurement.value
-        satellites = measurement.model_dump(exclude={"value"}, exclude_defaults=True)
+        satellites = measurement.model_dump(exclude={"value", "sets"}, exclude_defaults=True)
+        if measurement.sets:
+            satellites["sets"] = json.dumps(measurement.sets)
         line |= {f"{name}.{satellite}": value for satellite, value in satellites.items()}
     line |= {name: getattr(row.usage, name) for name in USAGE}
     line |= _prefixed("phases", row.usage.phases)

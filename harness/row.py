@@ -24,6 +24,7 @@ class Measurement(_Record):
         protocol: how it was measured, in words; values with different protocols share no column.
         kind: of a likelihood: "exact", "lower_bound" or "estimate".
         reason: why there is no value.
+        sets: the figure of each set of samples, where it is a mean over several.
     """
 
     value: float | None
@@ -31,6 +32,7 @@ class Measurement(_Record):
     protocol: str = ""
     kind: str | None = None
     reason: str | None = None
+    sets: tuple[float, ...] = ()
 
 
 class Usage(_Record):
