@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from harness.progress import Progress
-    from harness.tracking import Tracker
+    from harness.tracking import Courier, Tracker
     from harness.trial import Trial
 
 log = logging.getLogger(__name__)
@@ -114,7 +115,7 @@ def run(
     from harness.frame import rows_frame
 
     planned = plan(benchmark, results, also=also, settings=settings)
-    carry_out(
+    tracker = carry_out(
         planned,
         tracking=tracking,
         retry_failed=retry_failed,
@@ -122,7 +123,7 @@ def run(
         threads=threads,
         observer=observer or Observer(),
     )
-    write_reports(planned.results(), planned.store.report, registry())
+    publish(planned, tracker)
     return rows_frame(planned.results().rows)
 
 
@@ -134,27 +135,41 @@ def carry_out(
     devices: Sequence[str] | None,
     threads: int | None,
     observer: Observer,
-) -> None:
-    """Run the open trials of a plan; each ends with a row in the store and in MLflow."""
+) -> Tracker | None:
+    """Run the open trials of a plan; each ends with a row in the store and in MLflow.
+
+    Returns:
+        What rows were sent by; None if there were none to send, or nobody to send them to.
+    """
     from harness.launchers.local import LocalLauncher, available_devices
-    from harness.tracking import open_tracker
+    from harness.tracking import Courier, open_tracker
 
     store = planned.store
     with store.locked():
         write_atomically(store.folder / "benchmark.toml", planned.source.encode())
         todo = planned.open_trials(retry_failed)
         if not todo:
-            return
+            return None
         tracker = open_tracker(tracking, store.folder.parent)
-        told = _Telling(observer, store, tracker, registry())
-        runnable = [trial for trial in todo if trial.unsupported is None]
-        for trial in todo:
-            if trial.unsupported is not None:
-                row = trial.row("skipped", trial.unsupported)
-                store.begin(trial)
-                store.finish(row)
-                told.finished(trial, row)
-        LocalLauncher(store, devices or available_devices(), told, threads).run(runnable)
+        with Courier(tracker) if tracker else nullcontext() as courier:
+            told = _Telling(observer, store, courier, registry())
+            for trial in todo:
+                if trial.unsupported is not None:
+                    row = trial.row("skipped", trial.unsupported)
+                    store.begin(trial)
+                    store.finish(row)
+                    told.finished(trial, row)
+            runnable = [trial for trial in todo if trial.unsupported is None]
+            LocalLauncher(store, devices or available_devices(), told, threads).run(runnable)
+        return tracker
+
+
+def publish(planned: Plan, tracker: Tracker | None) -> dict[str, Path]:
+    """Write every report of a plan, also to MLflow if there is a tracker; return where they are."""
+    written = write_reports(planned.results(), planned.store.report, registry())
+    if tracker is not None:
+        tracker.log_report(planned.benchmark.name, planned.store.report)
+    return written
 
 
 @dataclass
@@ -163,7 +178,7 @@ class _Telling(Observer):
 
     observer: Observer
     store: Store
-    tracker: Tracker | None
+    courier: Courier | None
     registry: Registry
 
     def started(self, trial: Trial) -> None:
@@ -175,8 +190,8 @@ class _Telling(Observer):
     def finished(self, trial: Trial, row: Row) -> None:
         self.observer.finished(trial, row)
         self.registry.hooks.harness_trial_finished(row=row.model_dump(mode="json"))
-        if self.tracker is not None:
-            self.tracker.log(row, self.store.ended(trial.id))
+        if self.courier is not None:
+            self.courier.send(row, self.store.ended(trial.id))
 
 
 def write_reports(

@@ -47,12 +47,13 @@ def rows_frame(rows: Iterable[Row]) -> pd.DataFrame:
     has them); usage gives ``seconds``, ``flops``, ..., ``phases.train``; settings give
     ``config.*``, the protocol ``protocol.*``, and ``hardware`` is the machine's fingerprint.
     """
-    frame = pd.DataFrame([_line(row) for row in rows])
+    frame = pd.DataFrame([row_line(row) for row in rows])
     frame = frame.reindex(columns=[*dict.fromkeys((*LEADING, *frame.columns))])
     return frame.astype({"seed": "Int64", "parameters": "Int64"})
 
 
-def _line(row: Row) -> dict[str, Any]:
+def row_line(row: Row) -> dict[str, Any]:
+    """Return the line of a row in ``rows_frame``."""
     line: dict[str, Any] = {name: getattr(row, name) for name in LEADING}
     for name, measurement in row.metrics.items():
         # A plugin may call its metric "seed".

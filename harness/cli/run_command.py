@@ -34,14 +34,13 @@ def run_benchmark(
     from harness.benchmark import parse_settings
     from harness.cli.progress_display import open_display
     from harness.cli.report_command import print_reports
-    from harness.registry import registry
 
     planned = api.plan(benchmark, results, also=also or (), settings=parse_settings(settings or ()))
     todo = planned.open_trials(retry_failed)
     done = len(planned.trials) - len(todo)
     print(f"{planned.benchmark.name}: {len(planned.trials)} trials, {done} done before")
     with open_display(len(todo)) as display:
-        api.carry_out(
+        tracker = api.carry_out(
             planned,
             tracking=tracking.value,
             retry_failed=retry_failed,
@@ -49,9 +48,8 @@ def run_benchmark(
             threads=threads,
             observer=display,
         )
-    found = planned.results()
-    print_reports(api.write_reports(found, planned.store.report, registry()))
-    failed = [row for row in found.rows if row.status not in ("ok", "skipped")]
+    print_reports(api.publish(planned, tracker))
+    failed = [row for row in planned.results().rows if row.status not in ("ok", "skipped")]
     for row in failed:
         print(f"{row.label} on {row.dataset}, seed {row.seed}: {row.status}: {row.reason}")
     if failed:

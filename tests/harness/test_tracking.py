@@ -5,6 +5,7 @@ import os
 import shutil
 import socket
 import sys
+import threading
 
 import pytest
 from support.rows import digits_rows, failed, make_curves, make_row, png, reference
@@ -12,8 +13,17 @@ from typer.testing import CliRunner
 
 from harness.cli import app
 from harness.errors import UserError
-from harness.row import Row
-from harness.tracking import DATABASE, MARKER, Tracker, open_tracker, sync
+from harness.frame import row_line, rows_frame
+from harness.row import Measurement, Row
+from harness.tracking import (
+    DATABASE,
+    MARKER,
+    Courier,
+    Tracker,
+    open_tracker,
+    sync,
+    tracked_frame,
+)
 
 FINGERPRINT = "f" * 64
 
@@ -24,7 +34,7 @@ def empty_store(tmp_path_factory):
     results = tmp_path_factory.mktemp("empty")
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        Tracker(results)._connect()
+        assert Tracker(results).client
     return results / DATABASE
 
 
@@ -48,13 +58,13 @@ def finish(results, row: Row, curve=True):
 
 
 def runs(tracker, benchmark="digits"):
-    client = tracker._client
+    client = tracker.client
     experiment = client.get_experiment_by_name(benchmark).experiment_id
     return client.search_runs([experiment])
 
 
 def history(tracker, run, key):
-    points = tracker._client.get_metric_history(run.info.run_id, key)
+    points = tracker.client.get_metric_history(run.info.run_id, key)
     return [(point.step, point.value) for point in sorted(points, key=lambda p: p.timestamp)]
 
 
@@ -71,23 +81,29 @@ def test_a_trial_becomes_a_run_with_all_that_people_look_for(results):
         "dataset": "digits",
         "budget": "20 device-seconds",
         "model": "vae",
+        "label": "vae",
+        "family": "variational autoencoder",
         "seed": "0",
         "config.batch_size": "64",
         "config.width": "32",
+        "protocol.version": "1",
+        "protocol.features.name": "digits-cnn",
+        "protocol.features.digest": "ab12",
+        "protocol.samples": "360",
     }
     tags = run.data.tags
     assert tags["genharness.trial"] == row.trial
     assert tags["genharness.status"] == "ok"
     assert tags["mlflow.source.git.commit"] == "abc123"
     metrics = run.data.metrics
-    assert (metrics["is"], metrics["error/fid"]) == (5.799, 0.042)
-    assert (metrics["usage/flops"], metrics["usage/wall"]) == (4.2e12, 24.1)
+    assert (metrics["is"], metrics["fid.error"]) == (5.799, 0.042)
+    assert (metrics["flops"], metrics["wall"]) == (4.2e12, 24.1)
     assert metrics["parameters"] == 1_200_000
     [dataset] = run.inputs.dataset_inputs
     assert dataset.dataset.name == "digits"
     assert dataset.dataset.digest == FINGERPRINT[:12]
     assert json.loads(dataset.dataset.profile) == {"fingerprint": FINGERPRINT}
-    names = {file.path for file in tracker._client.list_artifacts(run.info.run_id)}
+    names = {file.path for file in tracker.client.list_artifacts(run.info.run_id)}
     assert names == {"samples.png", "row.json", "environment.json", "curve.parquet"}
     assert any((results / "mlartifacts").rglob("samples.png"))
 
@@ -125,6 +141,50 @@ def test_sending_a_trial_again_changes_nothing(results):
     assert after.info.run_id == before.info.run_id
     assert history(again, after, "fid") == curve
     assert len(after.inputs.dataset_inputs) == 1
+
+
+def test_the_report_is_an_artifact_of_the_experiment(results):
+    tracker = Tracker(results)
+    report = results / "report"
+    (report / "charts").mkdir(parents=True)
+    (report / "charts" / "fid.svg").write_text("<svg/>")
+    for content in ("first", "second"):
+        (report / "report.html").write_text(content)
+        assert tracker.log_report("digits", report)
+    row = make_row()
+    assert tracker.log(row, finish(results, row))
+    [run] = [run for run in runs(tracker) if run.info.run_name == "report"]
+    [stored] = (results / "mlartifacts").rglob("report.html")
+    assert stored.read_text() == "second"
+    assert (stored.parent / "charts" / "fid.svg").exists()
+    assert run.info.status == "FINISHED"
+    assert list(tracked_frame("digits", results)["trial"]) == [row.trial]
+
+
+def test_search_runs_gives_the_columns_of_the_page(results):
+    rows = [
+        reference("real", 0.01, 9.4),
+        *digits_rows()[2:],
+        make_row(seed=1, metrics={"kid": Measurement(value=0.5, error=0.1, sets=(0.4, 0.6))}),
+        failed("glow", "diverged", "loss is NaN at step 7"),
+    ]
+    tracker = Tracker(results)
+    for row in rows:
+        assert tracker.log(row, finish(results, row))
+    tracked = tracked_frame("digits", results).set_index("trial", drop=False)
+    truth = rows_frame(rows)
+    assert set(tracked) == set(truth.dropna(axis="columns", how="all"))
+    for row in rows:
+        for name, value in row_line(row).items():
+            found = tracked.loc[row.trial, name] if value is not None else None
+            text = name.startswith(("config.", "protocol.")) and value is not None
+            assert found == (str(value) if text else value), name
+    assert len(tracked) == len(rows)
+
+
+def test_reading_an_experiment_that_is_not_there_is_an_error_for_people(results):
+    with pytest.raises(UserError, match="no experiment 'nothing'"):
+        tracked_frame("nothing", results)
 
 
 def test_a_resumed_trial_brings_its_run_up_to_date(results):
@@ -206,13 +266,47 @@ def test_a_server_that_is_down_hurts_no_trial_and_is_told_once(
     tracker = open_tracker("auto", tmp_path)
     assert tracker.uri == dead_server
     assert [tracker.log(*pair) for pair in zip(rows, folders, strict=True)] == [False, False]
-    [record] = [record for record in caplog.records if record.name == "harness.tracking"]
+    [record] = [record for record in caplog.records if record.name == "harness.tracking.tracker"]
     assert rows[0].trial in record.getMessage() and "harness sync" in record.getMessage()
     assert "secret" not in record.getMessage()
     assert not any((folder / MARKER).exists() for folder in folders)
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     shutil.copy(empty_store, tmp_path / DATABASE)
     assert len(sync(tmp_path, Tracker(tmp_path)).sent) == 2
+
+
+def test_a_store_that_takes_nothing_does_not_hold_up_a_run(results, caplog):
+    asked, never = threading.Event(), threading.Event()
+
+    class Stuck(Tracker):
+        def log(self, row, folder):
+            asked.set()
+            return never.wait()
+
+    rows = digits_rows()
+    with Courier(Stuck(results), patience=0.05) as courier:
+        for row in rows:
+            courier.send(row, results)
+        assert asked.wait(10)
+    never.set()
+    assert f"{len(rows) - 1} trials or more are left to 'harness sync'" in caplog.text
+
+
+def test_a_slow_store_is_waited_for_as_long_as_it_takes_trials(results):
+    sent = []
+
+    class Slow(Tracker):
+        def log(self, row, folder):
+            never.wait(0.05)
+            sent.append(row.trial)
+            return True
+
+    never = threading.Event()
+    rows = digits_rows()
+    with Courier(Slow(results), patience=0.2) as courier:
+        for row in rows:
+            courier.send(row, results)
+    assert sent == [row.trial for row in rows]
 
 
 def test_one_refused_trial_does_not_stop_the_others(results, caplog):

@@ -1,4 +1,4 @@
-"""MLflow, where people look at results; the folders are the truth and can do without it.
+"""Writes rows and reports to MLflow.
 
 Nothing here may harm a trial: what cannot be sent is reported once and can be sent by ``sync``.
 """
@@ -11,7 +11,7 @@ import logging
 import math
 import os
 import re
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Mapping, Set
 from importlib.util import find_spec
 from itertools import chain, islice
 from pathlib import Path
@@ -20,20 +20,21 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from harness.results import CURVE_COLUMNS
 from harness.row import Row
 from harness.store import read_row
+from harness.tracking.columns import TAG_PREFIX, run_columns
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import DatasetInput, Metric
+    from mlflow.entities import DatasetInput, Metric, Param, RunTag
 
 log = logging.getLogger(__name__)
 
 MARKER = "tracked.json"
 DATABASE, ARTIFACTS = "mlflow.db", "mlartifacts"
 _FILES = ("samples.png", "row.json", "environment.json", "curve.parquet")
-_TRIAL_TAG = "genharness.trial"
+TRIAL_TAG, REPORT_TAG = f"{TAG_PREFIX}trial", f"{TAG_PREFIX}report"
 _RUN_STATUS = {"ok": "FINISHED", "skipped": "FINISHED", "killed": "KILLED"}
 # Limits of MLflow's stores, and the part of a fingerprint that its pages have room for.
-_METRICS_A_BATCH, _PARAMETERS_A_BATCH = 1000, 100
+_METRICS_A_BATCH, _PARAMETERS_A_BATCH, _TAGS_A_BATCH = 1000, 100, 100
 _PARAMETER_LENGTH, _TAG_LENGTH, _DIGEST_LENGTH = 6000, 5000, 12
 
 
@@ -66,7 +67,7 @@ def sync(results: Path, tracker: Tracker) -> Synced:
 
 
 class Tracker:
-    """Writes rows to MLflow: one experiment a benchmark, one run a trial.
+    """Writes to MLflow: one experiment a benchmark, one run a trial and one for the report.
 
     Attributes:
         results: folder of results.
@@ -100,13 +101,31 @@ class Tracker:
         if self._unreachable:
             return False
         try:
-            client = self._client or self._connect()
-            run = self._send(client, row, folder)
+            run = self._send(self.client, row, folder)
         except Exception as error:
             self._unreachable = self._client is None
-            self._warn(row, error)
+            self._warn(f"trial {row.trial}", error)
             return False
         _mark(folder, self.address, run)
+        return True
+
+    def log_report(self, benchmark: str, folder: Path) -> bool:
+        """Send a report as the artifact of a run of its own, or bring it up to date.
+
+        Returns:
+            Whether that worked.
+        """
+        if self._unreachable:
+            return False
+        try:
+            client = self.client
+            run = self._run(client, benchmark, {REPORT_TAG: benchmark}, "report")
+            client.log_artifacts(run, str(folder), "report")
+            client.set_terminated(run)
+        except Exception as error:
+            self._unreachable = self._client is None
+            self._warn(f"the report in {folder}", error)
+            return False
         return True
 
     def holds(self, folder: Path) -> bool:
@@ -116,6 +135,13 @@ class Tracker:
             return False
         told = json.loads(marker.read_text())
         return bool(told["uri"] == self.address and told["row"] == _digest(folder))
+
+    @property
+    def client(self) -> MlflowClient:
+        """MLflow's client, connected."""
+        if self._client is None:
+            self._client = self._connect()
+        return self._client
 
     def _connect(self) -> MlflowClient:
         # MLflow reads these when imported; by default it waits minutes for a dead server.
@@ -129,22 +155,22 @@ class Tracker:
         self.results.mkdir(parents=True, exist_ok=True)
         client = MlflowClient(self.uri)
         client.search_experiments(max_results=1)
-        self._client = client
         return client
 
     def _send(self, client: MlflowClient, row: Row, folder: Path) -> str:
         """Write everything of a trial and return the id of its run."""
         end = int((folder / "row.json").stat().st_mtime * 1000)
-        experiment = self._experiment(client, row.benchmark)
-        run = self._run(client, experiment, row, start=end - int(row.usage.wall * 1000))
-        for key, value in _tags(row).items():
-            client.set_tag(run, key, value[:_TAG_LENGTH])
-        _log_parameters(client, run, row)
+        start = end - int(row.usage.wall * 1000)
+        name = f"{row.label}-{row.seed}"
+        run = self._run(client, row.benchmark, {TRIAL_TAG: row.trial}, name, start)
+        columns = run_columns(row)
+        _log_parameters(client, run, columns.parameters)
         curve = list(_curve_metrics(folder, end - 1))
-        final = _final_metrics(row, end, {point.key for point in curve})
+        final = _final_metrics(columns.metrics, end, row.usage.images, {m.key for m in curve})
         metrics = chain(curve, final)
         while batch := list(islice(metrics, _METRICS_A_BATCH)):
             client.log_batch(run, metrics=batch)
+        _log_tags(client, run, columns.tags | _tags(row))
         client.log_inputs(run, [_dataset_input(row)])
         for path in (folder / name for name in _FILES):
             if path.exists():
@@ -153,30 +179,44 @@ class Tracker:
         return run
 
     def _experiment(self, client: MlflowClient, name: str) -> str:
+        """Return the id of a benchmark's experiment, which is created if there is none."""
+        from mlflow.exceptions import MlflowException
+
         if name not in self._experiments:
-            known = client.get_experiment_by_name(name)
             location = None if self._given else (self.results / ARTIFACTS / name).as_uri()
-            self._experiments[name] = (
-                known.experiment_id if known else client.create_experiment(name, location)
-            )
+            known = client.get_experiment_by_name(name)
+            try:
+                own = None if known else client.create_experiment(name, location)
+            except MlflowException:
+                # Another driver may have been faster.
+                if (known := client.get_experiment_by_name(name)) is None:
+                    raise
+            self._experiments[name] = known.experiment_id if known else str(own)
         return self._experiments[name]
 
-    def _run(self, client: MlflowClient, experiment: str, row: Row, start: int) -> str:
-        """Return the id of the trial's run, which is created if there is none."""
-        same = f"tags.`{_TRIAL_TAG}` = '{row.trial}'"
-        for run in client.search_runs([experiment], same, max_results=1):
+    def _run(
+        self,
+        client: MlflowClient,
+        benchmark: str,
+        identity: Mapping[str, str],
+        name: str,
+        start: int | None = None,
+    ) -> str:
+        """Return the id of the run with one tag, which is created if there is none."""
+        experiment = self._experiment(client, benchmark)
+        [(tag, value)] = identity.items()
+        for run in client.search_runs([experiment], f"tags.`{tag}` = '{value}'", max_results=1):
             return str(run.info.run_id)
-        name, tags = f"{row.label}-{row.seed}", {_TRIAL_TAG: row.trial}
-        run = client.create_run(experiment, start_time=start, tags=tags, run_name=name)
+        run = client.create_run(experiment, start_time=start, tags=dict(identity), run_name=name)
         return str(run.info.run_id)
 
-    def _warn(self, row: Row, error: Exception) -> None:
+    def _warn(self, what: str, error: Exception) -> None:
         if not self._warned:
             log.warning(
-                "MLflow at %s did not take trial %s (%s: %s); results are safe in %s, and "
+                "MLflow at %s did not take %s (%s: %s); results are safe in %s, and "
                 "'harness sync' sends them later",
                 self.address,
-                row.trial,
+                what,
                 type(error).__name__,
                 _public(str(error).partition("\n")[0]),
                 self.results,
@@ -185,53 +225,47 @@ class Tracker:
 
 
 def _tags(row: Row) -> dict[str, str]:
-    tags = {
-        "genharness.status": row.status,
-        "genharness.model": row.model,
-        "genharness.family": row.family,
-        "genharness.dataset": row.dataset,
-        "genharness.fingerprint": row.fingerprint,
-        "mlflow.source.name": "harness",
-        # The description that the page of a run shows.
-        "mlflow.note.content": row.reason or "",
-    }
+    """Return the tags that MLflow's own pages show."""
+    # The description that the page of a run shows.
+    tags = {"mlflow.source.name": "harness", "mlflow.note.content": row.reason or ""}
     if row.provenance.get("commit"):
         tags["mlflow.source.git.commit"] = str(row.provenance["commit"])
     return tags
 
 
-def _log_parameters(client: MlflowClient, run: str, row: Row) -> None:
+def _log_parameters(client: MlflowClient, run: str, values: Mapping[str, str]) -> None:
     from mlflow.entities import Param
 
-    facts = {"dataset": row.dataset, "budget": row.budget, "model": row.model, "seed": row.seed}
-    parameters = (
-        Param(key, str(value)[:_PARAMETER_LENGTH])
-        for key, value in (facts | {f"config.{key}": v for key, v in row.config.items()}).items()
+    parameters: Iterator[Param] = (
+        Param(key, value[:_PARAMETER_LENGTH]) for key, value in values.items()
     )
     while batch := list(islice(parameters, _PARAMETERS_A_BATCH)):
         client.log_batch(run, params=batch)
 
 
-def _final_metrics(row: Row, time: int, curved: Set[str]) -> Iterator[Metric]:
+def _log_tags(client: MlflowClient, run: str, values: Mapping[str, str]) -> None:
+    from mlflow.entities import RunTag
+
+    tags: Iterator[RunTag] = (RunTag(key, value[:_TAG_LENGTH]) for key, value in values.items())
+    while batch := list(islice(tags, _TAGS_A_BATCH)):
+        client.log_batch(run, tags=batch)
+
+
+def _final_metrics(
+    values: Mapping[str, float], time: int, images: int, curved: Set[str]
+) -> Iterator[Metric]:
     """Yield figures and usage; MLflow compares by bars what is at step 0.
 
     Args:
-        row: where they are from.
+        values: by name.
         time: their time stamp.
+        images: seen in training.
         curved: names that have a curve, which their last value continues at step = images seen.
     """
     from mlflow.entities import Metric
 
-    values: dict[str, float | None] = {"parameters": row.parameters}
-    for name, measurement in row.metrics.items():
-        values[name] = measurement.value
-        values[f"error/{name}"] = measurement.error
-    usage = row.usage
-    for name in ("seconds", "flops", "images", "steps", "wall", "overrun", "peak_memory"):
-        values[f"usage/{name}"] = getattr(usage, name)
     for name, value in values.items():
-        if value is not None:
-            yield Metric(name, float(value), time, usage.images if name in curved else 0)
+        yield Metric(name, value, time, images if name in curved else 0)
 
 
 def _curve_metrics(folder: Path, time: int) -> Iterator[Metric]:
