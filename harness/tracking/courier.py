@@ -21,8 +21,8 @@ PATIENCE_SECONDS = 30.0
 class Courier:
     """Takes rows to a tracker in a thread of its own, in order, from ``with`` to its end.
 
-    The end waits until all are sent, or until none was for ``PATIENCE_SECONDS``; the rest is left
-    to ``harness sync``.
+    What a busy store refuses is tried once more, after all others. The end waits until that is
+    done, or until nothing happened for ``PATIENCE_SECONDS``; the rest is left to ``harness sync``.
     """
 
     def __init__(self, tracker: Tracker, patience: float = PATIENCE_SECONDS) -> None:
@@ -61,7 +61,13 @@ class Courier:
                 return
 
     def _deliver(self) -> None:
+        refused = []
         while (trial := self._waiting.get()) is not None:
-            self._tracker.log(*trial)
+            if not self._tracker.log(*trial):
+                refused.append(trial)
+            self._delivered.set()
+        for trial in refused:
+            if not self._tracker.log(*trial):
+                break
             self._delivered.set()
         self._delivered.set()

@@ -309,6 +309,21 @@ def test_a_slow_store_is_waited_for_as_long_as_it_takes_trials(results):
     assert sent == [row.trial for row in rows]
 
 
+def test_what_a_busy_store_refuses_is_tried_once_more(results):
+    attempts = []
+
+    class Busy(Tracker):
+        def log(self, row, folder):
+            attempts.append(row.label)
+            return attempts.count(row.label) > 1 or row.label != "vae"
+
+    rows = digits_rows()[2:5]
+    with Courier(Busy(results)) as courier:
+        for row in rows:
+            courier.send(row, results)
+    assert attempts == ["vae", "dcgan", "sngan", "vae"]
+
+
 def test_one_refused_trial_does_not_stop_the_others(results, caplog):
     bad, good = make_row(label="bad"), make_row(label="good")
     bad.metrics["not a name!"] = bad.metrics["fid"]

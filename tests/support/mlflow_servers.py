@@ -1,0 +1,72 @@
+"""Starts MLflow servers on this machine, with a store in SQLite or PostgreSQL."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
+
+POSTGRES = next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)), None)
+
+
+def free_port() -> int:
+    with socket.socket() as reserved:
+        reserved.bind(("127.0.0.1", 0))
+        return reserved.getsockname()[1]
+
+
+@contextmanager
+def mlflow_server(folder: Path, store: str, port: int | None = None) -> Iterator[str]:
+    """Run a server from ``with`` to its end; yield its address."""
+    port = port or free_port()
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--backend-store-uri", store, "--artifacts-destination", str(folder / "artifacts")]
+    command += ["--workers", "2"]
+    with open(folder / "server.txt", "ab") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+    address = f"http://127.0.0.1:{port}"
+    try:
+        _wait_for(address, process, folder / "server.txt")
+        yield address
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _wait_for(address: str, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + 180
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            with urlopen(f"{address}/health", timeout=1):
+                return
+        except (URLError, OSError):
+            time.sleep(0.2)
+    raise RuntimeError(f"the server did not start: {log.read_text()[-2000:]}")
+
+
+@contextmanager
+def postgresql(folder: Path) -> Iterator[str]:
+    """Run PostgreSQL with an empty database, as its own user, which may not be root."""
+    assert POSTGRES is not None
+    port = free_port()
+    shutil.chown(folder, "postgres")
+    data = folder / "data"
+    prefix = ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups"]
+    quiet = {"check": True, "stdout": subprocess.DEVNULL, "cwd": folder}
+    subprocess.run([*prefix, POSTGRES / "initdb", "-D", data, "-A", "trust", "-N"], **quiet)
+    options = f"-c listen_addresses=127.0.0.1 -p {port} -c unix_socket_directories={folder}"
+    control = [*prefix, POSTGRES / "pg_ctl", "-D", data, "-w"]
+    subprocess.run([*control, "-o", options, "-l", folder / "log.txt", "start"], **quiet)
+    try:
+        yield f"postgresql://postgres@127.0.0.1:{port}/postgres"
+    finally:
+        subprocess.run([*control, "-m", "immediate", "stop"], **quiet)
