@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -38,6 +39,9 @@ class Results:
         pictures: PNG of a grid of samples for each trial that has one.
         neighbours: PNG of the samples that look most like copies, each beside the training image
             nearest to it, for each trial that has one.
+        interpolations: PNG of images between latent variables, an arc a row, for each trial that
+            has one.
+        logs: how the log ends of each trial that has one and did not end well.
     """
 
     benchmark: str
@@ -45,5 +49,7 @@ class Results:
     source: str
     rows: tuple[Row, ...]
     curves: pd.DataFrame
-    pictures: dict[str, bytes]
-    neighbours: dict[str, bytes] = field(default_factory=dict)
+    pictures: Mapping[str, bytes]
+    neighbours: Mapping[str, bytes] = field(default_factory=dict)
+    interpolations: Mapping[str, bytes] = field(default_factory=dict)
+    logs: Mapping[str, str] = field(default_factory=dict)

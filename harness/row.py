@@ -73,6 +73,8 @@ class Row(_Record):
         label: what tables call the entry; the model's name unless the benchmark says otherwise.
         model: the plugin's name; "real" and "null" are references, not models.
         family: type of the system.
+        capabilities: names of the contract's capabilities that the model has; empty where no model
+            was built.
         config: every hyper-parameter, defaults included.
         reason: why the status is not "ok", for people.
         metrics: by name: fid, fid_test, is, bits_per_dim, images_per_second, latency, nfe,
@@ -92,6 +94,7 @@ class Row(_Record):
     model: str
     label: str
     family: str = ""
+    capabilities: tuple[str, ...] = ()
     seed: int
     budget: str
     config: dict[str, Any] = Field(default_factory=dict)

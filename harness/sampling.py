@@ -77,7 +77,7 @@ class Sampler:
         Raises:
             InvalidSamples: type, shape or values are not what the contract says.
         """
-        with _evaluating(self.model), autocast(self.precision, self.device):
+        with evaluating(self.model), autocast(self.precision, self.device):
             images = self.model.sample(n, labels)
         spec = self.model.spec
         expected = (n, *spec.shape)
@@ -120,7 +120,8 @@ class Sampler:
 
 
 @contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Set ``model`` to ``eval()``, without gradients, and back afterwards."""
     was_training = model.training
     model.eval()
     try:

@@ -4,7 +4,8 @@
 
     RESULTS/BENCHMARK/benchmark.toml
     RESULTS/BENCHMARK/trials/ID/       row.json curve.parquet samples.npz samples.png checkpoint.pt
-                                       neighbours.png environment.json log.txt trial.json
+                                       neighbours.png interpolation.png environment.json
+                                       log.txt trial.json
     RESULTS/BENCHMARK/trials/.ID/      the same, of a trial that has not ended
     RESULTS/BENCHMARK/report/
 """
@@ -14,7 +15,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,6 +38,9 @@ RESUMABLE = ("killed",)
 
 FAILED = ("error", "out_of_memory", "timeout", "diverged")
 """Statuses that a run repeats when it is asked to."""
+
+LOG_END = 4096
+"""Bytes of a failed trial's log that reports show."""
 
 
 def write_atomically(path: Path, content: bytes) -> None:
@@ -128,13 +132,19 @@ class Store:
             source=source,
             rows=tuple(rows),
             curves=self._curves(rows),
-            pictures=self._pictures(rows, "samples.png"),
-            neighbours=self._pictures(rows, "neighbours.png"),
+            pictures=self._files(rows, "samples.png"),
+            neighbours=self._files(rows, "neighbours.png"),
+            interpolations=self._files(rows, "interpolation.png"),
+            logs={
+                row.trial: tail(path)
+                for row in rows
+                if row.status != "ok" and (path := self.ended(row.trial) / "log.txt").exists()
+            },
         )
 
-    def _pictures(self, rows: Iterable[Row], name: str) -> dict[str, bytes]:
+    def _files(self, rows: Iterable[Row], name: str) -> Mapping[str, bytes]:
         paths = {row.trial: self.ended(row.trial) / name for row in rows}
-        return {trial: path.read_bytes() for trial, path in paths.items() if path.exists()}
+        return _Contents({trial: path for trial, path in paths.items() if path.exists()})
 
     def _curves(self, rows: Iterable[Row]) -> pd.DataFrame:
         import pandas as pd
@@ -145,6 +155,34 @@ class Store:
         if not frames:
             return pd.DataFrame(columns=list(CURVE_COLUMNS))
         return pd.concat(frames, ignore_index=True)
+
+
+class _Contents(Mapping[str, bytes]):
+    """The contents of files, read when they are asked for: a thousand trials' would fill memory."""
+
+    def __init__(self, paths: Mapping[str, Path]) -> None:
+        self._paths = paths
+
+    def __getitem__(self, trial: str) -> bytes:
+        return self._paths[trial].read_bytes()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._paths)
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def __contains__(self, trial: object) -> bool:
+        return trial in self._paths
+
+
+def tail(path: Path, most: int = LOG_END) -> str:
+    """Return the last whole lines of a text file, at most so many bytes of them."""
+    with open(path, "rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(size - most, 0))
+        text = file.read().decode(errors="replace")
+    return text.partition("\n")[2] or text if size > most else text
 
 
 def read_row(path: Path) -> Row | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,10 @@ from harness.averaging import WeightAverage
 from harness.budget import Budget
 from harness.clock import clock_for
 from harness.contract import GenerativeModel
+from harness.description import capabilities
 from harness.evaluation import HELD_OUT, Metrics, SampleScorer, measure_likelihood, measure_speed
 from harness.hardware import calibrate, fingerprint
+from harness.interpolation import interpolate
 from harness.ledger import Ledger
 from harness.pictures import grid_png, pairs_png
 from harness.precision import set_numerics
@@ -40,6 +43,8 @@ from harness.trial import (
     load_extractor,
     resolve_config,
 )
+
+log = logging.getLogger(__name__)
 
 WINDOW_SECONDS = 1.0
 """Time on the clock between two looks at it: synchronising CUDA costs far less than 1% of it."""
@@ -147,6 +152,7 @@ class TrialRun:
             stream = BatchStream(
                 self.dataset.train, model.config.batch_size, trial.seed, self.device
             )
+            self.found["capabilities"] = capabilities(type(model))
             self.found["parameters"] = sum(p.numel() for p in model.parameters())
         with self.ledger.phase("warm_up"):
             self.heartbeat.tell(Progress("warm-up"))
@@ -258,6 +264,7 @@ class TrialRun:
                     "samples": _digest(sets),
                     "weights": _digest(model.state_dict().values()),
                 }
+                self._draw_interpolations(model)
             if evaluation.raw_weights:
                 raw = self._scores()
                 self._add_to_curve(1.0, "raw", raw)
@@ -304,6 +311,18 @@ class TrialRun:
         if self.curve:
             pd.DataFrame(self.curve).to_parquet(self.folder / "curve.parquet", index=False)
         self.found["calibration"]["after"] = calibrate(self.device)
+
+    def _draw_interpolations(self, model: GenerativeModel) -> None:
+        """Write ``interpolation.png``; a fault there must not cost the trial its figures."""
+        try:
+            images = interpolate(model, seed=self.trial.seed, precision=self.trial.precision)
+            if images is None:
+                return
+            picture = grid_png(images.numpy(), self.dataset.spec.levels)
+        except Exception as error:
+            log.warning("no picture of interpolations: %s: %s", type(error).__name__, error)
+            return
+        write_atomically(self.folder / "interpolation.png", picture)
 
     def _save(self, training: Training) -> None:
         path = self.folder / CHECKPOINT

@@ -5,8 +5,9 @@ import json
 import pytest
 from support.stored import TRIAL, trial
 
+from harness.benchmark import parse_benchmark
 from harness.errors import UserError
-from harness.store import Store, read_row, write_atomically
+from harness.store import LOG_END, Store, read_row, tail, write_atomically
 
 
 @pytest.fixture
@@ -92,8 +93,6 @@ def test_an_interrupted_write_leaves_the_old_content(tmp_path):
 def test_results_gather_rows_curves_and_pictures_of_planned_trials_only(store):
     import pandas as pd
 
-    from harness.benchmark import parse_benchmark
-
     source = 'name = "mine"\ndatasets = ["digits"]\nmodels = ["vae"]\nbudget = "5 steps"'
     benchmark = parse_benchmark(source, "mine.toml")
     other = trial(seed=8)
@@ -106,3 +105,27 @@ def test_results_gather_rows_curves_and_pictures_of_planned_trials_only(store):
     assert [row.trial for row in found.rows] == [TRIAL.id]
     assert found.pictures == {TRIAL.id: b"png"}
     assert found.curves["trial"].tolist() == [TRIAL.id]
+
+
+def test_reports_see_how_the_log_of_a_failed_trial_ends(store):
+    source = 'name = "mine"\ndatasets = ["digits"]\nmodels = ["vae"]\nbudget = "5 steps"'
+    both = [TRIAL, trial(seed=8)]
+    for one, status in zip(both, ("error", "ok"), strict=True):
+        folder = store.begin(one)
+        (folder / "log.txt").write_text("first\n" + "a line\n" * 2000 + "the last: ü")
+        (folder / "interpolation.png").write_bytes(b"png")
+        store.finish(one.row(status))
+    found = store.results(parse_benchmark(source, "mine.toml"), source, both)
+    assert set(found.logs) == {TRIAL.id}
+    text = found.logs[TRIAL.id]
+    assert text.startswith("a line\n") and text.endswith("a line\nthe last: ü")
+    assert LOG_END - len("a line\n") <= len(text.encode()) <= LOG_END
+    assert found.interpolations == {one.id: b"png" for one in both}
+
+
+def test_a_short_file_is_its_own_tail_and_a_line_without_end_is_cut(tmp_path):
+    path = tmp_path / "log.txt"
+    path.write_bytes(b"one\ntwo\n")
+    assert tail(path) == "one\ntwo\n"
+    path.write_bytes(b"x" * 50)
+    assert tail(path, 10) == "x" * 10
