@@ -35,6 +35,7 @@ class Cell:
         mark: letters of the notes below the table.
         best: whether it is the best among the figures it can be compared with.
         protocol: how it was measured.
+        value: the figure itself, to sort by.
     """
 
     text: str = NOTHING
@@ -43,6 +44,7 @@ class Cell:
     mark: str = ""
     best: bool = False
     protocol: str = ""
+    value: float | None = None
 
     def __str__(self) -> str:
         prefix = f"{self.prefix} " if self.prefix else ""
@@ -200,6 +202,7 @@ def _cell(
         mark=mark,
         best=best,
         protocol=plain(entry.get(f"{heading} protocol") or ""),
+        value=float(value),
     )
 
 
