@@ -4,41 +4,21 @@ from __future__ import annotations
 
 import json
 import math
-import re
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from statistics import fmean, stdev
-from typing import Any, NamedTuple
+from typing import Any
 
 import pandas as pd
 
-from harness.frame import machine
 from harness.row import Measurement, Row
 from harness_reports.boards import REFERENCES, Board, boards
-from harness_reports.columns import ANCHORS, COSTS, METRICS, column
+from harness_reports.columns import ANCHORS, COSTS, METRICS
+from harness_reports.readings import Reading, readings
 
 LEADING = ("Dataset", "Table", "Role", "Model", "Type")
 CLOSING = ("Seeds", "Status", "Reason", "Trials")
 SATELLITES = ("error", "kind", "protocol", "note", "warning")
-# How often a timing was repeated does not change what it means.
-_REPETITIONS = re.compile(r"\b\d+ (?=batches of )")
-# Nor does how many sets a mean is of, or which of its two sets of images stands for the null model.
-_SETS = re.compile(r", mean and standard deviation of \d+ sets$|; (uniform noise|mean image)\b.*$")
 _ROLES = ("real", "model", "failed", "null")
-
-
-class Reading(NamedTuple):
-    """A measurement in the column of the protocol it was taken by.
-
-    Attributes:
-        measurement: the figure.
-        ruler: its protocol and, for speeds on more than one machine, the machine.
-        otherwise: it stands in a column of another protocol, as only references may.
-    """
-
-    measurement: Measurement
-    ruler: str
-    otherwise: bool
 
 
 def leaderboard(rows: Iterable[Row]) -> pd.DataFrame:
@@ -63,12 +43,10 @@ def board_frame(board: Board) -> pd.DataFrame:
     lines = [_identity(entry, board) | _costs(entry) for entry in entries]
     figures: list[str] = []
     for metric in _metrics(board):
-        for heading, readings in _split(metric, board).items():
+        for heading, taken in readings(metric, board).items():
             figures.append(heading)
             for line, entry in zip(lines, entries, strict=True):
-                line |= _figure(
-                    heading, [readings[id(row)] for row in entry if id(row) in readings]
-                )
+                line |= _figure(heading, [taken[id(row)] for row in entry if id(row) in taken])
     lines.sort(key=_rank)
     costs = [cost.heading for cost in COSTS.values()]
     satellites = [f"{heading} {name}" for heading in figures for name in SATELLITES]
@@ -132,38 +110,6 @@ def _metrics(board: Board) -> list[str]:
     return [*known, *sorted(measured - {*METRICS, *ANCHORS})]
 
 
-def _split(metric: str, board: Board) -> dict[str, dict[int, Reading]]:
-    """Return the columns of a metric by heading, one a ruler, each with its readings by row.
-
-    References get no columns of their own: where they were measured otherwise, a note says so.
-    """
-    shown = column(metric)
-    models = [row for row in board.rows if row.model not in REFERENCES]
-    machines = len({machine(row) for row in models if _value(row, metric) is not None})
-    rulers: dict[int, str] = {}
-    for row in board.rows:
-        if shown.ruler and _value(row, metric) is not None:
-            on = f"; machine {machine(row)}" if shown.machine and machines > 1 else ""
-            rulers[id(row)] = _REPETITIONS.sub("", row.metrics[metric].protocol) + on
-    counts = Counter(rulers[id(row)] for row in models if id(row) in rulers)
-    order = [ruler for ruler, _ in counts.most_common()] or [*rulers.values()][:1] or [""]
-    headings = [shown.heading + (f" ({i + 1})" if i else "") for i in range(len(order))]
-    columns: dict[str, dict[int, Reading]] = {heading: {} for heading in headings}
-    for row in board.rows:
-        if metric not in row.metrics:
-            continue
-        ruler = rulers.get(id(row), order[0])
-        alike = [i for i, other in enumerate(order) if _comparable(ruler) == _comparable(other)]
-        otherwise = not alike
-        heading = headings[order.index(ruler) if ruler in order else (alike or [0])[0]]
-        columns[heading][id(row)] = Reading(row.metrics[metric], ruler, otherwise)
-    return columns
-
-
-def _comparable(ruler: str) -> str:
-    return _SETS.sub("", ruler)
-
-
 def _figure(heading: str, readings: Sequence[Reading]) -> dict[str, Any]:
     """Return the mean of an entry's readings with what is to be known of it."""
     taken = [r for r in readings if r.measurement.value is not None]
@@ -197,10 +143,6 @@ def _mean(measurements: Sequence[Measurement]) -> tuple[float | None, float | No
     if not all(map(math.isfinite, values)):
         return fmean(values), None
     return fmean(values), stdev(values) / math.sqrt(len(values))
-
-
-def _value(row: Row, metric: str) -> float | None:
-    return row.metrics[metric].value if metric in row.metrics else None
 
 
 def _rank(line: dict[str, Any]) -> tuple[int, bool, float]:

@@ -1,0 +1,61 @@
+"""Pareto fronts: the models that none beats in quality without costing more, or being slower."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from harness_reports.columns import COSTS, METRICS, Better
+
+COST_DIRECTIONS: dict[str, Better] = {
+    METRICS["images_per_second"].heading: "higher",
+    METRICS["flops_per_image"].heading: "lower",
+    METRICS["nfe"].heading: "lower",
+    **{cost.heading: "lower" for cost in COSTS.values()},
+}
+"""Which way each cost of a leaderboard is better, by heading."""
+
+
+def pareto_front(figures: pd.DataFrame, better: Mapping[str, Better]) -> pd.Series[bool]:
+    """Return which lines no other line dominates: as good in all columns, and better in one.
+
+    A line with a missing figure is not on the front, and dominates none.
+
+    Args:
+        figures: one line a model; a leaderboard, say.
+        better: the columns to weigh, each with its direction.
+    """
+    signs = [1.0 if direction == "higher" else -1.0 for direction in better.values()]
+    values = figures[list(better)].to_numpy(float) * signs
+    known: NDArray[np.bool_] = np.all(np.isfinite(values), axis=1)
+    values = np.where(known[:, None], values, -np.inf)
+    as_good = (values[:, None] >= values[None]).all(axis=2)
+    strictly = (values[:, None] > values[None]).any(axis=2)
+    return pd.Series(known & ~(as_good & strictly).any(axis=0), index=figures.index)
+
+
+def trade_off(leaderboard: pd.DataFrame, quality: str, cost: str) -> pd.DataFrame:
+    """Return quality against a cost for the models of a leaderboard, and who is on the front.
+
+    Args:
+        leaderboard: see ``harness_reports.leaderboard``.
+        quality: heading of a ranked metric, "FID" say.
+        cost: heading of a cost, of ``COST_DIRECTIONS``: "images/s" or "Training FLOPs", say.
+
+    Returns:
+        ``Dataset``, ``Table``, ``Model``, both headings and ``front``, which is found for each
+        table by itself; sorted by cost.
+
+    Raises:
+        KeyError: one of the headings has no direction.
+    """
+    directions = {column.heading: column.better for column in METRICS.values() if column.better}
+    better = {quality: directions[quality], cost: COST_DIRECTIONS[cost]}
+    models = leaderboard[leaderboard["Role"] == "model"].dropna(subset=[quality, cost])
+    points = models[["Dataset", "Table", "Model", quality, cost]].copy()
+    fronts = [pareto_front(table, better) for _, table in points.groupby("Table", sort=False)]
+    points["front"] = pd.concat(fronts) if fronts else pd.Series(dtype=bool)
+    return points.sort_values(["Table", cost], ignore_index=True)
