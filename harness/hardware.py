@@ -7,7 +7,7 @@ import json
 import os
 import platform
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
@@ -19,15 +19,18 @@ _REPEATS = 5
 # Small enough for a slow core to repeat in a tenth of a second, large enough to fill one.
 _CPU_SIZES = {"matmul": 512, "convolution": 32}
 _CUDA_SIZES = {"matmul": 4096, "convolution": 256}
+_VECTOR = ("sse", "ssse", "avx", "amx", "fma", "f16c", "asimd", "sve", "bf16", "i8mm")
 
 
 def fingerprint(device: torch.device) -> dict[str, Any]:
     """Describe the machine, as far as it bears on speed and on the bits of results.
 
     Returns:
-        Strings, numbers and None: cpu, cores (physical), threads (used by torch), memory (bytes),
-        gpu, capability, gpu_memory (bytes), driver, torch, cuda, cudnn, python, os; and ``id``,
-        12 hexadecimal digits that two machines share if their device-seconds can be compared.
+        Strings, numbers and None: cpu, instructions (the set that torch's kernels use), extensions
+        (all vector instructions, for libraries that choose by themselves), cores (physical),
+        threads (used by torch), memory (bytes), gpu, capability, gpu_memory (bytes), driver, torch,
+        cuda, cudnn, python, os; and ``id``, 12 hexadecimal digits that two machines share if their
+        device-seconds can be compared.
     """
     import psutil
     import torch
@@ -35,6 +38,8 @@ def fingerprint(device: torch.device) -> dict[str, Any]:
     machine: dict[str, Any] = {
         "device": device.type,
         "cpu": cpu_model(),
+        "instructions": torch.backends.cpu.get_cpu_capability(),
+        "extensions": vector_extensions(),
         "cores": psutil.cpu_count(logical=False) or os.cpu_count(),
         "threads": torch.get_num_threads(),
         "memory": psutil.virtual_memory().total,
@@ -119,14 +124,38 @@ def _seconds(
     return median(once() for _ in range(_REPEATS))
 
 
+def computes_alike(machine: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    """Return what may change the bits of a result between two fingerprints; nothing if they match.
+
+    Kernels are chosen by device, processor and instruction set, sums are split by threads, and
+    versions of torch and CUDA change both. MKL uses no more threads than there are cores.
+    """
+    names = ["device", "cpu", "instructions", "extensions", "threads", "torch"]
+    if "cuda" in (machine.get("device"), other.get("device")):
+        names += ["gpu", "capability", "cuda", "cudnn"]
+    different = [name for name in names if machine.get(name) != other.get(name)]
+    used = [min(one.get("cores") or 0, one.get("threads") or 0) for one in (machine, other)]
+    return different if used[0] == used[1] or "threads" in different else [*different, "cores"]
+
+
 def cpu_model() -> str:
     """Return the processor's name; ``platform.processor()`` is empty on most Linux systems."""
+    return _cpu_information("model name") or platform.processor() or platform.machine()
+
+
+def vector_extensions() -> str:
+    """Return the processor's vector instructions as Linux calls them, or "" where it is silent."""
+    told = _cpu_information("flags") or _cpu_information("Features")
+    return " ".join(sorted(flag for flag in told.split() if flag.startswith(_VECTOR)))
+
+
+def _cpu_information(key: str) -> str:
     information = Path("/proc/cpuinfo")
     if information.exists():
         for line in information.read_text().splitlines():
-            if line.startswith("model name"):
+            if line.startswith(key):
                 return line.split(":", 1)[1].strip()
-    return platform.processor() or platform.machine()
+    return ""
 
 
 def driver_version() -> str | None:

@@ -71,17 +71,19 @@ def libraries(distribution: str) -> dict[str, str]:
 def environment() -> dict[str, Any]:
     """Return what a result depends on besides its inputs: packages, commit, Python, command, time.
 
-    ``commit`` and ``dirty`` (tracked files differ from it) are of the working tree that the harness
-    runs from; both are None outside of one.
+    ``packages`` gives versions, ``direct`` where those came from that no index has: a repository
+    with its commit, an archive's address, or "" for files of this machine. ``commit`` and ``dirty`` (tracked files
+    differ from it) are of the working tree that the harness runs from; both are None outside of one.
     """
     commit, dirty = _commit()
     return {
         "packages": _packages(),
+        "direct": _direct(),
         "commit": commit,
         "dirty": dirty,
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "command": list(sys.argv),
+        "command": ["python", *sys.orig_argv[1:]],
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 
@@ -191,6 +193,22 @@ def _packages() -> dict[str, str]:
     found: dict[str, str] = {}
     for distribution in distributions():
         found.setdefault(distribution.name, distribution.version)
+    return dict(sorted(found.items(), key=lambda item: item[0].lower()))
+
+
+def _direct() -> dict[str, str]:
+    """Return the origin of the distributions that were installed from none of pip's indexes."""
+    found: dict[str, str] = {}
+    for distribution in distributions():
+        record = json.loads(distribution.read_text("direct_url.json") or "null")
+        if record is None:
+            continue
+        origin = record["url"]
+        if "vcs_info" in record:
+            source = record["vcs_info"]
+            origin = f"{source['vcs']}+{origin}@{source['commit_id']}"
+        # A path tells others nothing, and more of this machine than they need to know.
+        found.setdefault(distribution.name, "" if "file://" in origin else origin)
     return dict(sorted(found.items(), key=lambda item: item[0].lower()))
 
 

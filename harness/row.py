@@ -80,6 +80,8 @@ class Row(_Record):
         metrics: by name: fid, fid_test, is, bits_per_dim, images_per_second, latency, nfe,
             flops_per_image, and what plugins add.
         protocol: of budget and measurement: versions, features and their digest, sample counts.
+        planned: what else was resolved before the trial began and belongs to its identity:
+            evaluation, plugin and features; ``harness.trial.Trial.of`` puts the trial together.
         digests: SHA-256 of samples and weights; a FLOP, image or step budget repeats them exactly.
         hardware: fingerprint of the machine.
         calibration: its speed at both ends of the trial.
@@ -104,6 +106,7 @@ class Row(_Record):
     usage: Usage = Field(default_factory=Usage)
     metrics: dict[str, Measurement] = Field(default_factory=dict)
     protocol: dict[str, Any] = Field(default_factory=dict)
+    planned: dict[str, Any] = Field(default_factory=dict)
     digests: dict[str, str] = Field(default_factory=dict)
     hardware: dict[str, Any] = Field(default_factory=dict)
     calibration: dict[str, Any] = Field(default_factory=dict)

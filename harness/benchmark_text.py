@@ -1,0 +1,28 @@
+"""The text of a benchmark file, as its benchmark ran: with what was added and set on the way."""
+
+from __future__ import annotations
+
+from harness.benchmark import Benchmark
+from harness.errors import UserError
+
+
+def amended(source: str, benchmark: Benchmark) -> str:
+    """Return ``source`` with the models and settings of ``benchmark``; all else stays as written.
+
+    Raises:
+        UserError: a setting has no form in TOML.
+    """
+    import tomlkit
+    from tomlkit.exceptions import TOMLKitError
+
+    document = tomlkit.parse(source)
+    document.remove("models")
+    entries = tomlkit.aot()
+    for entry in benchmark.models:
+        try:
+            entries.append(tomlkit.item(entry.model_dump(mode="json", exclude_defaults=True)))
+        except (TOMLKitError, ValueError) as error:
+            raise UserError(f"{entry.title}: its settings cannot be written: {error}") from None
+    # Last, where an array of tables can always stand.
+    document.append("models", entries)
+    return tomlkit.dumps(document)

@@ -1,0 +1,96 @@
+"""Folders of others, read without trust: regular files of bounded size, and none outside."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from pathlib import Path
+
+from harness.errors import UserError
+
+MEBIBYTE = 1 << 20
+MOST_FILES = 1_000_000
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}")
+
+
+def is_plain(path: str) -> bool:
+    """Return whether a relative path has plain names only: none hidden, none that leads upwards."""
+    return all(_NAME.fullmatch(part) for part in path.split("/"))
+
+
+class UntrustedFolder:
+    """A folder that somebody else may have made.
+
+    Every file is named by a relative path with slashes, and is a regular file below the folder: no
+    link is followed on the way to it, so that nothing from outside can be read through it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __truediv__(self, name: str) -> Path:
+        """Return where the file called ``name`` is.
+
+        Raises:
+            UserError: the name, or a link on the way, leads out of the folder.
+        """
+        if not is_plain(name):
+            raise UserError(f"{self.path}: {name!r} is no name of a file in this folder")
+        place = self.path
+        for part in name.split("/"):
+            place = place / part
+            if place.is_symlink():
+                raise UserError(f"{place} is a symbolic link, and links are not followed")
+        return place
+
+    def has(self, name: str) -> bool:
+        """Return whether there is a file called ``name``; a link is one, and fails when read."""
+        return os.path.lexists(self.path / name)
+
+    def read(self, name: str, limit: int = 16 * MEBIBYTE) -> bytes:
+        """Return the content of a file.
+
+        Raises:
+            UserError: it is missing, larger than ``limit`` bytes, or not a regular file.
+        """
+        return read_regular(self / name, limit)
+
+    def text(self, name: str, limit: int = 16 * MEBIBYTE) -> str:
+        """Return the content of a file in UTF-8; errors as of ``read``."""
+        try:
+            return self.read(name, limit).decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise UserError(f"{self.path / name} is not text in UTF-8: {error}") from None
+
+    def files(self, below: str = "") -> list[str]:
+        """Return the paths of all files below a folder, sorted; folders that are links are files.
+
+        Raises:
+            UserError: there are more than ``MOST_FILES``.
+        """
+        start = self / below if below else self.path
+        found: list[str] = []
+        for parent, folders, names in os.walk(start):
+            links = [name for name in folders if (Path(parent) / name).is_symlink()]
+            for name in (*names, *links):
+                found.append((Path(parent) / name).relative_to(self.path).as_posix())
+            if len(found) > MOST_FILES:
+                raise UserError(f"{start} holds more than {MOST_FILES} files")
+        return sorted(found)
+
+
+def read_regular(path: Path, limit: int) -> bytes:
+    """Return the content of a regular file, which is not a link; errors as of ``read``."""
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    try:
+        with open(os.open(path, flags), "rb") as file:
+            # Asked of the open file: between a look at a path and its opening it may be exchanged.
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise UserError(f"{path} is not a regular file")
+            content = file.read(limit + 1)
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from None
+    if len(content) > limit:
+        raise UserError(f"{path} is larger than {limit / MEBIBYTE:g} MiB")
+    return content
