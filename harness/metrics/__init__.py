@@ -30,7 +30,7 @@ def harness_metrics() -> list[MetricInfo]:
             label="MMD²",
         ),
         *_neighbours(),
-        *_frechet_to_held_out(),
+        *_copies(),
         *_diversity(),
     ]
 
@@ -119,7 +119,7 @@ def _neighbours() -> list[MetricInfo]:
     ]
 
 
-def _frechet_to_held_out() -> list[MetricInfo]:
+def _copies() -> list[MetricInfo]:
     target = "harness.metrics.mifid:MemorisationInformedDistance"
     return [
         MetricInfo(
@@ -127,6 +127,12 @@ def _frechet_to_held_out() -> list[MetricInfo]:
             summary="FID with a penalty on copies of training images (Bai et al., 2021)",
             target=target,
             label="MiFID",
+        ),
+        MetricInfo(
+            name="mifid_test",
+            summary="the same with FID to held-out images, which a copy of all train has too",
+            target=target,
+            label="MiFID test",
         ),
         MetricInfo(
             name="fid_gap",

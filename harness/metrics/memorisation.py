@@ -5,8 +5,7 @@ sample may lie. Near is relative: where training images are dense, every honest 
 close by. The ratio d(x, t) / d(t, t'), with t the training image nearest to x and t' the one
 nearest to t, allows for that.
 
-Meehan et al., A Non-Parametric Test to Detect Data-Copying in Generative Models, 2020,
-arXiv:2004.05675. Alaa et al., How Faithful is your Synthetic Data?, 2022, arXiv:2102.08921.
+Alaa et al., How Faithful is your Synthetic Data?, 2022, arXiv:2102.08921.
 """
 
 from __future__ import annotations
@@ -73,32 +72,6 @@ def authenticity(found: Nearest, within: Tensor) -> Tensor:
     Of real images it is some 50, not 100.
     """
     return 100 * (found.squared > within[found.which]).double().mean()
-
-
-def mann_whitney(a: Tensor, b: Tensor) -> Tensor:
-    """Return the standard score of Mann and Whitney's U, corrected for ties; float64.
-
-    U counts the pairs with a_i > b_j, ties half. Negative where values of a (n,) are smaller than
-    those of b (m,); standard normal where they are alike; 0 where all are equal.
-    """
-    n, m = len(a), len(b)
-    order = b.sort().values
-    below = torch.searchsorted(order, a) + torch.searchsorted(order, a, right=True)
-    u = below.double().sum() / 2
-    ties = torch.unique_consecutive(torch.cat([a, b]).sort().values, return_counts=True)[1].double()
-    total = n + m
-    variance = n * m / 12 * (total + 1 - (ties**3 - ties).sum() / (total * (total - 1)))
-    return torch.where(variance > 0, (u - n * m / 2) / variance.sqrt(), 0.0)
-
-
-def data_copying(samples: Nearest, held_out: Nearest) -> Tensor:
-    """Return C_T of one cell: how the samples' distances to the training set compare.
-
-    The standard score of Mann and Whitney's test against held-out images: far below 0, samples lie
-    nearer to the training images than unseen real ones; far above, they lie off the data. Samples
-    from the middle of each mode lower it too, so alone it convicts nobody.
-    """
-    return mann_whitney(samples.squared, held_out.squared)
 
 
 def suspicious_share(samples: Tensor, held_out: Tensor) -> Figure:

@@ -15,6 +15,9 @@ from harness.metrics.tiles import PairwiseMetric, tiles
 THRESHOLD = 0.5
 """The share of held-out images' memorisation distance below which samples count as copies."""
 EPSILON = 1e-6
+ROUNDING = 1e-9
+"""A Frechet distance below this share of the data's variance is 0 but for rounding."""
+WHOLE = "the samples are the whole training set, whose FID, 0, no penalty raises"
 
 
 def memorisation_distance(samples: Tensor, real: Tensor) -> Tensor:
@@ -37,8 +40,11 @@ class MemorisationInformedDistance(PairwiseMetric):
     and m = 1 / (s + 1e-6) if s is below a threshold, else 1 (Bai et al., On Training Sample
     Memorization, 2021, arXiv:2106.03062). The minimum is over training images; the other way round,
     a model that copies few of them would escape. The paper leaves the threshold to the data: here
-    it is half the s of held-out images. FID is that to held-out images, because an exact copy of
-    the training set has none to that.
+    it is half the s of held-out images.
+
+    ``mifid`` is the paper's, of FID to train, the more misleading the nearer the number of samples
+    is to that of training images: a copy of them all has no FID to multiply. ``mifid_test`` has the
+    same m times FID to held-out images, which no copy escapes.
 
     The gap is FID to train minus FID to held-out images. Fewer held-out images mean a larger bias,
     so an honest model's is below 0 too; a copy's is lower still, by some 1 / N of the training set.
@@ -46,19 +52,19 @@ class MemorisationInformedDistance(PairwiseMetric):
 
     comparative = False
     costly = True
-    held_out_columns = frozenset({"mifid", "fid_gap"})
+    held_out_columns = frozenset({"mifid_test", "fid_gap"})
 
     @property
     def protocol(self) -> str:
-        """The threshold, and what it is compared with."""
+        """What is compared, and the threshold."""
         reference, other = self.reference, self._held_out()
         return (
-            f"{reference.moments.n} of {reference.split}, {other.moments.n} of {other.split} "
-            f"held out, threshold {THRESHOLD * float(self._usual()):.4g}"
+            f"copies of {reference.moments.n} of {reference.split}, {other.moments.n} of "
+            f"{other.split} held out, threshold {THRESHOLD * float(self._usual()):.4g}"
         )
 
     def compute(self) -> dict[str, Figure | str]:
-        """Return mifid and fid_gap.
+        """Return mifid, mifid_test and fid_gap.
 
         Raises:
             ValueError: with fewer than two images, or where nothing is held out.
@@ -68,10 +74,15 @@ class MemorisationInformedDistance(PairwiseMetric):
         own = Moments(n, mean.cpu(), covariance.cpu())
         to_seen = frechet_distance(own, self.reference.moments)
         to_unseen = frechet_distance(own, other.moments)
-        distance = memorisation_distance(x, self.reference.features.vectors.to(self.device))
+        distance = memorisation_distance(x, self.reference.features.vectors.to(self.device)).cpu()
         copied = distance < THRESHOLD * self._usual()
         penalty = torch.where(copied, 1 / (distance + EPSILON), 1.0)
-        return {"mifid": Figure(penalty * to_unseen), "fid_gap": Figure(to_seen - to_unseen)}
+        nothing = to_seen < ROUNDING * self.reference.moments.covariance.trace()
+        return {
+            "mifid": WHOLE if copied and nothing else Figure(penalty * to_seen),
+            "mifid_test": Figure(penalty * to_unseen),
+            "fid_gap": Figure(to_seen - to_unseen),
+        }
 
     def _usual(self) -> Tensor:
         """Return the memorisation distance of held-out images."""
@@ -82,7 +93,7 @@ class MemorisationInformedDistance(PairwiseMetric):
                 "distance": memorisation_distance(*(v.to(self.device) for v in (unseen, seen)))
             },
         )
-        return known["distance"].to(self.device)
+        return known["distance"]
 
     def _held_out(self) -> Reference:
         if self.reference.held_out is None:

@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 
 from harness.metrics.base import Figure, Reference
+from harness.metrics.data_copying import cells, data_copying, number_of_cells
 from harness.metrics.memorisation import (
     NOTHING_HELD_OUT,
     Nearest,
     authenticity,
-    data_copying,
     nearest,
     ratios,
     suspicious_share,
@@ -124,10 +124,12 @@ class Training(NamedTuple):
     Attributes:
         manifold: of the training images.
         held_out: training image nearest to each held-out image, if there are any.
+        cell: which cell of C_T each training image is in, (m,); None where nothing is held out.
     """
 
     manifold: Manifold
-    held_out: Nearest | None
+    held_out: Nearest | None = None
+    cell: Tensor | None = None
 
 
 def training(reference: Reference, device: torch.device, k: int = K) -> Training:
@@ -144,12 +146,15 @@ def training(reference: Reference, device: torch.device, k: int = K) -> Training
     whole = Manifold(vectors, centre, radii + slack(reference), within)
     other = reference.held_out
     if other is None:
-        return Training(whole, None)
+        return Training(whole)
     unseen = other.features.vectors.to(device)
     known = reference.derived(
         "neighbours 1, held out", lambda: nearest(unseen, vectors, centre)._asdict()
     )
-    return Training(whole, Nearest(known["squared"].to(device), known["which"].to(device)))
+    found = Nearest(known["squared"].to(device), known["which"].to(device))
+    count = number_of_cells(len(unseen))
+    parted = reference.derived(f"cells 1, {count}", lambda: {"cell": cells(vectors, count)})
+    return Training(whole, found, parted["cell"].to(device))
 
 
 def nearest_training_images(vectors: Tensor, reference: Reference) -> tuple[Nearest, Tensor]:
@@ -191,14 +196,14 @@ class Neighbours(PairwiseMetric):
             ValueError: with no more than k images.
         """
         x = self.samples()
-        real, held_out = training(self.reference, self.device, self.k)
+        real, held_out, cell = training(self.reference, self.device, self.k)
         comparison = compare(manifold(x, real.centre, slack(self.reference), self.k), real)
         shares = comparison.figures(self.k)
         found: dict[str, Figure | str] = {name: Figure(value) for name, value in shares.items()}
         found["auth_pct"] = Figure(authenticity(comparison.nearest, real.nearest))
-        if held_out is None:
+        if held_out is None or cell is None:
             return found | dict.fromkeys(self.held_out_columns, NOTHING_HELD_OUT)
         unseen = ratios(held_out, real.nearest)
         found["memorisation"] = suspicious_share(ratios(comparison.nearest, real.nearest), unseen)
-        found["c_t"] = Figure(data_copying(comparison.nearest, held_out))
+        found["c_t"] = data_copying(comparison.nearest, held_out, cell)
         return found

@@ -73,8 +73,9 @@ class PairwiseMetric(SampleMetric):
         Raises:
             ValueError: with fewer than two images.
         """
-        n = sum(map(len, self.vectors))
+        # Between devices the list is one tensor, and empty on one that has no samples.
+        joined: Tensor = dim_zero_cat(self.vectors) if len(self.vectors) else torch.empty(0)
+        n = len(joined)
         if n < 2:
             raise ValueError(f"pairs need at least 2 images, there {'is 1' if n else 'are 0'}")
-        joined: Tensor = dim_zero_cat(self.vectors)
         return joined

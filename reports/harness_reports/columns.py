@@ -74,6 +74,7 @@ METRICS: dict[str, Column] = {
     "kid_seed3": Column("KID, 3rd seed", "further", "lower"),
     "kid_test": Column("KID test", "further", "lower"),
     "mmd_test": Column("MMD² test", "further", "lower"),
+    "mifid_test": Column("MiFID test", "further", "lower"),
     "fid_infinity_test": Column("FID∞ test", "further", "lower"),
     "fid_mean_term": Column("FID, means", "details"),
     "fid_covariance_term": Column("FID, covariances", "details"),

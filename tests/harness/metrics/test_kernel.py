@@ -146,6 +146,23 @@ def test_merged_states_are_those_of_all_samples():
         here.compute()
 
 
+def gathered(metric, others):
+    """The metric between devices, where the others have these vectors."""
+    metric.distributed_available_fn = lambda: True
+    metric.dist_sync_fn = lambda vectors, group: [vectors, *others]
+    return metric.compute()
+
+
+def test_samples_of_several_devices_are_counted_as_images():
+    """There the vectors are one tensor, whose items are not batches."""
+    x, y = features(100, 8, seed=1), features(100, 8, seed=2)
+    here = updated(KernelDistance(real(y)), x[:1])
+    assert_close(gathered(here, [x[1:]]).value, kid(x, y).value, rtol=1e-12, atol=0)
+    here = updated(KernelDistance(real(y)), x[:1])
+    with pytest.raises(ValueError, match="at least 2 images, there is 1"):
+        gathered(here, [x[:0]])
+
+
 def test_what_has_no_value_says_why():
     y = features(50, 4)
     with pytest.raises(ValueError, match="at least 2 images, there is 1"):
