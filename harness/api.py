@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
 from harness.benchmark import Benchmark, Settings, read_benchmark, with_models, with_settings
-from harness.launchers import Observer
+from harness.launchers import Launcher, Observer
 from harness.registry import Registry, registry
 from harness.results import Results
 from harness.row import Row
@@ -92,7 +92,8 @@ def run(
     settings: Settings = MappingProxyType({}),
     tracking: Literal["auto", "off"] = "auto",
     retry_failed: bool = False,
-    devices: Sequence[str] | None = None,
+    devices: Sequence[str] = (),
+    workers: int | None = None,
     threads: int | None = None,
     observer: Observer | None = None,
 ) -> pd.DataFrame:
@@ -106,21 +107,23 @@ def run(
         tracking: "off" keeps MLflow out of it.
         retry_failed: whether failed trials are run again.
         devices: "cpu", "cuda:0" and so on; all of the machine's by default.
-        threads: of a worker on a CPU; all cores by default.
+        workers: trials at once; as many as CUDA devices by default, or one on a CPU.
+        threads: of a worker on a CPU; by default the cores, shared by the workers.
         observer: hears of the trials as they go.
 
     Raises:
         UserError: something is wrong with the benchmark; nothing was run.
     """
     from harness.frame import rows_frame
+    from harness.launchers.local import LocalLauncher, choose_devices
 
     planned = plan(benchmark, results, also=also, settings=settings)
+    launcher = LocalLauncher(choose_devices(devices, workers), threads)
     tracker = carry_out(
         planned,
+        launcher,
         tracking=tracking,
         retry_failed=retry_failed,
-        devices=devices,
-        threads=threads,
         observer=observer or Observer(),
     )
     publish(planned, tracker)
@@ -129,46 +132,46 @@ def run(
 
 def carry_out(
     planned: Plan,
+    launcher: Launcher,
     *,
     tracking: Literal["auto", "off"],
     retry_failed: bool,
-    devices: Sequence[str] | None,
-    threads: int | None,
     observer: Observer,
 ) -> Tracker | None:
     """Run the open trials of a plan; each ends with a row in the store and in MLflow.
 
+    Other runs may do so at the same time: each trial is run by one of them, and all return when
+    every trial of theirs has ended.
+
     Returns:
         What rows were sent by; None if there were none to send, or nobody to send them to.
+
+    Raises:
+        UserError: a trial can never run here; none was run.
     """
-    from harness.launchers.local import LocalLauncher, available_devices
+    from harness.launchers.agenda import Agenda
     from harness.tracking import Courier, open_tracker
 
     store = planned.store
-    with store.locked():
-        write_atomically(store.folder / "benchmark.toml", planned.source.encode())
-        todo = planned.open_trials(retry_failed)
-        if not todo:
-            return None
-        tracker = open_tracker(tracking, store.folder.parent)
-        with Courier(tracker) if tracker else nullcontext() as courier:
-            told = _Telling(observer, store, courier, registry())
-            for trial in todo:
-                if trial.unsupported is not None:
-                    row = trial.row("skipped", trial.unsupported)
-                    store.begin(trial)
-                    store.finish(row)
-                    told.finished(trial, row)
-            runnable = [trial for trial in todo if trial.unsupported is None]
-            LocalLauncher(store, devices or available_devices(), told, threads).run(runnable)
-        return tracker
+    todo = planned.open_trials(retry_failed)
+    launcher.check(todo)
+    store.prepare()
+    write_atomically(store.folder / "benchmark.toml", planned.source.encode())
+    if not todo:
+        return None
+    tracker = open_tracker(tracking, store.folder.parent)
+    with Courier(tracker) if tracker else nullcontext() as courier:
+        told = _Telling(observer, store, courier, registry())
+        launcher.run(Agenda(todo, store, told))
+    return tracker
 
 
 def publish(planned: Plan, tracker: Tracker | None) -> dict[str, Path]:
     """Write every report of a plan, also to MLflow if there is a tracker; return where they are."""
-    written = write_reports(planned.results(), planned.store.report, registry())
-    if tracker is not None:
-        tracker.log_report(planned.benchmark.name, planned.store.report)
+    with planned.store.reporting():
+        written = write_reports(planned.results(), planned.store.report, registry())
+        if tracker is not None:
+            tracker.log_report(planned.benchmark.name, planned.store.report)
     return written
 
 
@@ -186,6 +189,12 @@ class _Telling(Observer):
 
     def progressed(self, trial: Trial, progress: Progress) -> None:
         self.observer.progressed(trial, progress)
+
+    def held(self, trial: Trial) -> None:
+        self.observer.held(trial)
+
+    def ended_elsewhere(self, trial: Trial, row: Row) -> None:
+        self.observer.ended_elsewhere(trial, row)
 
     def finished(self, trial: Trial, row: Row) -> None:
         self.observer.finished(trial, row)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
@@ -13,6 +14,7 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     BeforeValidator,
+    ByteSize,
     ConfigDict,
     Field,
     ValidationError,
@@ -36,6 +38,28 @@ def _counts_images(budget: Budget) -> Budget:
 Images = Annotated[Budget, AfterValidator(_counts_images)]
 
 
+@dataclass(frozen=True, order=True)
+class Needs:
+    """What a worker must be given for a trial.
+
+    Attributes:
+        devices: at once.
+        memory: bytes of the machine's; 0 if nobody said.
+    """
+
+    devices: int = 1
+    memory: int = 0
+
+
+def _with_unit(value: Any) -> Any:
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r} has no unit; write for example '8 GiB'")
+    return value
+
+
+Memory = Annotated[ByteSize, Field(gt=0), BeforeValidator(_with_unit)]
+
+
 class Entry(_Section):
     """A model in a benchmark, with settings that differ from its recipe.
 
@@ -43,16 +67,25 @@ class Entry(_Section):
         model: name of the plugin.
         label: what tables call it; needed where one model is entered twice.
         settings: hyper-parameters that differ from the defaults.
+        devices: that a trial needs at once.
+        memory: of the machine, that a trial needs at most, such as "8 GiB".
     """
 
     model: str
     label: str = ""
     settings: dict[str, Any] = Field(default_factory=dict)
+    devices: int = Field(default=1, ge=1)
+    memory: Memory | None = None
 
     @property
     def title(self) -> str:
         """What tables call the entry."""
         return self.label or self.model
+
+    @property
+    def needs(self) -> Needs:
+        """What a worker must be given for a trial of it."""
+        return Needs(self.devices, int(self.memory or 0))
 
 
 def _entry(value: Any) -> Any:

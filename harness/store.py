@@ -8,6 +8,7 @@
                                        log.txt trial.json
     RESULTS/BENCHMARK/trials/.ID/      the same, of a trial that has not ended
     RESULTS/BENCHMARK/report/
+    RESULTS/BENCHMARK/locks/ID         held by the run, and the worker, whose trial it is
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from harness.benchmark import Benchmark
 from harness.errors import UserError
+from harness.locks import Lock
 from harness.results import CURVE_COLUMNS, Results
 from harness.row import Row
 
@@ -65,25 +66,30 @@ class Store:
         self.folder = results / benchmark
         self.trials = self.folder / "trials"
         self.report = self.folder / "report"
+        self.locks = self.folder / "locks"
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Hold the folder for one run; the lock of a dead run frees itself."""
+    def prepare(self) -> None:
+        """Make the folders that a run writes to.
+
+        Raises:
+            UserError: they cannot be made.
+        """
         try:
-            self.trials.mkdir(parents=True, exist_ok=True)
+            for folder in (self.trials, self.locks):
+                folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(f"cannot write results to {self.folder}: {error.strerror}") from None
-        lock = FileLock(self.folder / ".lock")
+
+    def claim(self, trial: str) -> Lock | None:
+        """Return a lock on a trial, or None while another run or its worker holds it."""
         try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            raise UserError(
-                f"another run is working on {self.folder}; wait for it, or choose another --results"
-            ) from None
-        try:
-            yield
-        finally:
-            lock.release()
+            return Lock(self.locks / trial)
+        except BlockingIOError:
+            return None
+
+    def reporting(self) -> Lock:
+        """Return a lock on what all runs write, such as the report; wait for it."""
+        return Lock(self.locks / "report", wait=True)
 
     def ended(self, trial: str) -> Path:
         """Return the folder of a trial that has ended."""
@@ -96,6 +102,13 @@ class Store:
     def row(self, trial: str) -> Row | None:
         """Return the row of a trial, or None while it has none."""
         return read_row(self.ended(trial) / "row.json")
+
+    def stamp(self, trial: str) -> int | None:
+        """Return what changes whenever a trial's row is written, or None while it has none."""
+        try:
+            return (self.ended(trial) / "row.json").stat().st_mtime_ns
+        except FileNotFoundError:
+            return None
 
     def begin(self, trial: Trial) -> Path:
         """Make the working folder of a trial ready, with what an unfinished one left there."""

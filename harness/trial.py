@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from harness.benchmark import Benchmark, Entry, Evaluation
+from harness.benchmark import Benchmark, Entry, Evaluation, Needs
 from harness.dataset import Dataset
 from harness.errors import UserError, did_you_mean
 from harness.features.base import FeatureExtractor
@@ -42,6 +42,7 @@ class Trial(BaseModel):
         protocol: versions of the budget's and the measurement's rules.
         averaging: longest half-life of the average of weights, in images.
         checkpoint_seconds: not part of the identity, as is what follows.
+        needs: what a worker must be given.
         unsupported: why the model cannot run on the data, or None.
     """
 
@@ -67,6 +68,7 @@ class Trial(BaseModel):
     )
     checkpoint_seconds: float = 60.0
     patience_seconds: float = 900.0
+    needs: Needs = Needs()
     unsupported: str | None = None
 
     @property
@@ -75,6 +77,7 @@ class Trial(BaseModel):
         exempt: Any = {
             "checkpoint_seconds": True,
             "patience_seconds": True,
+            "needs": True,
             "unsupported": True,
             "evaluation": {"robustness": True},  # which the features tell, with the hashes
         }
@@ -265,6 +268,7 @@ def _trial_of(
         seed=seed,
         budget=str(benchmark.budget),
         plugin=_describe(plugin),
+        needs=entry.needs,
         unsupported=model_class.supports(dataset.spec),
     )
 

@@ -45,8 +45,13 @@ class Bars(Observer):
         self._tasks: dict[str, TaskID] = {}
 
     def started(self, trial: Trial) -> None:
-        """Add a bar."""
-        self._tasks[trial.id] = self._bars.add_task(escape(trial.title), total=1, note="starting")
+        """Add a bar, unless it was another run's before."""
+        if trial.id in self._tasks:
+            self._bars.reset(self._tasks[trial.id], note="starting")
+        else:
+            self._tasks[trial.id] = self._bars.add_task(
+                escape(trial.title), total=1, note="starting"
+            )
 
     def progressed(self, trial: Trial, progress: TrialProgress) -> None:
         """Move the bar."""
@@ -63,6 +68,16 @@ class Bars(Observer):
         self._bars.update(task, completed=completed, note=escape(_outcome(row)))
         self._bars.stop_task(task)
 
+    def held(self, trial: Trial) -> None:
+        """Show a trial that another run works on."""
+        self._tasks[trial.id] = self._bars.add_task(
+            escape(trial.title), total=1, note="in another run"
+        )
+
+    def ended_elsewhere(self, trial: Trial, row: Row) -> None:
+        """Show how the trial ended."""
+        self.finished(trial, row)
+
 
 class Lines(Observer):
     """A line when a trial starts, and one when it ends."""
@@ -75,11 +90,22 @@ class Lines(Observer):
         """Print which trial starts."""
         print(f"started   {trial.title}", flush=True)
 
+    def held(self, trial: Trial) -> None:
+        """Print which trial another run works on."""
+        print(f"elsewhere {trial.title}: another run works on it", flush=True)
+
     def finished(self, trial: Trial, row: Row) -> None:
         """Print how the trial ended."""
+        self._count(trial, _outcome(row))
+
+    def ended_elsewhere(self, trial: Trial, row: Row) -> None:
+        """Print how the trial ended."""
+        self._count(trial, f"{_outcome(row)}, in another run")
+
+    def _count(self, trial: Trial, outcome: str) -> None:
         self._ended += 1
         count = f"[{self._ended}/{self._trials}]"
-        print(f"{count:<9} {trial.title}: {_outcome(row)}", flush=True)
+        print(f"{count:<9} {trial.title}: {outcome}", flush=True)
 
 
 def _note(progress: TrialProgress, elapsed: float) -> str:

@@ -24,9 +24,13 @@ def run_benchmark(
     device: Annotated[
         list[str] | None, typer.Option(help="cpu, cuda:0, ...; all of the machine's by default.")
     ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="Trials at once; one for each CUDA device, or one on a CPU."),
+    ] = None,
     threads: Annotated[
         int | None,
-        typer.Option(min=1, help="Threads on a CPU; all cores by default, fewer if it is shared."),
+        typer.Option(min=1, help="Threads of a worker on a CPU; its share of the cores."),
     ] = None,
 ) -> None:
     """Run a benchmark: finished trials are skipped, interrupted ones resume, changed ones run."""
@@ -34,18 +38,19 @@ def run_benchmark(
     from harness.benchmark import parse_settings
     from harness.cli.progress_display import open_display
     from harness.cli.report_command import print_reports
+    from harness.launchers.local import LocalLauncher, choose_devices
 
     planned = api.plan(benchmark, results, also=also or (), settings=parse_settings(settings or ()))
+    launcher = LocalLauncher(choose_devices(device or (), workers), threads)
     todo = planned.open_trials(retry_failed)
     done = len(planned.trials) - len(todo)
     print(f"{planned.benchmark.name}: {len(planned.trials)} trials, {done} done before")
     with open_display(len(todo)) as display:
         tracker = api.carry_out(
             planned,
+            launcher,
             tracking=tracking.value,
             retry_failed=retry_failed,
-            devices=device,
-            threads=threads,
             observer=display,
         )
     print_reports(api.publish(planned, tracker))

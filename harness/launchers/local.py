@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import time
-from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
-from pathlib import Path
 
-from harness.launchers import Observer
+from harness.benchmark import Needs
+from harness.errors import UserError
+from harness.launchers.agenda import Agenda, Assignment
+from harness.launchers.ending import row_of
 from harness.progress import FILE, Progress, last_heartbeat, read_progress
-from harness.row import Row
-from harness.store import Store, read_row
 from harness.trial import Trial
-from harness.worker import STOPPED
 
 POLL_SECONDS = 0.05
 GRACE_SECONDS = 30.0
@@ -26,74 +23,117 @@ HUNG_GRACE_SECONDS = 5.0
 """Time that a worker has which was silent for long; it is unlikely to use it."""
 
 
-def available_devices() -> list[str]:
-    """Return every CUDA device of this machine, or else the CPU."""
+def cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def choose_devices(devices: Sequence[str] = (), workers: int | None = None) -> list[str]:
+    """Return the device of each worker: one for each CUDA device of the machine, or else the CPU.
+
+    Args:
+        devices: to use instead; the CPU may stand there several times.
+        workers: trials at once; on CUDA at most one a device.
+
+    Raises:
+        UserError: the workers would have to share a CUDA device.
+    """
     import torch
 
-    return [f"cuda:{index}" for index in range(torch.cuda.device_count())] or ["cpu"]
+    count = torch.cuda.device_count()
+    chosen = list(devices) or [f"cuda:{index}" for index in range(count)] or ["cpu"]
+    if set(chosen) == {"cpu"}:
+        return ["cpu"] * (workers or len(chosen))
+    twice = next((name for name in chosen if name != "cpu" and chosen.count(name) > 1), None)
+    if twice is not None:
+        raise UserError(f"--device {twice} is given twice, and two trials would slow each other")
+    if workers is not None and workers > len(chosen):
+        raise UserError(
+            f"--workers {workers} is more than the devices ({', '.join(chosen)}), and trials that "
+            "share one would slow each other"
+        )
+    return chosen[:workers]
 
 
 class LocalLauncher:
-    """Spawns a worker for each trial and turns whatever becomes of it into exactly one row.
+    """Spawns a worker for each trial, on devices that nothing else of the run uses.
 
     Args:
-        store: where folders and rows are.
-        devices: "cpu" or "cuda:0" and so on; each has one worker at a time.
-        observer: hears of everything.
+        devices: "cpu" or "cuda:0" and so on, one for each worker that may run at a time.
         threads: of each worker on a CPU; by default the cores, shared by the workers.
+        memory: bytes that the trials may need together; by default the machine's.
     """
 
     def __init__(
-        self,
-        store: Store,
-        devices: Sequence[str],
-        observer: Observer,
-        threads: int | None = None,
+        self, devices: Sequence[str], threads: int | None = None, memory: int | None = None
     ) -> None:
-        self.store = store
-        self.devices = devices
-        self.observer = observer
-        self.threads = threads or max(1, (os.cpu_count() or 1) // len(devices))
+        import psutil
 
-    def run(self, trials: Iterable[Trial]) -> None:
+        self.devices = tuple(devices)
+        self.threads = threads or max(1, cores() // len(devices))
+        self.memory = memory or psutil.virtual_memory().total
+        self._free = list(devices)
+        self._unpromised = self.memory
+
+    def check(self, trials: Sequence[Trial]) -> None:
+        """Raise ``UserError`` if a trial needs more devices or memory than there are."""
+        for trial in trials:
+            needs = trial.needs
+            if needs.devices > len(self.devices):
+                raise UserError(
+                    f"models: {trial.label} needs {needs.devices} devices at once, and there are "
+                    f"{len(self.devices)}: {', '.join(self.devices)}"
+                )
+            if needs.memory > self.memory:
+                raise UserError(
+                    f"models: {trial.label} needs {needs.memory / 2**30:.3g} GiB of memory, and "
+                    f"there are {self.memory / 2**30:.3g}"
+                )
+
+    def run(self, agenda: Agenda) -> None:
         """Run the trials to their ends; Ctrl-C stops them so that the next run resumes them."""
-        waiting = deque(trials)
-        jobs: dict[str, _Job] = {}
+        jobs: list[_Job] = []
         try:
-            while waiting or jobs:
-                for device in self.devices:
-                    if device not in jobs and waiting:
-                        jobs[device] = self._start(waiting.popleft(), device)
+            while agenda or jobs:
+                while self._free and (assignment := agenda.take(self._fits)) is not None:
+                    jobs.append(self._start(assignment, agenda))
                 time.sleep(POLL_SECONDS)
-                for device, job in list(jobs.items()):
-                    if self._attend(job):
-                        del jobs[device]
+                jobs = [job for job in jobs if not self._attend(job, agenda)]
         finally:
-            self._stop(list(jobs.values()))
+            self._stop(jobs, agenda)
 
-    def _start(self, trial: Trial, device: str) -> _Job:
-        folder = self.store.begin(trial)
-        job = _Job(trial, folder, device, self.threads)
-        self.observer.started(trial)
+    def _fits(self, needs: Needs) -> bool:
+        return needs.devices <= len(self._free) and needs.memory <= self._unpromised
+
+    def _start(self, assignment: Assignment, agenda: Agenda) -> _Job:
+        needs = assignment.trial.needs
+        devices = [self._free.pop(0) for _ in range(needs.devices)]
+        self._unpromised -= needs.memory
+        job = _Job(assignment, devices, self.threads)
+        agenda.observer.started(assignment.trial)
         return job
 
-    def _attend(self, job: _Job) -> bool:
+    def _attend(self, job: _Job, agenda: Agenda) -> bool:
         """Look after a worker; return whether it has ended and its row is written."""
-        progress = read_progress(job.folder)
+        trial, folder = job.assignment.trial, job.assignment.folder
+        progress = read_progress(folder)
         if progress is not None and progress != job.progress:
             job.progress = progress
-            self.observer.progressed(job.trial, progress)
-        if job.process.poll() is None and job.silence > job.trial.patience_seconds:
-            job.hung = True
-            job.end()
-        if job.process.poll() is None:
+            agenda.observer.progressed(trial, progress)
+        if job.process.poll() is None and job.silence > trial.patience_seconds:
+            job.end_hung()
+        code = job.process.poll()
+        if code is None:
             return False
-        row = job.row()
-        self.store.finish(row)
-        self.observer.finished(job.trial, row)
+        self._free += job.devices
+        self._unpromised += trial.needs.memory
+        row = row_of(trial, folder, code, hung=job.hung, progress=job.progress)
+        agenda.finish(job.assignment, row)
         return True
 
-    def _stop(self, jobs: list[_Job]) -> None:
+    def _stop(self, jobs: list[_Job], agenda: Agenda) -> None:
         """Let the workers write their checkpoints, and end them; a second Ctrl-C ends them now."""
         for job in jobs:
             job.process.terminate()
@@ -106,21 +146,22 @@ class LocalLauncher:
             for job in jobs:
                 job.process.kill()
                 job.process.wait()
-                self._attend(job)
+                self._attend(job, agenda)
 
 
 class _Job:
     """A worker process on one trial."""
 
-    def __init__(self, trial: Trial, folder: Path, device: str, threads: int) -> None:
-        self.trial = trial
-        self.folder = folder
+    def __init__(self, assignment: Assignment, devices: Sequence[str], threads: int) -> None:
+        self.assignment = assignment
+        self.devices = devices
         self.hung = False
         self.progress: Progress | None = None
+        folder = assignment.folder
         (folder / FILE).unlink(missing_ok=True)
         self._started = time.time()
         command = [sys.executable, "-m", "harness.worker", str(folder)]
-        command += ["--device", "cpu" if device == "cpu" else "cuda:0"]
+        command += ["--device", "cpu" if devices[0] == "cpu" else "cuda:0"]
         command += ["--threads", str(threads), "--origin", repr(time.monotonic())]
         with open(folder / "log.txt", "ab") as log:
             self.process = subprocess.Popen(
@@ -128,7 +169,8 @@ class _Job:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                env=_environment(device, threads),
+                env=_environment(devices, threads),
+                pass_fds=(assignment.lock.fileno(),),
                 # Ctrl-C in the terminal is the driver's alone.
                 start_new_session=True,
             )
@@ -136,10 +178,11 @@ class _Job:
     @property
     def silence(self) -> float:
         """Seconds since the worker said anything."""
-        return time.time() - max(self._started, last_heartbeat(self.folder))
+        return time.time() - max(self._started, last_heartbeat(self.assignment.folder))
 
-    def end(self) -> None:
+    def end_hung(self) -> None:
         """End a worker that hangs: ask it once, and kill it if it does not listen."""
+        self.hung = True
         self.process.terminate()
         try:
             self.process.wait(HUNG_GRACE_SECONDS)
@@ -147,40 +190,16 @@ class _Job:
             self.process.kill()
             self.process.wait()
 
-    def row(self) -> Row:
-        """Return what became of the trial, whether the worker wrote a row or not."""
-        code = self.process.returncode
-        where = (
-            f"at {self.progress.fraction:.0%} of the budget" if self.progress else "at its start"
-        )
-        if self.hung:
-            patience = self.trial.patience_seconds
-            return self.trial.row("timeout", f"silent for {patience:g} s {where}; ended")
-        if code == 0 and (row := read_row(self.folder / "row.json")) is not None:
-            return row
-        if code == STOPPED or code == -signal.SIGTERM:
-            return self.trial.row("killed", f"stopped on request {where}; run again to resume")
-        if code == -signal.SIGKILL:
-            return self.trial.row(
-                "killed",
-                f"killed {where}, by hand or because the machine ran out of memory; "
-                "run again to resume",
-            )
-        if code < 0:
-            return self.trial.row(
-                "error", f"the worker died of {signal.Signals(-code).name} {where}"
-            )
-        return self.trial.row("error", f"the worker left with exit code {code} {where}")
 
-
-def _environment(device: str, threads: int) -> dict[str, str]:
-    """Return the worker's environment: its device, its threads, and kernels that repeat."""
+def _environment(devices: Sequence[str], threads: int) -> dict[str, str]:
+    """Return the worker's environment: its devices, its threads, and kernels that repeat."""
     environment = dict(os.environ)
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         environment[name] = str(threads)
     environment["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"
-    kind, _, index = device.partition(":")
-    if kind == "cuda":
+    chosen = [device.partition(":")[2] or "0" for device in devices if device != "cpu"]
+    if chosen:
         visible = environment.get("CUDA_VISIBLE_DEVICES", "").split(",")
-        environment["CUDA_VISIBLE_DEVICES"] = visible[int(index)] if visible != [""] else index
+        names = chosen if visible == [""] else [visible[int(index)] for index in chosen]
+        environment["CUDA_VISIBLE_DEVICES"] = ",".join(names)
     return environment

@@ -62,24 +62,21 @@ def test_a_row_survives_json(store):
     assert json.loads((store.ended(TRIAL.id) / "row.json").read_text())["schema_version"] == 1
 
 
-def test_only_one_run_works_on_a_folder(store, tmp_path):
-    with store.locked():
-        with pytest.raises(UserError, match="another run is working on"):
-            with Store(tmp_path, "mine").locked():
-                pass
-        with Store(tmp_path, "other").locked():
-            pass
-    with store.locked():
+def test_one_run_at_a_time_holds_a_trial(store, tmp_path):
+    store.prepare()
+    lock = store.claim(TRIAL.id)
+    assert Store(tmp_path, "mine").claim(TRIAL.id) is None
+    with Store(tmp_path, "mine").claim("another"):
+        pass
+    lock.release()
+    with Store(tmp_path, "mine").claim(TRIAL.id):
         pass
 
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
-    with (
-        pytest.raises(UserError, match="cannot write results to"),
-        Store(tmp_path / "file", "mine").locked(),
-    ):
-        pass
+    with pytest.raises(UserError, match="cannot write results to"):
+        Store(tmp_path / "file", "mine").prepare()
 
 
 def test_an_interrupted_write_leaves_the_old_content(tmp_path):

@@ -1,0 +1,122 @@
+"""What a run has to do, shared with other runs on the same results folder."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness.benchmark import Needs
+from harness.launchers import Observer
+from harness.locks import Lock
+from harness.row import Row
+from harness.store import FAILED, RESUMABLE, Store
+from harness.trial import Trial
+
+LOOK_SECONDS = 0.5
+"""Time between two looks at the trials that other runs hold."""
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """A trial that is this run's to do, until ``Agenda.finish``.
+
+    Attributes:
+        folder: where its worker writes; it may hold a checkpoint.
+        lock: keeps other runs off; a worker that inherits it outlives the driver unharmed.
+    """
+
+    trial: Trial
+    folder: Path
+    lock: Lock
+
+
+class Agenda:
+    """The trials of a run. Each is claimed before it is begun, so that of several runs one does it.
+
+    Trials that need most come first, so that they are not left over for the end. What another run
+    holds is looked at again until that run has ended it, or has died and left it to this one.
+
+    Args:
+        trials: those without a row that stands.
+        store: where folders, rows and locks are.
+        observer: hears of everything.
+    """
+
+    def __init__(self, trials: Iterable[Trial], store: Store, observer: Observer) -> None:
+        self.store = store
+        self.observer = observer
+        self._queues: dict[Needs, deque[Trial]] = {}
+        self._elsewhere: deque[Trial] = deque()
+        self._looked = 0.0
+        self._stamps = {}
+        for trial in sorted(trials, key=lambda trial: trial.needs, reverse=True):
+            self._stamps[trial.id] = store.stamp(trial.id)
+            self._queues.setdefault(trial.needs, deque()).append(trial)
+
+    def __bool__(self) -> bool:
+        """Whether there is something left to take or to wait for."""
+        return bool(self._elsewhere) or any(self._queues.values())
+
+    def take(self, fits: Callable[[Needs], bool] = lambda needs: True) -> Assignment | None:
+        """Claim the next trial whose needs fit; None if there is none now."""
+        for needs, queue in self._queues.items():
+            while queue and fits(needs):
+                assignment = self._claim(queue.popleft())
+                if assignment is not None:
+                    return assignment
+        return self._look_elsewhere(fits)
+
+    def finish(self, assignment: Assignment, row: Row) -> None:
+        """Write the row of a trial, and let go of it."""
+        self.store.finish(row)
+        assignment.lock.release()
+        self.observer.finished(assignment.trial, row)
+
+    def _look_elsewhere(self, fits: Callable[[Needs], bool]) -> Assignment | None:
+        """Claim a trial that another run held until now and did not end."""
+        now = time.monotonic()
+        if now - self._looked < LOOK_SECONDS:
+            return None
+        for _ in range(len(self._elsewhere)):
+            trial = self._elsewhere.popleft()
+            if not fits(trial.needs):
+                self._elsewhere.append(trial)
+            elif (assignment := self._claim(trial, known=True)) is not None:
+                return assignment
+        self._looked = now
+        return None
+
+    def _claim(self, trial: Trial, known: bool = False) -> Assignment | None:
+        """Make a trial this run's, unless another run has it or has ended it."""
+        lock = self.store.claim(trial.id)
+        if lock is None:
+            self._elsewhere.append(trial)
+            if not known:
+                self.observer.held(trial)
+            return None
+        try:
+            row = self._ended_meanwhile(trial)
+            if row is None:
+                assignment = Assignment(trial, self.store.begin(trial), lock)
+        except BaseException:
+            lock.release()
+            raise
+        if row is not None:
+            lock.release()
+            self.observer.ended_elsewhere(trial, row)
+            return None
+        if trial.unsupported is not None:
+            self.finish(assignment, trial.row("skipped", trial.unsupported))
+            return None
+        return assignment
+
+    def _ended_meanwhile(self, trial: Trial) -> Row | None:
+        """Return the row that another run wrote since this one began, if it stands."""
+        row = self.store.row(trial.id)
+        if row is None or row.status in RESUMABLE:
+            return None
+        untouched = self.store.stamp(trial.id) == self._stamps[trial.id]
+        return None if row.status in FAILED and untouched else row
