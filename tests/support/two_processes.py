@@ -9,16 +9,32 @@ from torch import Tensor
 from torch.testing import assert_close
 
 from harness.features.base import Features
-from harness.metrics.base import Moments, Reference
-from harness.metrics.frechet import FrechetDistance
+from harness.metrics.base import Figure, SampleMetric
 
 
-def expect_fid(
-    rank: int, parts: tuple[Tensor, Tensor], real: Moments, expected: Tensor, meeting: Path
+def expect(
+    rank: int,
+    parts: tuple[Tensor, Tensor],
+    metric: SampleMetric,
+    column: str,
+    expected: Tensor,
+    meeting: Path,
 ) -> None:
-    """Assert, as one of two processes, that both arrive at the FID of both parts."""
+    """Assert, as one of two processes, that both arrive at the value of both parts.
+
+    Args:
+        rank: of this process.
+        parts: features of the samples that each process has.
+        metric: before its first update.
+        column: of the metric, where it has several.
+        expected: the value.
+        meeting: a file that the processes find each other by.
+    """
     torch.distributed.init_process_group("gloo", f"file://{meeting}", rank=rank, world_size=2)
-    metric = FrechetDistance(Reference("train", real))
-    metric.update(Features(parts[rank], None))
-    assert_close(metric.compute()["fid"].value, expected, rtol=1e-10, atol=0)
+    if len(parts[rank]):
+        metric.update(Features(parts[rank], None))
+    found = metric.compute()
+    figure = found[column] if isinstance(found, dict) else found
+    assert isinstance(figure, Figure)
+    assert_close(figure.value, expected, rtol=1e-10, atol=0)
     torch.distributed.destroy_process_group()

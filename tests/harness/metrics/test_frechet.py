@@ -6,7 +6,7 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from support.gaussians import features, moments_of
-from support.two_processes import expect_fid
+from support.two_processes import expect
 from torch.testing import assert_close
 from torchmetrics.image.fid import _compute_fid
 
@@ -218,8 +218,9 @@ def test_processes_add_up(total, tmp_path):
     """One of them still has its vectors where the other has sums."""
     x, y = features(total, 16, seed=1), features(200, 16, seed=2)
     parts = (x[10:], x[:10])
-    arguments = (parts, moments_of(y), fid(x, y), tmp_path / "meeting")
-    torch.multiprocessing.spawn(expect_fid, arguments, nprocs=2)
+    metric = FrechetDistance(Reference("train", moments_of(y)))
+    arguments = (parts, metric, "fid", fid(x, y), tmp_path / "meeting")
+    torch.multiprocessing.spawn(expect, arguments, nprocs=2)
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])

@@ -6,6 +6,7 @@ import pytest
 import torch
 from support.gaussians import features
 from support.real import real, updated
+from support.two_processes import expect
 from torch.testing import assert_close
 from torchmetrics.image.kid import poly_mmd
 
@@ -161,6 +162,15 @@ def test_samples_of_several_devices_are_counted_as_images():
     here = updated(KernelDistance(real(y)), x[:1])
     with pytest.raises(ValueError, match="at least 2 images, there is 1"):
         gathered(here, [x[:0]])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", [1, 60])
+def test_processes_add_up(first, tmp_path):
+    x, y = features(100, 8, seed=1), features(100, 8, seed=2)
+    parts, metric = (x[:first], x[first:]), KernelDistance(real(y))
+    arguments = (parts, metric, "kid", kid(x, y).value, tmp_path / "meeting")
+    torch.multiprocessing.spawn(expect, arguments, nprocs=2)
 
 
 def test_what_has_no_value_says_why():
