@@ -13,7 +13,7 @@ Precision = Literal["fp32", "tf32", "bf16"]
 
 def set_numerics(precision: Precision) -> None:
     """Make this process deterministic, with float32 products rounded as ``precision`` says."""
-    for backend in _product_backends():
+    for backend in product_backends():
         backend.fp32_precision = "tf32" if precision == "tf32" else "ieee"
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True
@@ -35,7 +35,7 @@ def full_precision(device: torch.device) -> Iterator[None]:
 
     TF32 convolutions, which CUDA has on by default, move features in the third digit.
     """
-    backends = _product_backends()
+    backends = product_backends()
     before = [backend.fp32_precision for backend in backends]
     try:
         for backend in backends:
@@ -47,7 +47,7 @@ def full_precision(device: torch.device) -> Iterator[None]:
             backend.fp32_precision = precision
 
 
-def _product_backends() -> tuple[Any, ...]:
+def product_backends() -> tuple[Any, ...]:
     """Return what decides how CUDA multiplies float32: matrices, convolutions, recurrences."""
     backends: Any = torch.backends
     return backends.cuda.matmul, backends.cudnn.conv, backends.cudnn.rnn

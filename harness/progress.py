@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import IO
 
 FILE = "progress.json"
+HANG = "hang.txt"
+"""Where a worker that was silent for too long leaves what each of its threads was doing."""
+
+STOPPED_PHASE = "stopped"
+"""Phase of a worker that was asked to stop, and has."""
+
 INTERVAL = 0.2
 """Seconds between two writings; more often is not seen by anybody."""
 
@@ -47,9 +56,21 @@ class Heartbeat:
 
     def __init__(self, folder: Path, stopped: Callable[[], bool] = lambda: False) -> None:
         self.stopped = stopped
-        self._path = folder / FILE
+        self._folder = folder
         self._last = Progress(pid=os.getpid())
         self._written = 0.0
+        self._patience = 0.0
+        self._hang: IO[str] | None = None
+
+    def watch(self, patience: float) -> None:
+        """End this process when it has been silent for ``patience`` seconds from now on.
+
+        A thread without the GIL counts the time, so it also ends a worker that holds it for ever,
+        or whose driver is dead, and the wall clock may jump. It leaves ``hang.txt``.
+        """
+        self._hang = open(self._folder / HANG, "w")  # noqa: SIM115 - open as long as the process
+        self._patience = patience
+        self._rearm()
 
     def tell(self, progress: Progress) -> None:
         """Say where the trial is now."""
@@ -62,11 +83,23 @@ class Heartbeat:
             raise Interrupted
         self._write()
 
+    def tell_stopped(self) -> None:
+        """Say that the trial was stopped where it was, as it was asked to."""
+        self.tell(replace(self._last, phase=STOPPED_PHASE))
+
     def _write(self, force: bool = False) -> None:
         now = time.monotonic()
         if force or now - self._written >= INTERVAL:
-            self._path.write_text(json.dumps(asdict(self._last) | {"pid": os.getpid()}))
+            # A full disk must not end the trial here.
+            with suppress(OSError):
+                content = json.dumps(asdict(self._last) | {"pid": os.getpid()})
+                (self._folder / FILE).write_text(content)
             self._written = now
+            self._rearm()
+
+    def _rearm(self) -> None:
+        if self._hang is not None:
+            faulthandler.dump_traceback_later(self._patience, exit=True, file=self._hang)
 
 
 def read_progress(folder: Path) -> Progress | None:
@@ -76,6 +109,36 @@ def read_progress(folder: Path) -> Progress | None:
     except (OSError, ValueError, TypeError):
         # Not there yet, or caught in the middle of being written.
         return None
+
+
+class Silence:
+    """How long a worker has said nothing, by a clock that does not jump as the wall clock may.
+
+    Args:
+        folder: of the trial.
+        now: seconds of a monotonic clock.
+    """
+
+    def __init__(self, folder: Path, now: Callable[[], float] = time.monotonic) -> None:
+        self._path = folder / FILE
+        self._now = now
+        self._seen = self._look()
+        self._heard = now()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since this was first seen of the worker's last word, or since the beginning."""
+        if (seen := self._look()) != self._seen:
+            self._seen = seen
+            self._heard = self._now()
+        return self._now() - self._heard
+
+    def _look(self) -> tuple[int, int]:
+        try:
+            found = self._path.stat()
+        except OSError:
+            return 0, 0
+        return found.st_mtime_ns, found.st_size
 
 
 def last_heartbeat(folder: Path) -> float:

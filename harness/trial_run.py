@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +16,17 @@ from torch import Tensor
 
 from harness.averaging import WeightAverage
 from harness.budget import Budget
+from harness.checkpoint import DamagedCheckpoint, load_checkpoint, save_checkpoint
 from harness.clock import clock_for
 from harness.contract import GenerativeModel
 from harness.description import capabilities
 from harness.evaluation import HELD_OUT, Metrics, SampleScorer, measure_likelihood, measure_speed
+from harness.failure import disk_full_reason, is_disk_full
 from harness.hardware import calibrate, fingerprint
 from harness.interpolation import interpolate
 from harness.ledger import Ledger
+from harness.parallel.leader import replicas_for
+from harness.parallel.replicas import Alone
 from harness.pictures import grid_png, pairs_png
 from harness.precision import set_numerics
 from harness.progress import Heartbeat, Interrupted, Progress
@@ -34,6 +39,7 @@ from harness.sampling import Sampler
 from harness.seeding import BUILD, reseed
 from harness.store import write_atomically, write_json
 from harness.stream import BatchStream
+from harness.surroundings import SETTINGS, Surroundings
 from harness.training import Training, measure_steps
 from harness.trial import (
     REAL,
@@ -48,8 +54,6 @@ log = logging.getLogger(__name__)
 
 WINDOW_SECONDS = 1.0
 """Time on the clock between two looks at it: synchronising CUDA costs far less than 1% of it."""
-
-CHECKPOINT = "checkpoint.pt"
 
 SUSPECTS = 30
 """Samples that are shown beside the training images nearest to them."""
@@ -84,6 +88,7 @@ class TrialRun:
         self.heartbeat = heartbeat
         self.curve: list[dict[str, Any]] = []
         self.found: dict[str, Any] = {}
+        self.disturbed: list[str] = []
 
     def run(self) -> Row:
         """Return the row of the trial.
@@ -93,7 +98,10 @@ class TrialRun:
             Interrupted: asked to stop; a checkpoint holds the state.
         """
         with self.ledger.phase("setup"):
-            self._set_up()
+            set_numerics(self.trial.precision)
+            self.surroundings = Surroundings(SETTINGS)
+            with self._plugin_code():
+                self._set_up()
         if self.trial.is_reference:
             metrics, samples = self._measure_reference()
         else:
@@ -105,10 +113,11 @@ class TrialRun:
     def row(self, status: str, reason: str | None = None, metrics: Metrics | None = None) -> Row:
         """Return the trial's row with what is known of it so far."""
         found = self.found | {"usage": self.ledger.usage(), "metrics": metrics or {}}
+        if self.disturbed:
+            found["provenance"] = found.get("provenance", {}) | {"disturbed": self.disturbed}
         return self.trial.row(status, reason, **found)
 
     def _set_up(self) -> None:
-        set_numerics(self.trial.precision)
         self.heartbeat.tell(Progress("setup"))
         env = environment()
         write_json(self.folder / "environment.json", env)
@@ -133,22 +142,49 @@ class TrialRun:
                 for other in further.values()
             ]
 
-    def _build(self) -> GenerativeModel:
+    def follow(self, replicas: Alone) -> None:
+        """Train in step with the first process of the trial until it says that it is enough."""
+        set_numerics(self.trial.precision)
+        self.dataset = load_dataset(self.registry, self.trial.dataset)
+        training = self._prepare(replicas)
+        while replicas.agree(0.0):
+            training.run_window(1.0, WINDOW_SECONDS)
+
+    def _build(self, replicas: Alone) -> GenerativeModel:
         """Build the model; the same every time it is called."""
         model_class = self.registry.load(self.registry.model(self.trial.model).info)
         config = resolve_config(model_class.Config, self.trial.config, self.trial.label)
         reseed(self.device, self.trial.seed, BUILD)
-        with self.device:
+        with self._plugin_code(), self.device:
             model: GenerativeModel = model_class(self.dataset.spec, config)
         model.to(self.device).train()
         if self.trial.compile:
             model.network.compile()
+        replicas.prepare(model)
         return model
 
     def _train(self) -> Training:
+        trial, devices = self.trial, self.trial.needs.devices
+        self.ledger.devices = devices
+        with replicas_for(
+            self.folder, self.device, devices, trial.patience_seconds, self.heartbeat.beat
+        ) as replicas:
+            training = self._prepare(replicas)
+            self.sampler = Sampler(
+                training.model,
+                seed=trial.seed,
+                batch_size=trial.evaluation.batch_size,
+                precision=trial.precision,
+                marginal=training.stream.labels,
+            )
+            self._spend(training)
+        return training
+
+    def _prepare(self, replicas: Alone) -> Training:
+        """Return the model in training, where its checkpoint left it."""
         trial = self.trial
         with self.ledger.phase("setup"):
-            model = self._build()
+            model = self._build(replicas)
             stream = BatchStream(
                 self.dataset.train, model.config.batch_size, trial.seed, self.device
             )
@@ -156,7 +192,8 @@ class TrialRun:
             self.found["parameters"] = sum(p.numel() for p in model.parameters())
         with self.ledger.phase("warm_up"):
             self.heartbeat.tell(Progress("warm-up"))
-            costs = measure_steps(self._build(), stream, trial.precision)
+            with self._plugin_code():
+                costs = measure_steps(self._build(replicas), stream, trial.precision, replicas)
         with self.ledger.phase("setup"):
             training = Training(
                 model,
@@ -168,28 +205,21 @@ class TrialRun:
                 costs,
                 precision=trial.precision,
                 seed=trial.seed,
+                replicas=replicas,
             )
             for cost in costs.values():
                 self.ledger.uncounted |= cost.uncounted
-            self.sampler = Sampler(
-                model,
-                seed=trial.seed,
-                batch_size=trial.evaluation.batch_size,
-                precision=trial.precision,
-                marginal=stream.labels,
-            )
             self._resume(training)
-        self._spend(training)
         return training
 
     def _spend(self, training: Training) -> None:
         """Train until the budget is used, pausing to be measured, to save and to report."""
         milestones = sorted(self.trial.evaluation.curve)
         saved = self.ledger.seconds
-        while training.progress < 1:
+        while training.replicas.agree(training.progress < 1):
             passed = len({point["fraction"] for point in self.curve})
             target = milestones[passed] if passed < len(milestones) else 1.0
-            with self.ledger.phase("train"):
+            with self.ledger.phase("train"), self._plugin_code():
                 training.run_window(target, WINDOW_SECONDS, self.heartbeat.stopped)
             with self.ledger.phase("io"):
                 self._report(training)
@@ -226,8 +256,13 @@ class TrialRun:
             self._add_to_curve(fraction, "raw", self._scores())
 
     def _scores(self) -> Metrics:
-        samples = self.sampler.draw(self.trial.evaluation.samples or 0, 0, self.heartbeat.beat)
-        return self.quick_scorer.score([samples], self.heartbeat.beat)
+        return self.quick_scorer.score([self._draw(0)], self.heartbeat.beat)
+
+    def _draw(self, index: int) -> Tensor:
+        """Draw a set of samples for the metrics."""
+        with self._plugin_code():
+            samples = self.trial.evaluation.samples or 0
+            return self.sampler.draw(samples, index, self.heartbeat.beat)
 
     def _add_to_curve(self, fraction: float, weights: str, metrics: Mapping[str, Any]) -> None:
         trial, ledger = self.trial, self.ledger
@@ -241,11 +276,8 @@ class TrialRun:
         beat = self.heartbeat.beat
         with self.ledger.phase("eval"):
             self.heartbeat.tell(Progress("eval", 1.0))
-            with training.average.applied():
-                sets = [
-                    self.sampler.draw(evaluation.samples or 0, index, beat)
-                    for index in range(evaluation.sample_sets)
-                ]
+            with training.average.applied(), self._plugin_code():
+                sets = [self._draw(index) for index in range(evaluation.sample_sets)]
                 metrics = self.scorer.score(sets, beat)
                 self._add_to_curve(1.0, "averaged", metrics)
                 metrics |= self._further_scores(sets)
@@ -325,20 +357,40 @@ class TrialRun:
         write_atomically(self.folder / "interpolation.png", picture)
 
     def _save(self, training: Training) -> None:
-        path = self.folder / CHECKPOINT
-        temporary = path.with_suffix(".tmp")
-        torch.save(training.state_dict() | {"trial": self.trial.id, "curve": self.curve}, temporary)
-        temporary.replace(path)
+        state = training.state_dict() | {"trial": self.trial.id, "curve": self.curve}
+        try:
+            save_checkpoint(self.folder, state)
+        except OSError as error:
+            if not is_disk_full(error):
+                raise
+            # The trial can do without, and there may be space again when the next one is due.
+            log.warning("no checkpoint was saved, %s", disk_full_reason(self.folder))
 
     def _resume(self, training: Training) -> None:
-        path = self.folder / CHECKPOINT
-        if not path.exists():
+        try:
+            state = load_checkpoint(self.folder, self.device)
+        except DamagedCheckpoint as error:
+            log.warning("%s; the trial starts anew", error)
+            self.found["provenance"]["checkpoint"] = f"{error}; the trial started anew"
             return
-        state = torch.load(path, map_location=self.device, weights_only=True)
+        if state is None:
+            return
         if state["trial"] != self.trial.id:
-            raise ValueError(f"{path} is a checkpoint of trial {state['trial']}")
+            raise ValueError(f"{self.folder} holds a checkpoint of trial {state['trial']}")
         training.load_state_dict(state)
         self.curve = state["curve"]
+
+    @contextmanager
+    def _plugin_code(self) -> Iterator[None]:
+        """Put back what a plugin's code changes inside, and tell of it in the row."""
+        try:
+            yield
+        finally:
+            for name, value in self.surroundings.restore().items():
+                told = f"{name} was changed to {value}, and put back"
+                if told not in self.disturbed:
+                    self.disturbed.append(told)
+                    log.warning("%s by %s", told, self.trial.model)
 
 
 def _digest(tensors: Any) -> str:

@@ -1,21 +1,23 @@
 """One trial in a process of its own: ``python -m harness.worker FOLDER --device DEVICE``.
 
 The folder holds ``trial.json``; the worker leaves ``row.json`` there. A worker that was asked to
-stop leaves a checkpoint and no row, and exits with ``STOPPED``.
+stop leaves a checkpoint and no row, and exits with ``STOPPED``; one that could not write its row
+because the disk is full exits with ``FULL``.
 """
 
 from __future__ import annotations
 
 import argparse
-import gc
+import faulthandler
 import logging
 import os
 import signal
 import sys
 import time
 import traceback
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from harness.progress import Heartbeat, Interrupted, Progress
 from harness.row import Row
@@ -23,19 +25,29 @@ from harness.row import Row
 STOPPED = 75
 """Exit code of a worker that was asked to stop (EX_TEMPFAIL: try again later)."""
 
+FULL = 74
+"""Exit code of a worker that has no space for its row (EX_IOERR)."""
+
 
 class _StopSignal:
     """Tells whether the process was asked to stop, or has lost the driver that started it."""
 
     def __init__(self) -> None:
         self.received = False
+        self.worker = os.getpid()
         self.driver = os.getppid()
         signal.signal(signal.SIGTERM, self._receive)
         # Ctrl-C reaches the driver, which decides and tells the workers.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def __call__(self) -> bool:
+        self.refuse_copies()
         return self.received or os.getppid() != self.driver
+
+    def refuse_copies(self) -> None:
+        """End a process that a plugin forked and that came back to the trial as if it were it."""
+        if os.getpid() != self.worker:
+            os._exit(0)
 
     def _receive(self, *_: Any) -> None:
         self.received = True
@@ -49,18 +61,23 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=0, help="threads of torch on a CPU")
     parser.add_argument("--origin", type=float, help="time.monotonic() of the driver at the start")
     arguments = parser.parse_args()
+    # A crash in native code leaves the lines of Python that led to it in the log.
+    faulthandler.enable()
     stop = _StopSignal()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
     origin = arguments.origin if arguments.origin is not None else time.monotonic()
-    heartbeat = Heartbeat(arguments.folder, stop)
+    # Absolute, for a plugin may change the working directory.
+    folder = arguments.folder.absolute()
+    heartbeat = Heartbeat(folder, stop)
     heartbeat.tell(Progress("starting"))
     try:
-        row = run(arguments.folder, arguments.device, arguments.threads, origin, heartbeat)
+        row = run(folder, arguments.device, arguments.threads, origin, heartbeat)
     except Interrupted:
-        sys.exit(STOPPED)
-    from harness.store import write_atomically
-
-    write_atomically(arguments.folder / "row.json", row.model_dump_json(indent=2).encode())
+        stop.refuse_copies()
+        heartbeat.tell_stopped()
+        _leave(STOPPED)
+    stop.refuse_copies()
+    _leave(_write(row, folder))
 
 
 def run(folder: Path, device: str, threads: int, origin: float, heartbeat: Heartbeat) -> Row:
@@ -71,9 +88,9 @@ def run(folder: Path, device: str, threads: int, origin: float, heartbeat: Heart
     """
     import torch
 
-    from harness.ledger import Ledger
+    from harness.failure import diagnose
+    from harness.ledger import Ledger, peak_memory
     from harness.registry import registry
-    from harness.training import Diverged
     from harness.trial import Trial
     from harness.trial_run import TrialRun
 
@@ -83,6 +100,7 @@ def run(folder: Path, device: str, threads: int, origin: float, heartbeat: Heart
     ledger = Ledger(target, origin)
     with ledger.phase("setup"):
         trial = Trial.model_validate_json((folder / "trial.json").read_bytes())
+        heartbeat.watch(trial.patience_seconds)
         found = registry()
         trial_run = TrialRun(trial, folder, found, target, ledger, heartbeat)
         found.hooks.harness_trial_started(trial=trial.model_dump(mode="json"))
@@ -90,22 +108,34 @@ def run(folder: Path, device: str, threads: int, origin: float, heartbeat: Heart
         return trial_run.run()
     except Interrupted:
         raise
-    except Diverged as error:
-        status, reason = "diverged", str(error)
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        status, reason = "out_of_memory", str(error).splitlines()[0] if str(error) else "host"
-    except Exception as error:
+    # A plugin that calls sys.exit(), or raises KeyboardInterrupt, ends its trial with an error.
+    except BaseException as error:
         traceback.print_exc()
-        status, reason = "error", _explain(error)
-    gc.collect()
+        status, reason = diagnose(error, target, folder)
+    ledger.peak_memory = max(ledger.peak_memory, peak_memory(target))
     return trial_run.row(status, reason)
 
 
-def _explain(error: Exception) -> str:
-    """Return one line: what was raised, and the last line of code that it came from."""
-    frames = traceback.extract_tb(error.__traceback__)
-    where = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
-    return f"{type(error).__name__}: {error}".replace("\n", " ") + where
+def _write(row: Row, folder: Path) -> int:
+    """Write the row for the driver; return the exit code."""
+    from harness.failure import is_disk_full
+    from harness.store import write_atomically
+
+    try:
+        write_atomically(folder / "row.json", row.model_dump_json(indent=2).encode())
+    except OSError as error:
+        if not is_disk_full(error):
+            raise
+        return FULL
+    return 0
+
+
+def _leave(code: int) -> NoReturn:
+    """End this process now: no thread or handler that a plugin left may hold it up or break it."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):
+            stream.flush()
+    os._exit(code)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,87 @@
+"""What an exception says of a trial: its status, and the reason in one line."""
+
+from __future__ import annotations
+
+import errno
+import traceback
+from pathlib import Path
+
+import psutil
+import torch
+
+from harness.ledger import peak_memory
+from harness.row import Status
+from harness.training import Diverged
+
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+_ALLOCATION_FAILED = (
+    "DefaultCPUAllocator",
+    "CUDA out of memory",
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "std::bad_alloc",
+)
+"""What libraries write into a plain ``RuntimeError`` when memory ran out."""
+
+
+def diagnose(error: BaseException, device: torch.device, folder: Path) -> tuple[Status, str]:
+    """Return the status of a trial that ``error`` ended, and why.
+
+    A full disk says nothing about the trial, so this one is "killed": the next run continues it.
+
+    Args:
+        error: what was raised.
+        device: of the trial.
+        folder: where the trial writes.
+    """
+    if isinstance(error, Diverged):
+        return "diverged", str(error)
+    if is_disk_full(error):
+        return "killed", disk_full_reason(folder)
+    if _is_out_of_memory(error):
+        return "out_of_memory", f"{explain(error)}; {_most_used(error, device)}"
+    return "error", explain(error)
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Return whether a file system or a quota was full."""
+    return isinstance(error, OSError) and error.errno in DISK_FULL
+
+
+def disk_full_reason(folder: Path) -> str:
+    """Return what happened when ``folder`` could not take more, and what to do."""
+    return f"no space is left for {folder}; free some and run again to resume"
+
+
+def explain(error: BaseException) -> str:
+    """Return one line: what was raised, and the last line of code that it came from."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
+    told = (str(error).splitlines() or [""])[0] if _is_out_of_memory(error) else str(error)
+    return f"{type(error).__name__}: {' '.join(told.split())}{where}"
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    return isinstance(error, RuntimeError) and any(
+        sign in str(error) for sign in _ALLOCATION_FAILED
+    )
+
+
+def _most_used(error: BaseException, device: torch.device) -> str:
+    """Tell the peak of the memory that ran out: the device's, or this process's."""
+    of_device = device.type == "cuda" and ("CU" in str(error) or "HIP" in str(error))
+    where = device if of_device else torch.device("cpu")
+    if of_device:
+        whole = torch.cuda.get_device_properties(device).total_memory
+    else:
+        whole = psutil.virtual_memory().total
+    name = "device" if of_device else "host"
+    return (
+        f"at most {peak_memory(where) / 2**30:.2f} of the {name}'s {whole / 2**30:.1f} GiB in use"
+    )
