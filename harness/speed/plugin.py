@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 SUITE = "harness.speed"
 
 
+def asked_for(arguments: Sequence[object]) -> bool:
+    """Return whether the command line names the suite, or a test in it."""
+    return SUITE in (str(argument).partition("::")[0] for argument in arguments)
+
+
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
     """Add --model and its like, unless another project's tests are being run."""
     config = pluginmanager.get_plugin("pytestconfig")
-    arguments = config.invocation_params.args if config else ()
-    if SUITE not in (str(argument).partition("::")[0] for argument in arguments):
+    if not asked_for(config.invocation_params.args if config else ()):
         return
     group = parser.getgroup(SUITE, "sampling speed of models")
     group.addoption(
@@ -22,3 +28,11 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
         "--batch-size", action="append", type=int, default=[], help="Repeatable; 1 and 64."
     )
     group.addoption("--device", default="cpu", help="cpu or a CUDA device.")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Time, also in a project whose own settings skip benchmarks."""
+    arguments = config.invocation_params.args
+    if asked_for(arguments) and "--benchmark-skip" not in arguments:
+        config.option.benchmark_skip = False

@@ -22,6 +22,8 @@ def run(folder, *arguments):
 
 
 def test_its_json_loads_into_the_frame_of_sweeps(tmp_path):
+    """In a project whose own settings skip benchmarks, as this one's do."""
+    (tmp_path / "pytest.ini").write_text("[pytest]\naddopts = --benchmark-skip -m 'not slow'\n")
     options = ["--model", "vae", "--batch-size", "2", "--dataset", "known-density:markov"]
     saved = ["--benchmark-json", "out.json", "--benchmark-max-time", "0.001"]
     done = run(tmp_path, *SUITE, *options, *saved)
