@@ -1,14 +1,21 @@
-r"""The leaderboard for papers: a LaTeX table with booktabs rules, the best figures in bold."""
+r"""The leaderboard for papers: booktabs rules, the best in bold, the second best underlined.
+
+Every spread is written as ``\seedspread{half of the 95% interval}{standard error}``. The file
+provides a definition that shows the first; a paper that defines the macro, and
+``\seedspreadname`` for the captions, before it inputs the file has them as its venue wants them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
 
 from harness.results import Results
-from harness_reports.table import NOTHING, WARNING, Cell, Line, Table, plain, tables
+from harness_reports.captions import OVER_SEEDS, WARNING, WITHIN
+from harness_reports.table import GROUP, NOTHING, Cell, Line, Table, tables
+from harness_reports.text import plain
 
 _ESCAPES = {
     "\\": r"\textbackslash{}",
@@ -24,6 +31,7 @@ _ESCAPES = {
     "−": r"$-$",
     "–": "--",
     "…": r"\dots{}",
+    WITHIN: r"\textsuperscript{\dag}",
 } | {character: f"\\{character}" for character in "&%$#_{}"}
 # Models are called after Greek letters, which pdflatex does not know as text.
 _LETTERS = "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma"
@@ -34,7 +42,16 @@ _ESCAPES |= {
 _ESCAPES |= {"τ": r"$\tau$", "φ": r"$\phi$", "χ": r"$\chi$", "ψ": r"$\psi$", "ω": r"$\omega$"}
 _ESCAPES |= {"²": "$^2$", WARNING: r"\textbf{!}"}
 _PREFIXES = {"≤": r"$\leq$\,", "~": r"$\sim$\,"}
-_PREAMBLE = "% \\usepackage{booktabs}\n% \\usepackage[T1]{fontenc}\n"
+_PREAMBLE = r"""% \usepackage{booktabs}
+% \usepackage[T1]{fontenc}
+% For standard errors in place of intervals, before this file is input:
+%   \newcommand{\seedspread}[2]{\,$\pm$\,#2}\newcommand{\seedspreadname}{standard error}
+\providecommand{\seedspread}[2]{\,$\pm$\,#1}
+\providecommand{\seedspreadname}{95\% interval (Student's)}
+"""
+_SHORT = {"Device time": "Time", "Training FLOPs": "FLOPs", "Images seen": "Images"}
+_COLUMNS = 5
+"""Of figures, that fit between the margins of an article."""
 
 
 def write(results: Results, folder: Path) -> Path:
@@ -46,12 +63,11 @@ def write(results: Results, folder: Path) -> Path:
 
 
 def to_latex(results: Results) -> str:
-    """Return two tables a leaderboard, of quality and of cost, that need booktabs and no more."""
+    """Return the tables of each leaderboard, of quality, cost and the rest, for booktabs alone."""
     parts = []
     for i, table in enumerate(tables(results.rows)):
         name = f"{results.benchmark}-{i}"
-        parts.append(_quality(table, name))
-        parts.append(_cost(table, f"{name}-cost"))
+        parts += [_quality(table, name), _cost(table, name), *_further(table, name)]
     return _PREAMBLE + "\n".join(parts or ["% No trial has ended yet.\n"])
 
 
@@ -61,19 +77,32 @@ def escape(text: object) -> str:
 
 
 def _quality(table: Table, name: str) -> str:
-    headings = [*table.group("quality"), *table.group("further")]
-    types = [escape(line.type or NOTHING) for line in table.lines]
+    headings = table.group("quality")
     frame = _frame(table, table.lines, headings)
-    frame.insert(1, "Type", types)
-    frame["Status"] = [escape(line.status) for line in table.lines]
+    if table.grouped:
+        frame.insert(2, GROUP, [table.letters(line) or escape(NOTHING) for line in table.lines])
     return _table(frame, table.lines, _caption(table, headings), name)
 
 
 def _cost(table: Table, name: str) -> str:
     headings = [*table.group("model"), *table.group("used")]
     lines = [line for line in table.lines if line.trained]
-    title = f"What the models of Table~\\ref{{tab:{_label(name.removesuffix('-cost'))}}} cost. "
-    return _table(_frame(table, lines, headings), lines, title + _measured(table, headings), name)
+    caption = f"What the models of Table~{_reference(name)} cost. {_measured(table, headings)}"
+    frame = _frame(table, lines, headings).rename(columns=_SHORT)
+    return _table(frame, lines, caption, f"{name}-cost")
+
+
+def _further(table: Table, name: str) -> Iterable[str]:
+    headings = [*table.group("samples"), *table.group("copies"), *table.group("further")]
+    for start in range(0, len(headings), _COLUMNS):
+        chosen = headings[start : start + _COLUMNS]
+        caption = f"Further figures of Table~{_reference(name)}. {_measured(table, chosen)}"
+        frame = _frame(table, table.lines, chosen)
+        yield _table(frame, table.lines, caption, f"{name}-further-{start // _COLUMNS}")
+
+
+def _reference(name: str) -> str:
+    return rf"\ref{{tab:{_label(name)}}}"
 
 
 def _frame(table: Table, lines: Sequence[Line], headings: Sequence[str]) -> pd.DataFrame:
@@ -88,15 +117,16 @@ def _frame(table: Table, lines: Sequence[Line], headings: Sequence[str]) -> pd.D
 
 
 def _table(frame: pd.DataFrame, lines: Sequence[Line], caption: str, name: str) -> str:
-    best = pd.DataFrame("", index=frame.index, columns=frame.columns)
+    places = pd.DataFrame("", index=frame.index, columns=frame.columns)
     for index, line in enumerate(lines):
         for heading, cell in line.cells.items():
-            if cell.best and escape(heading) in best:
-                best.loc[index, escape(heading)] = "textbf:--rwrap;"
-    text = {"Model", "Type", "Status"}
+            if (cell.best or cell.second) and escape(heading) in places:
+                command = "textbf" if cell.best else "underline"
+                places.loc[index, escape(heading)] = f"{command}:--rwrap;"
+    text = {"Model", GROUP}
     table = (
         frame.style.hide(axis="index")
-        .apply(lambda _: best, axis=None)
+        .apply(lambda _: places, axis=None)
         .to_latex(
             hrules=True,
             position="t",
@@ -114,7 +144,9 @@ def _label(name: str) -> str:
 
 
 def _figure(cell: Cell) -> str:
-    error = rf"\,$\pm$\,{escape(cell.error)}" if cell.error else ""
+    within = escape(WITHIN) if cell.within else ""
+    spread = [escape(text) for text in (cell.error, cell.standard_error)]
+    error = rf"\seedspread{{{spread[0]}}}{{{spread[1]}}}{within}" if cell.error else ""
     mark = rf"\textsuperscript{{{cell.mark}}}" if cell.mark else ""
     return f"{_PREFIXES.get(cell.prefix, '')}{escape(cell.text)}{error}{mark}"
 
@@ -126,9 +158,15 @@ def _caption(table: Table, headings: Sequence[str]) -> str:
         f"{line.model} ({line.status}): {line.brief}." for line in table.lines if line.brief
     ]
     sentences = [f"{table.title}.", apart, *table.remarks, *notes, *failures]
-    text = " ".join(escape(sentence) for sentence in sentences if sentence)
+    text = " ".join(_sentence(sentence) for sentence in sentences if sentence)
     return f"{text} {_measured(table, headings)}"
 
 
-def _measured(table: Table, headings: Sequence[str]) -> str:
-    return " ".join(escape(text) for name, text in table.captions.items() if name in headings)
+def _sentence(text: str) -> str:
+    if text == OVER_SEEDS:
+        return r"$\pm$: \seedspreadname{} of the mean over training seeds."
+    return escape(text)
+
+
+def _measured(table: Table, headings: Iterable[str]) -> str:
+    return " ".join(escape(text) for text in table.legend(headings))

@@ -2,85 +2,127 @@
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Iterable, Sequence
-from statistics import fmean, stdev
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import fmean
+from typing import Any, NamedTuple
 
 import pandas as pd
 
 from harness.row import Measurement, Row
 from harness_reports.boards import REFERENCES, Board, boards
 from harness_reports.columns import ANCHORS, COSTS, METRICS
+from harness_reports.entries import entry_names
 from harness_reports.readings import Reading, readings
+from harness_reports.statistics.groups import groups
+from harness_reports.statistics.intervals import intervals
+from harness_reports.statistics.observations import observe
 
 LEADING = ("Dataset", "Table", "Role", "Model", "Type")
 CLOSING = ("Seeds", "Status", "Reason", "Trials")
-SATELLITES = ("error", "kind", "protocol", "note", "warning")
+SATELLITES = (
+    *("error", "low", "high", "basis", "group"),
+    *("kind", "protocol", "note", "warning"),
+)
+MEASUREMENT = "measurement"
 _ROLES = ("real", "model", "failed", "null")
+
+
+class Statistics(NamedTuple):
+    """What is known of entries, by metric, table, heading, kind and label.
+
+    Attributes:
+        intervals: the lines of ``intervals``.
+        groups: letters.
+    """
+
+    intervals: Mapping[Any, Mapping[Any, Any]]
+    groups: Mapping[Any, str]
 
 
 def leaderboard(rows: Iterable[Row]) -> pd.DataFrame:
     """Return the leaderboards of all tables, one line an entry, in the order of the ranking.
 
-    An entry is a model with one configuration; its figures are means over seeds. "FID error" is
-    the standard error of that mean, s / sqrt(n), or with one seed the error of the measurement
-    itself. Trials that did not end well are entries of their own, after all others; nothing is
-    imputed for them. The references stand first (real) and last (null).
+    An entry is a model with one configuration; its figures are means over seeds. Trials that did
+    not end well are entries of their own, after all others; nothing is imputed for them. The
+    references stand first (real) and last (null).
 
-    Figures taken by different protocols get columns of their own: "FID", "FID (2)", ...
+    Figures taken by different protocols get columns of their own: "FID", "FID (2)", ... Beside each
+    stand its satellites: "FID error", the standard error; "FID low" and "FID high", the interval of
+    95%; "FID basis", what both are over: "seeds", "sets" of samples of a single seed, or the one
+    "measurement", whose own error it is, without an interval; "FID group", letters that are shared
+    by models that cannot be told apart; and "FID kind", "FID protocol", "FID note", "FID warning".
     """
-    frames = [board_frame(board).assign(Table=i) for i, board in enumerate(boards(rows))]
+    frames = board_frames(boards(rows))
     if not frames:
         return pd.DataFrame(columns=[*LEADING, *CLOSING])
     return pd.concat(frames, ignore_index=True)
 
 
-def board_frame(board: Board) -> pd.DataFrame:
-    """Return the leaderboard of one table; see ``leaderboard``."""
-    entries = _entries(board.rows)
-    lines = [_identity(entry, board) | _costs(entry) for entry in entries]
+def board_frames(tables: Sequence[Board]) -> list[pd.DataFrame]:
+    """Return the leaderboard of each table; see ``leaderboard``."""
+    metrics = dict.fromkeys(metric for board in tables for metric in _metrics(board))
+    observed = observe(tables, metrics)
+    found = Statistics(intervals(observed).to_dict("index"), groups(observed))
+    return [_board_frame(board, i, found) for i, board in enumerate(tables)]
+
+
+def _board_frame(board: Board, table: int, found: Statistics) -> pd.DataFrame:
+    names = entry_names(board.rows)
+    entries = _entries(board.rows, names)
+    planned = _planned(board.rows, names)
+    lines = [
+        _identity(entry, board, table, name, planned[name]) | _costs(entry)
+        for name, entry in entries
+    ]
     figures: list[str] = []
     for metric in _metrics(board):
-        for heading, taken in readings(metric, board).items():
+        for heading, readings_of in readings(metric, board).items():
             figures.append(heading)
-            for line, entry in zip(lines, entries, strict=True):
-                line |= _figure(heading, [taken[id(row)] for row in entry if id(row) in taken])
+            for line, (name, entry) in zip(lines, entries, strict=True):
+                taken = [readings_of[id(row)] for row in entry if id(row) in readings_of]
+                kind = next((r.measurement.kind for r in taken if r.measurement.kind), None)
+                key = (metric, table, heading, kind or "", name)
+                line |= _figure(heading, taken, key if line["Role"] == "model" else (), found)
     lines.sort(key=_rank)
     costs = [cost.heading for cost in COSTS.values()]
     satellites = [f"{heading} {name}" for heading in figures for name in SATELLITES]
     return pd.DataFrame(lines, columns=[*LEADING, *figures, *costs, *CLOSING, *satellites])
 
 
-def _entries(rows: Sequence[Row]) -> list[list[Row]]:
-    """Group rows that differ in nothing but the seed."""
-    groups: dict[str, list[Row]] = {}
+def _entries(rows: Sequence[Row], names: Mapping[int, str]) -> list[tuple[str, list[Row]]]:
+    """Group rows that differ in nothing but the seed; what failed is apart from what did not."""
+    found: dict[tuple[object, ...], list[Row]] = {}
     for row in rows:
         likelihood = row.metrics.get("bits_per_dim")
         kind = likelihood.kind if likelihood else None
-        sources = [row.provenance.get(name) for name in ("version", "source")]
-        key = (row.label, row.model, row.config, row.status, kind, sources)
-        groups.setdefault(json.dumps(key, sort_keys=True, default=str), []).append(row)
-    return list(groups.values())
+        found.setdefault((names[id(row)], row.status, kind), []).append(row)
+    return [(str(name), entry) for (name, *_), entry in found.items()]
 
 
-def _identity(entry: Sequence[Row], board: Board) -> dict[str, Any]:
+def _planned(rows: Iterable[Row], names: Mapping[int, str]) -> dict[str, int]:
+    """Return with how many seeds each entry has a trial, however it ended."""
+    seeds: dict[str, set[int]] = {}
+    for row in rows:
+        seeds.setdefault(names[id(row)], set()).add(row.seed)
+    return {name: len(found) for name, found in seeds.items()}
+
+
+def _identity(
+    entry: Sequence[Row], board: Board, table: int, name: str, planned: int
+) -> dict[str, Any]:
     row = entry[0]
-    seeds = {other.seed for other in entry}
-    planned = {other.seed for other in board.rows if other.label == row.label}
-    count = f" {len(seeds)}/{len(planned)}" if len(seeds) < len(planned) else ""
+    seeds = len({other.seed for other in entry})
+    count = f" {seeds}/{planned}" if seeds < planned else ""
     reasons = dict.fromkeys(other.reason for other in entry if other.reason)
+    role = "model" if row.status == "ok" else "failed"
     return {
         "Dataset": board.dataset,
-        "Role": row.model
-        if row.model in REFERENCES
-        else "model"
-        if row.status == "ok"
-        else "failed",
-        "Model": row.label,
+        "Table": table,
+        "Role": row.model if row.model in REFERENCES else role,
+        "Model": name,
         "Type": row.family,
-        "Seeds": len(seeds),
+        "Seeds": seeds,
         "Status": row.status.replace("_", " ") + count,
         "Reason": "; ".join(reasons) or None,
         "Trials": tuple(other.trial for other in entry),
@@ -110,10 +152,11 @@ def _metrics(board: Board) -> list[str]:
     return [*known, *sorted(measured - {*METRICS, *ANCHORS})]
 
 
-def _figure(heading: str, readings: Sequence[Reading]) -> dict[str, Any]:
+def _figure(
+    heading: str, readings: Sequence[Reading], key: tuple[object, ...], found: Statistics
+) -> dict[str, Any]:
     """Return the mean of an entry's readings with what is to be known of it."""
     taken = [r for r in readings if r.measurement.value is not None]
-    value, error = _mean([r.measurement for r in taken])
     reasons = dict.fromkeys(r.measurement.reason for r in readings if r.measurement.reason)
     notes = list(reasons)
     warnings = dict.fromkeys(r.measurement.reason for r in taken if r.measurement.reason)
@@ -121,11 +164,13 @@ def _figure(heading: str, readings: Sequence[Reading]) -> dict[str, Any]:
         notes.insert(0, f"mean of {len(taken)} of {len(readings)} seeds")
     if taken and taken[0].otherwise:
         notes.append(f"measured otherwise: {taken[0].ruler}")
-    if value is not None and math.isnan(value):
+    uncertain = _uncertain([r.measurement for r in taken], found.intervals.get(key))
+    if uncertain["value"] is not None and math.isnan(uncertain["value"]):
         notes.append("not a number")
     return {
-        heading: value,
-        f"{heading} error": error,
+        heading: uncertain.pop("value"),
+        **{f"{heading} {name}": figure for name, figure in uncertain.items()},
+        f"{heading} group": found.groups.get(key),
         f"{heading} kind": taken[0].measurement.kind if taken else None,
         f"{heading} protocol": (taken[0].ruler or taken[0].measurement.protocol) if taken else None,
         f"{heading} note": "; ".join(notes) or None,
@@ -133,16 +178,19 @@ def _figure(heading: str, readings: Sequence[Reading]) -> dict[str, Any]:
     }
 
 
-def _mean(measurements: Sequence[Measurement]) -> tuple[float | None, float | None]:
-    """Return the mean over seeds and its standard error, s / sqrt(n); of one, its own error."""
-    values = [m.value for m in measurements if m.value is not None]
-    if not values:
-        return None, None
-    if len(values) == 1:
-        return values[0], measurements[0].error
-    if not all(map(math.isfinite, values)):
-        return fmean(values), None
-    return fmean(values), stdev(values) / math.sqrt(len(values))
+def _uncertain(taken: Sequence[Measurement], found: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return value, error, low, high and basis: of seeds or sets, or of the one measurement."""
+    if found is not None and found["basis"]:
+        return {"value": found["mean"]} | {k: found[k] for k in ("error", "low", "high", "basis")}
+    values = [m.value for m in taken if m.value is not None]
+    error = taken[0].error if len(values) == 1 else None
+    return {
+        "value": fmean(values) if values else None,
+        "error": error,
+        "low": None,
+        "high": None,
+        "basis": MEASUREMENT if error is not None else None,
+    }
 
 
 def _rank(line: dict[str, Any]) -> tuple[int, bool, float]:

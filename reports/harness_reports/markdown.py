@@ -11,10 +11,12 @@ from tabulate import tabulate
 
 from harness.results import Results
 from harness.row import Row
-from harness_reports.table import NOTHING, WARNING, Line, Table, plain, tables
+from harness_reports.captions import WARNING
+from harness_reports.table import GROUP, NOTHING, Line, Table, tables
+from harness_reports.text import plain
 
 WIDTH = 100
-WORDS = ("Type", "Status")
+WORDS = ("Type", GROUP, "Status")
 # Underscores within words and tildes before a space are only themselves.
 _ACTIVE = re.compile(r"[\\`*\[\]|]|(?<!\w)_|_(?!\w)|~(?=\S)")
 
@@ -58,8 +60,8 @@ def _section(table: Table) -> list[str]:
         parts.append("\n".join(_failure(line) for line in failures))
     details = [f"[{mark}] {escape(note)}" for mark, note in table.notes.items()]
     hidden = table.group("details")
-    captions = [text for name, text in table.captions.items() if name not in hidden]
-    details += [escape(text) for text in (*captions, *table.remarks)]
+    legend = table.legend(heading for heading in table.columns if heading not in hidden)
+    details += [escape(text) for text in (*table.remarks, *legend)]
     parts.append("\n".join(map(_item, details)))
     return parts
 
@@ -85,6 +87,8 @@ def _grids(table: Table) -> str:
     Quality and status stand together; what is not quality gives way, then speed.
     """
     first = ["Type", *table.group("quality"), "Status"]
+    if table.grouped:
+        first.insert(2, GROUP)
     aside = []
     for heading in ("Type", "images/s"):
         if _width(_grid(table, first)) > WIDTH and heading in first:
@@ -130,7 +134,8 @@ def _grid(table: Table, headings: Sequence[str], lines: Sequence[Line] | None = 
 
 def _text(line: Line, table: Table, heading: str) -> str:
     if heading in WORDS:
-        return escape({"Type": line.type, "Status": line.status}[heading] or NOTHING)
+        words = {"Type": line.type, GROUP: table.letters(line), "Status": line.status}
+        return escape(words[heading] or NOTHING)
     cell = table.narrow(line, heading)
     return f"**{cell}**" if cell.best else str(cell)
 

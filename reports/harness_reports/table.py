@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-import unicodedata
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -13,15 +12,18 @@ import pandas as pd
 
 from harness.row import Row
 from harness_reports.boards import Board, boards
-from harness_reports.columns import ANCHORS, COSTS, METRICS, Column, Group
-from harness_reports.leaderboard import LEADING, board_frame
+from harness_reports.captions import KINDS as KINDS
+from harness_reports.captions import MEANINGS as MEANINGS
+from harness_reports.captions import WARNING as WARNING
+from harness_reports.captions import WITHIN, captions, legend, protocols, remarks, warnings
+from harness_reports.columns import COSTS, METRICS, Column, Group
+from harness_reports.leaderboard import LEADING, board_frames
 from harness_reports.numbers import decimals, fixed, spread
+from harness_reports.statistics.intervals import SEEDS
+from harness_reports.text import plain as plain
 
-# A lower bound on nats is an upper bound on bits/dim.
-KINDS = {"lower_bound": "≤", "estimate": "~"}
-MEANINGS = {"exact": "exact", "lower_bound": "≤ upper bound", "estimate": "~ estimate"}
 NOTHING = "–"
-WARNING = "⚠"
+GROUP = "Group"
 
 
 @dataclass(frozen=True)
@@ -31,9 +33,15 @@ class Cell:
     Attributes:
         text: the value.
         prefix: the kind of a likelihood: "≤" for a bound, "~" for an estimate.
-        error: standard error, to the decimals of the value.
+        error: what stands after ±, to the decimals of the value: half of the 95% interval, or the
+            measurement's own error where it has no interval.
+        standard_error: the same of one standard error.
+        interval: the ends of the 95% interval, "0.31 to 0.66"; empty without one.
+        within: whether ± is of one training seed alone, beside others that are over several.
         mark: letters of the notes below the table.
         best: whether it is the best among the figures it can be compared with.
+        second: whether it is the second best of them.
+        group: letters; models that share one cannot be told apart.
         protocol: how it was measured.
         value: the figure itself, to sort by.
     """
@@ -41,14 +49,19 @@ class Cell:
     text: str = NOTHING
     prefix: str = ""
     error: str = ""
+    standard_error: str = ""
+    interval: str = ""
+    within: bool = False
     mark: str = ""
     best: bool = False
+    second: bool = False
+    group: str = ""
     protocol: str = ""
     value: float | None = None
 
     def __str__(self) -> str:
         prefix = f"{self.prefix} " if self.prefix else ""
-        error = f" ± {self.error}" if self.error else ""
+        error = f" ± {self.error}{WITHIN * self.within}" if self.error else ""
         mark = f" [{self.mark}]" if self.mark else ""
         return f"{prefix}{self.text}{error}{mark}"
 
@@ -90,7 +103,8 @@ class Table:
         apart: why it is not one table with an earlier one; empty for the first of a data set.
         columns: by heading, in order.
         lines: in the order of the ranking.
-        captions: how the figures of each column were measured.
+        captions: how the figures of each column were measured, in full.
+        protocols: the same, without the column's name.
         remarks: what holds for several columns.
         notes: by mark.
     """
@@ -100,52 +114,63 @@ class Table:
     columns: Mapping[str, Column]
     lines: tuple[Line, ...]
     captions: Mapping[str, str]
+    protocols: Mapping[str, str]
     remarks: tuple[str, ...]
     notes: Mapping[str, str]
 
     def narrow(self, line: Line, heading: str) -> Cell:
         """Return a cell as paper and terminal have it: without the spread of speeds."""
         cell = line.cells[heading]
-        return replace(cell, error="") if self.columns[heading].machine else cell
+        bare = replace(cell, error="", standard_error="")
+        return bare if self.columns[heading].machine else cell
 
     def group(self, group: Group) -> list[str]:
         """Return the headings of one group of columns."""
         return [heading for heading, column in self.columns.items() if column.group == group]
 
+    def letters(self, line: Line) -> str:
+        """Return the group of a line by FID, after which lines are ordered."""
+        return line.cells[METRICS["fid"].heading].group
+
+    @property
+    def grouped(self) -> bool:
+        """Whether some lines are told apart, or found not to be."""
+        return any(map(self.letters, self.lines))
+
+    def legend(self, headings: Iterable[str]) -> list[str]:
+        """Return how some columns were measured, in few sentences."""
+        return legend({h: self.protocols[h] for h in headings if h in self.protocols}, self.columns)
+
 
 def tables(rows: Iterable[Row]) -> list[Table]:
     """Return the printed leaderboards of all tables that the rows make."""
-    return [_table(board) for board in boards(rows)]
+    found = boards(rows)
+    return [_table(board, frame) for board, frame in zip(found, board_frames(found), strict=True)]
 
 
-def plain(text: object) -> str:
-    """Return text on one line, without control characters, which no format can hold."""
-    visible = (c if unicodedata.category(c)[0] != "C" else " " for c in str(text))
-    return " ".join("".join(visible).split())
-
-
-def _table(board: Board) -> Table:
-    frame = board_frame(board)
+def _table(board: Board, frame: pd.DataFrame) -> Table:
     columns = _columns(frame)
     texts = {heading: _text(column, frame[heading]) for heading, column in columns.items()}
-    best = {heading: _best(column, heading, frame) for heading, column in columns.items()}
+    places = {heading: _places(column, heading, frame) for heading, column in columns.items()}
+    over_seeds = bool(frame.filter(regex=" basis$").eq(SEEDS).any(axis=None))
     notes: dict[str, str] = {}
     lines = []
-    for index, entry in frame.iterrows():
-        cells = {
-            heading: _cell(
-                entry, heading, columns[heading], texts[heading], index in best[heading], notes
-            )
-            for heading in columns
-        }
+    for index, entry in enumerate(frame.to_dict("records")):
+        cells = {}
+        for heading, column in columns.items():
+            cell = _cell(entry, heading, column, texts[heading], notes)
+            place = places[heading].get(index, 0)
+            within = over_seeds and cell.within
+            cells[heading] = replace(cell, best=place == 1, second=place == 2, within=within)
         lines.append(_line(entry, cells))
     return Table(
         title=plain(board.dataset) + (f", {plain(board.budget)}" if board.budget else ""),
         apart=plain(board.apart),
         columns=columns,
         lines=tuple(lines),
-        captions=_captions(frame, columns),
-        remarks=(*_remarks(frame), *_anchors(board)),
+        captions=captions(frame, columns),
+        protocols=protocols(frame, columns),
+        remarks=tuple(remarks(frame, board)),
         notes={mark: note for note, mark in notes.items()},
     )
 
@@ -162,45 +187,49 @@ def _text(column: Column, values: pd.Series[float]) -> Callable[[float], str]:
     return column.text or partial(fixed, places=decimals(values.dropna().astype(float)))
 
 
-def _best(column: Column, heading: str, frame: pd.DataFrame) -> set[Any]:
-    """Return the lines with the best value, a winner for each kind of likelihood.
+def _places(column: Column, heading: str, frame: pd.DataFrame) -> dict[int, int]:
+    """Return 1 for the lines with the best value, 2 for the second, for each kind of likelihood.
 
     References take no part, and nothing is best that has nothing beside it.
     """
     values = frame.loc[frame["Role"] == "model", heading].dropna().astype(float)
     values = values[values.map(math.isfinite)]
+    places: dict[int, int] = {}
     if column.better is None or values.empty:
-        return set()
-    winners: set[Any] = set()
+        return places
     for _, group in values.groupby(frame[f"{heading} kind"].fillna("")):
-        top = group.min() if column.better == "lower" else group.max()
         if len(group) > 1:
-            winners |= set(group.index[group == top])
-    return winners
+            ranks = group.rank(method="dense", ascending=column.better == "lower")
+            places |= {int(str(i)): int(rank) for i, rank in ranks.items()}
+    return places
 
 
 def _cell(
-    entry: pd.Series[Any],
+    entry: Mapping[str, Any],
     heading: str,
     column: Column,
     text: Callable[[float], str],
-    best: bool,
     notes: dict[str, str],
 ) -> Cell:
-    value, error = entry[heading], entry.get(f"{heading} error")
-    note = entry.get(f"{heading} note")
+    value, note = entry[heading], entry.get(f"{heading} note")
     mark = ""
     if isinstance(note, str) and entry["Role"] != "failed":
         mark = notes.setdefault(plain(note), _mark(len(notes)))
     if pd.isna(value):
         return Cell(mark=mark)
     printed = text(float(value))
+    error, low, high = (entry.get(f"{heading} {name}") for name in ("error", "low", "high"))
+    certain = low is None or pd.isna(low)
+    half = error if certain else (high - low) / 2
     return Cell(
         text=printed,
         prefix=KINDS.get(entry.get(f"{heading} kind") or "", ""),
-        error=_error(error, printed, column, text),
+        error=_error(half, printed, column, text),
+        standard_error=_error(error, printed, column, text),
+        interval="" if certain else f"{text(float(low))} to {text(float(high))}",
+        within=entry.get(f"{heading} basis") != SEEDS,
         mark=mark,
-        best=best,
+        group=group if isinstance(group := entry.get(f"{heading} group"), str) else "",
         protocol=plain(entry.get(f"{heading} protocol") or ""),
         value=float(value),
     )
@@ -223,7 +252,7 @@ def _mark(index: int) -> str:
     return letters
 
 
-def _line(entry: pd.Series[Any], cells: Mapping[str, Cell]) -> Line:
+def _line(entry: Mapping[str, Any], cells: Mapping[str, Cell]) -> Line:
     return Line(
         model=plain(entry["Model"]) or "(no name)",
         type=plain(entry["Type"]),
@@ -233,67 +262,5 @@ def _line(entry: pd.Series[Any], cells: Mapping[str, Cell]) -> Line:
         reason=entry["Reason"] if isinstance(entry["Reason"], str) else "",
         trials=entry["Trials"],
         cells=cells,
-        warning="; ".join(_warnings(entry)),
+        warning="; ".join(warnings(entry)),
     )
-
-
-def _warnings(entry: pd.Series[Any]) -> Iterable[str]:
-    """Return what is wrong with a model's samples; references are what they are."""
-    if entry["Role"] != "model":
-        return ()
-    return dict.fromkeys(map(plain, entry.filter(like=" warning").dropna()))
-
-
-def _captions(frame: pd.DataFrame, columns: Mapping[str, Column]) -> dict[str, str]:
-    """Return how each column was measured; references count where there is nothing else."""
-    models = frame[frame["Role"] == "model"]
-    shown = frame if models.empty else models
-    captions = {}
-    for heading, column in columns.items():
-        protocols = shown.get(f"{heading} protocol")
-        how = "" if protocols is None else _protocols(shown["Model"], protocols.fillna(""))
-        better = f" ({column.better} is better)" if column.better else ""
-        if how:
-            captions[heading] = f"{heading}{better}: {how}."
-    return captions
-
-
-def _remarks(frame: pd.DataFrame) -> Iterable[str]:
-    kinds = set(frame["bits/dim kind"].dropna())
-    for _, entry in frame.iterrows():
-        for warning in _warnings(entry):
-            yield f"{WARNING} {plain(entry['Model'])} {warning}."
-    if kinds:
-        meanings = ", ".join(MEANINGS[kind] for kind in MEANINGS if kind in kinds)
-        yield f"Kinds of bits/dim, never ranked together: {meanings}."
-    if not frame.filter(like=" error").notna().any(axis=None):
-        return
-    if frame["Seeds"].max() > 1:
-        yield "±: standard error of the mean over seeds; of one seed, the measurement's own error."
-    else:
-        yield "±: error of the measurement within the one seed, as its protocol says."
-
-
-def _anchors(board: Board) -> Iterable[str]:
-    """Return the likelihoods of the row of ``null``, in one sentence, if it has them."""
-    figures = [
-        f"{name} {prefix}{measured.value:.2f}"
-        for row in board.rows[::-1]
-        if row.model == "null" and row.metrics.keys() >= ANCHORS.keys()
-        for metric, name in ANCHORS.items()
-        if (measured := row.metrics[metric]).value is not None
-        for prefix in [f"{KINDS[measured.kind]} " if measured.kind in KINDS else ""]
-    ]
-    if figures:
-        yield f"Anchors in bits/dim, of what learns next to nothing: {', '.join(figures)}."
-
-
-def _protocols(names: Sequence[str] | pd.Series[str], protocols: pd.Series[str]) -> str:
-    """Return the protocol if there is one, else each with the names of those it belongs to."""
-    by: dict[str, list[str]] = {}
-    for name, protocol in zip(names, protocols, strict=True):
-        if protocol:
-            by.setdefault(plain(protocol).rstrip("."), []).append(plain(name))
-    if len(by) == 1:
-        return next(iter(by))
-    return "; ".join(f"{', '.join(names)}: {protocol}" for protocol, names in by.items())

@@ -78,7 +78,8 @@ def test_spreads_over_seeds_have_units_too_and_counts_that_agree_have_none():
         return {"flops_per_image": Measurement(value=flops)}
 
     rows = [make_row(metrics=counted(3.2e9)), make_row(seed=1, metrics=counted(3.6e9))]
-    assert cells(rows, "FLOPs/image")["vae"] == "3.40 GFLOP ± 200 MFLOP"
+    # Half of the interval of two seeds is 12.7 standard errors of 200 MFLOP.
+    assert cells(rows, "FLOPs/image")["vae"] == "3.40 GFLOP ± 2.54 GFLOP"
     assert cells(rows, "NFE")["vae"] == "1"
 
 
@@ -90,9 +91,77 @@ def test_captions_say_what_was_measured():
     assert "exact" not in " ".join(table.remarks)
 
 
+def remark(rows, start):
+    return [text for text in tables(rows)[0].remarks if text.startswith(start)]
+
+
 def test_what_the_spread_is_depends_on_the_seeds():
-    assert "within the one seed" in tables([make_row()])[0].remarks[-1]
-    assert "over seeds" in tables([make_row(), make_row(seed=1)])[0].remarks[-1]
+    one, two = [make_row()], [make_row(), make_row(seed=1)]
+    assert "within one training seed" in remark(one, "±")[0]
+    assert "over training seeds" in remark(two, "±")[0] and len(remark(two, "±")) == 1
+    assert cells(one, "FID")["vae"] == "3.19 ± 0.04"
+
+
+def test_a_spread_within_one_seed_is_marked_beside_spreads_over_several():
+    rows = [make_row(fid=3.0 + seed / 10, seed=seed) for seed in range(3)] + [make_row("ddpm")]
+    figures = cells(rows, "FID")
+    # s = 0.1, so half of the interval is 4.303 x 0.1 / sqrt(3).
+    assert figures == {"vae": "3.10 ± 0.25", "ddpm": "3.19 ± 0.04†"}
+    assert "the measurement's own error" in remark(rows, "± †")[0]
+
+
+def test_a_cell_has_its_interval_and_its_standard_error():
+    rows = [make_row(fid=3.0 + seed / 10, seed=seed) for seed in range(3)]
+    cell = tables(rows)[0].lines[0].cells["FID"]
+    assert (cell.interval, cell.standard_error) == ("2.85 to 3.35", "0.06")
+    assert tables([make_row()])[0].lines[0].cells["FID"].interval == ""
+
+
+def test_the_second_best_is_known_for_each_kind():
+    rows = [make_row("vae", 3.0), make_row("ddpm", 1.0), make_row("dcgan", 2.0)]
+    (table,) = tables(rows)
+    second = {
+        heading: [x.model for x in table.lines if x.cells[heading].second]
+        for heading in ("FID", "bits/dim", "IS")
+    }
+    assert second == {"FID": ["dcgan"], "bits/dim": ["ddpm"], "IS": []}
+
+
+def test_models_that_cannot_be_told_apart_share_a_letter():
+    rows = [
+        *[make_row("ddpm", fid, seed=seed) for seed, fid in enumerate((1.0, 1.3, 1.1))],
+        *[make_row("sngan", fid, seed=seed) for seed, fid in enumerate((1.2, 1.1, 1.3))],
+        *[make_row("vae", fid, seed=seed) for seed, fid in enumerate((9.1, 9.0, 9.2))],
+    ]
+    (table,) = tables([*rows, make_row("dcgan", 5.0), reference("real", 0.0, 9.0)])
+    letters = {line.model: table.letters(line) for line in table.lines}
+    assert letters == {"ddpm": "A", "sngan": "A", "vae": "B", "dcgan": "", "test set": ""}
+    assert remark(rows, "Group")
+
+
+def test_too_few_seeds_to_tell_models_apart_are_said_to_be():
+    rows = [make_row("vae"), make_row("ddpm")]
+    assert not tables(rows)[0].grouped
+    assert remark(rows, "With fewer than 3 seeds")
+
+
+def test_what_columns_share_is_said_once():
+    how = "cnn 12ab, 360 samples against 1437 of train"
+    kid = {"kid": Measurement(value=1.0, protocol=f"{how}, cubic kernel")}
+    fid = {"fid": Measurement(value=1.0, protocol=how)}
+    mmd = {"mmd": Measurement(value=1.0, protocol="cnn 12ab, 360 samples")}
+    (table,) = tables([make_row(metrics={**fid, **kid, **mmd, "is": mmd["mmd"]})])
+    assert table.legend(["FID", "KID", "MMD²", "IS"]) == [
+        "cnn 12ab, 360 samples. FID (lower is better): against 1437 of train; "
+        "KID (lower is better): against 1437 of train, cubic kernel; "
+        "MMD² (lower is better), IS (higher is better)."
+    ]
+    assert table.legend(["FID"]) == [f"FID (lower is better): {how}."]
+
+
+def test_failures_have_their_policy_below_the_table():
+    assert remark([make_row(), failed("glow", "killed", "-9")], "Trials without a figure")
+    assert not remark([make_row()], "Trials without a figure")
 
 
 def test_equal_notes_share_a_mark():
