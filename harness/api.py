@@ -11,6 +11,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
 from harness.benchmark import Benchmark, Settings, read_benchmark, with_models, with_settings
+from harness.benchmark_text import amended
+from harness.errors import placed
 from harness.launchers import Launcher, Observer
 from harness.registry import Registry, registry
 from harness.results import Results
@@ -71,9 +73,11 @@ def plan(
 
     parsed, source = read_benchmark(benchmark)
     parsed = with_settings(with_models(parsed, also), settings)
-    trials = tuple(resolve(parsed, registry()))
-    changed = source + _changes(also, settings)
-    return Plan(parsed, changed, trials, Store(Path(results), parsed.name))
+    with placed(benchmark):
+        trials = tuple(resolve(parsed, registry()))
+    if also or settings:
+        source = amended(source, parsed) + _changes(also, settings)
+    return Plan(parsed, source, trials, Store(Path(results), parsed.name))
 
 
 def _changes(also: Sequence[str], settings: Settings) -> str:

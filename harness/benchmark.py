@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -22,11 +23,14 @@ from pydantic import (
 )
 
 from harness.budget import Budget, Currency
-from harness.errors import UserError, did_you_mean
+from harness.errors import UserError, did_you_mean, shown
+from harness.fields import Count, Distinct, FolderName, Fraction, Label, Seconds, Seed, Switch
+from harness.mistakes import Location, mistakes
+from harness.untrusted import MEBIBYTE, read_regular
 
 
 class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 def _counts_images(budget: Budget) -> Budget:
@@ -53,7 +57,7 @@ class Needs:
 
 def _with_unit(value: Any) -> Any:
     if not isinstance(value, str):
-        raise ValueError(f"{value!r} has no unit; write for example '8 GiB'")
+        raise ValueError(f"{shown(value)} has no unit; write for example '8 GiB'")
     return value
 
 
@@ -72,9 +76,9 @@ class Entry(_Section):
     """
 
     model: str
-    label: str = ""
+    label: Label = ""
     settings: dict[str, Any] = Field(default_factory=dict)
-    devices: int = Field(default=1, ge=1)
+    devices: Count = 1
     memory: Memory | None = None
 
     @property
@@ -89,6 +93,8 @@ class Entry(_Section):
 
 
 def _entry(value: Any) -> Any:
+    if not isinstance(value, str | dict | Entry):
+        raise ValueError(f'{shown(value)} is no model; write "ddpm" or {{model = "ddpm"}}')
     return {"model": value} if isinstance(value, str) else value
 
 
@@ -111,19 +117,17 @@ class Evaluation(_Section):
         speed_seconds: time spent on each of them.
     """
 
-    samples: int | None = Field(default=None, ge=2)
-    sample_sets: int = Field(default=1, ge=1)
-    batch_size: int = Field(default=250, ge=1)
+    samples: Annotated[Count, Field(ge=2)] | None = None
+    sample_sets: Count = 1
+    batch_size: Count = 250
     features: str = "auto"
-    robustness: bool = False
-    metrics: tuple[str, ...] | None = None
-    curve: tuple[Annotated[float, Field(gt=0, lt=1)], ...] = (0.0625, 0.125, 0.25, 0.5)
-    raw_weights: bool = False
-    likelihood_images: int | None = Field(default=None, ge=1)
-    speed_batch_sizes: tuple[Annotated[int, Field(ge=1)], ...] = Field(
-        default=(1, 64), min_length=1
-    )
-    speed_seconds: float = Field(default=2.0, gt=0)
+    robustness: Switch = False
+    metrics: Annotated[tuple[str, ...], Field(min_length=1), Distinct] | None = None
+    curve: Annotated[tuple[Fraction, ...], Distinct] = (0.0625, 0.125, 0.25, 0.5)
+    raw_weights: Switch = False
+    likelihood_images: Count | None = None
+    speed_batch_sizes: Annotated[tuple[Count, ...], Field(min_length=1), Distinct] = (1, 64)
+    speed_seconds: Seconds = 2.0
 
 
 class Benchmark(_Section):
@@ -145,30 +149,26 @@ class Benchmark(_Section):
         evaluation: how the models are measured.
     """
 
-    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    name: FolderName
     summary: str = ""
-    datasets: tuple[str, ...] = Field(min_length=1)
+    datasets: Annotated[tuple[str, ...], Field(min_length=1), Distinct]
     models: tuple[Annotated[Entry, BeforeValidator(_entry)], ...] = Field(min_length=1)
     budget: Budget
-    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(default=(0,), min_length=1)
-    references: bool = True
+    seeds: Annotated[tuple[Seed, ...], Field(min_length=1), Distinct] = (0,)
+    references: Switch = True
     precision: Literal["fp32", "tf32", "bf16"] = "fp32"
-    compile: bool = False
+    compile: Switch = False
     averaging: Images = Budget(500_000, Currency.IMAGES)
-    checkpoint_seconds: float = Field(default=60.0, gt=0)
-    patience_seconds: float = Field(default=900.0, gt=0)
+    checkpoint_seconds: Seconds = 60.0
+    patience_seconds: Seconds = 900.0
     evaluation: Evaluation = Evaluation()
 
     @model_validator(mode="after")
-    def _entries_are_distinct(self) -> Benchmark:
-        for what, values in (
-            ("models: label", [entry.title for entry in self.models]),
-            ("datasets:", self.datasets),
-            ("seeds:", self.seeds),
-        ):
-            twice = next((value for value in values if list(values).count(value) > 1), None)
-            if twice is not None:
-                raise ValueError(f"{what} {twice!r} appears twice")
+    def _titles_are_distinct(self) -> Benchmark:
+        titles = [entry.title for entry in self.models]
+        twice = next((title for title in titles if titles.count(title) > 1), None)
+        if twice is not None:
+            raise ValueError(f"models: label {shown(twice)} appears twice; give one another label")
         return self
 
 
@@ -179,22 +179,30 @@ def read_benchmark(name: str) -> tuple[Benchmark, str]:
         UserError: there is no such benchmark, or its file says something impossible; one line for
             each mistake, with the key's path.
     """
-    path = Path(name)
-    if path.suffix == ".toml" or path.exists():
-        if not path.is_file():
-            raise UserError(f"there is no benchmark file {name}")
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"{name} cannot be read as text: {error}") from None
+    is_path = name.endswith(".toml") or os.sep in name
+    if os.path.isfile(name) or (is_path and os.path.lexists(name)):
+        text = _read(name)
     elif name in shipped_benchmarks():
         text = _shipped().joinpath(f"{name}.toml").read_text(encoding="utf-8")
     else:
         raise UserError(
-            f"there is no benchmark {name!r}{did_you_mean(name, shipped_benchmarks())}; those that "
-            f"ship with the harness: {', '.join(shipped_benchmarks())}; a file's name ends in .toml"
+            f"there is no benchmark {'file ' if is_path else ''}{shown(name)}"
+            f"{did_you_mean(name, shipped_benchmarks())}; those that ship with the harness: "
+            f"{', '.join(shipped_benchmarks())}; a file's name ends in .toml"
         )
     return parse_benchmark(text, source=name), text
+
+
+def _read(name: str) -> str:
+    """Return the text of a file, with or without a byte order mark."""
+    try:
+        return read_regular(Path(os.path.realpath(name)), MEBIBYTE).decode("utf-8-sig")
+    except UserError as error:
+        raise UserError(f"{error}; name a text file of at most 1 MiB") from None
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{name} is not UTF-8 (byte {error.start}: {error.reason}); save it as UTF-8"
+        ) from None
 
 
 def shipped_benchmarks() -> list[str]:
@@ -209,11 +217,17 @@ def _shipped() -> Traversable:
 def parse_benchmark(text: str, source: str) -> Benchmark:
     """Return what the text of a benchmark file says; ``source`` names it in errors."""
     try:
-        return Benchmark.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise UserError(f"{source} is not TOML: {error}") from None
+        content = tomllib.loads(text)
+    # Numbers of thousands of digits and brackets in thousands are other errors than TOML's own.
+    except (ValueError, RecursionError) as error:
+        raise UserError(
+            f"{source} is not TOML: {error}; TOML has one 'key = value' a line, text in quotes, "
+            "and each key and table once"
+        ) from None
+    try:
+        return Benchmark.model_validate(content)
     except ValidationError as error:
-        lines = [_explain(mistake) for mistake in error.errors()]
+        lines = mistakes(error, _unknown_key)
         raise UserError("\n".join(f"{source}: {line}" for line in lines)) from None
 
 
@@ -232,7 +246,9 @@ def parse_settings(texts: Iterable[str]) -> dict[str, dict[str, Any]]:
         target, equals, value = text.partition("=")
         model, _, key = target.strip().rpartition(".")
         if not (model and key and equals):
-            raise UserError(f"{text!r} is not a setting; write MODEL.KEY=VALUE: ddpm.channels=32")
+            raise UserError(
+                f"{shown(text)} is not a setting; write MODEL.KEY=VALUE: ddpm.channels=32"
+            )
         settings.setdefault(model, {})[key] = _toml_value(value.strip())
     return settings
 
@@ -240,7 +256,7 @@ def parse_settings(texts: Iterable[str]) -> dict[str, dict[str, Any]]:
 def _toml_value(text: str) -> Any:
     try:
         parsed = tomllib.loads(f"value = {text}")
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return text
     return parsed["value"] if len(parsed) == 1 else text
 
@@ -277,19 +293,17 @@ def with_models(benchmark: Benchmark, names: Iterable[str]) -> Benchmark:
     return benchmark.model_copy(update={"models": benchmark.models + added})
 
 
-def _explain(mistake: Any) -> str:
-    path = ".".join(str(part) for part in mistake["loc"])
-    if mistake["type"] == "extra_forbidden":
-        section, key = mistake["loc"][:-1], str(mistake["loc"][-1])
-        known = list(_section_at(section).model_fields)
-        return f"{path}: unknown key{did_you_mean(key, known)}; known keys: {', '.join(known)}"
-    message = mistake["msg"].removeprefix("Value error, ")
-    if mistake["type"] == "missing":
-        message = "this key is required"
-    return f"{path}: {message}" if path else message
+def _unknown_key(location: Location) -> str:
+    section, key = location[:-1], str(location[-1])
+    known = _section_at(section).model_fields
+    for header, others in (("[evaluation]", Evaluation), ("the first [section]", Benchmark)):
+        if key in others.model_fields and section in ((), ("evaluation",)):
+            place = "below" if others is Evaluation else "above"
+            return f"unknown key here; write it {place} {header}"
+    return f"unknown key{did_you_mean(key, known)}; known keys: {', '.join(known)}"
 
 
-def _section_at(location: tuple[Any, ...]) -> type[BaseModel]:
+def _section_at(location: Location) -> type[BaseModel]:
     match location:
         case ("evaluation", *_):
             return Evaluation

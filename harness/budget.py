@@ -16,6 +16,8 @@ from typing import Any, Protocol
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
+from harness.errors import shown
+
 
 class Currency(StrEnum):
     """What compute is metered in."""
@@ -76,6 +78,8 @@ class Budget:
         counted = self.currency in (Currency.IMAGES, Currency.STEPS)
         if counted and self.amount != int(self.amount):
             raise BudgetError(f"{self.currency} are counted in whole numbers, not {self.amount:g}")
+        if counted and self.amount >= 2**53:  # where floats have no longer all whole numbers
+            raise BudgetError(f"{self.currency} are counted to at most 2**53; {_EXAMPLES}")
         object.__setattr__(self, "amount", float(self.amount))
 
     @classmethod
@@ -90,15 +94,17 @@ class Budget:
         """
         match = _NUMBER.match(text)
         if match is None:
-            raise BudgetError(f"budget {text!r} does not begin with a positive number; {_EXAMPLES}")
+            raise BudgetError(
+                f"budget {shown(text)} does not begin with a positive number; {_EXAMPLES}"
+            )
         currency, scale = _unit(match["unit"], text)
         try:
             # Decimal, because 2.3e6 is 2299999.9999999995 as a product of floats.
             return cls(float(Decimal(match["number"].replace("_", "")) * scale), currency)
         except BudgetError as error:
-            raise BudgetError(f"budget {text!r}: {error}") from None
+            raise BudgetError(f"budget {shown(text)}: {error}") from None
         except ArithmeticError:
-            raise BudgetError(f"budget {text!r} is out of range; {_EXAMPLES}") from None
+            raise BudgetError(f"budget {shown(text)} is out of range; {_EXAMPLES}") from None
 
     def __str__(self) -> str:
         number = Decimal(repr(self.amount))
@@ -139,9 +145,11 @@ class Budget:
 
 _EXAMPLES = 'write "90s", "20 device-seconds", "10 min", "2 PFLOP", "300k images" or "5k steps"'
 
+_DIGITS = r"\d+(?:_\d+)*"
 _NUMBER = re.compile(
-    r"\s*\+?(?P<number>(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(?:[eE][+-]?\d+)?)\s*(?P<unit>.*?)\s*$",
-    re.DOTALL,
+    rf"\s*\+?(?P<number>(?:{_DIGITS}\.?(?:{_DIGITS})?|\.{_DIGITS})(?:[eE][+-]?\d+)?)"
+    r"\s*(?P<unit>.*?)\s*$",
+    re.DOTALL | re.ASCII,
 )
 
 _CANONICAL = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15, "E": 10**18}
@@ -174,25 +182,27 @@ _UNITS = (
 def _unit(words: str, text: str) -> tuple[Currency, int]:
     """Return the currency and the scale of a prefixed unit."""
     if re.search(r"\d", words):
-        raise BudgetError(f"budget {text!r} must be one number with one unit; {_EXAMPLES}")
+        raise BudgetError(f"budget {shown(text)} must be one number with one unit; {_EXAMPLES}")
     if re.fullmatch(r".*flops?\s*(/|per).*", words.lower()):
-        raise BudgetError(f"budget {text!r} is a rate; a budget is a total, such as 2 PFLOP")
+        raise BudgetError(f"budget {shown(text)} is a rate; a budget is a total, such as 2 PFLOP")
     name = re.sub(r"\s+", " ", words)
     if unit := _UNITS.get(name.lower()):
         return unit
     prefix, rest = name[:1], name[1:].strip().lower()
     if not rest and (not prefix or prefix in _PREFIXES):
-        raise BudgetError(f"budget {text!r} has no unit; {_EXAMPLES}")
+        raise BudgetError(f"budget {shown(text)} has no unit; {_EXAMPLES}")
     currency, scale = _UNITS.get(rest, (None, 1))
     if currency and scale == 1 and prefix in _PREFIXES:
         return currency, _PREFIXES[prefix]
     if prefix == "m" and (currency or not rest):
         raise BudgetError(
-            f'budget {text!r}: "m" is ambiguous; write "M" for a million, "min" for minutes'
+            f'budget {shown(text)}: "m" is ambiguous; write "M" for a million, "min" for minutes'
         )
     near = get_close_matches(name.lower(), _UNITS, n=1)
     hint = f'; did you mean "{near[0]}"?' if near else ""
-    raise BudgetError(f"budget {text!r} has the unknown unit {name!r}{hint} ({_EXAMPLES})")
+    raise BudgetError(
+        f"budget {shown(text)} has the unknown unit {shown(name)}{hint} ({_EXAMPLES})"
+    )
 
 
 def _digits(number: Decimal) -> str:
@@ -206,4 +216,4 @@ def _validate(value: Any) -> Budget:
         return value
     if isinstance(value, str):
         return Budget.parse(value)
-    raise BudgetError(f"a budget is text with a unit, not {value!r}; {_EXAMPLES}")
+    raise BudgetError(f"a budget is text with a unit, not {shown(value)}; {_EXAMPLES}")

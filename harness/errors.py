@@ -2,17 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from reprlib import Repr
+from typing import Any
+
+_short = Repr()
+_short.maxstring = _short.maxother = 60
+_short.maxlong = 30
 
 
 class UserError(Exception):
     """Something the user can put right; the command line prints it without a traceback."""
 
 
+def shown(value: Any) -> str:
+    """Return a value as a file or a command line has it, shortened: ``true``, ``'text'``, ``5``."""
+    return str(value).lower() if isinstance(value, bool) else _short.repr(value)
+
+
+@contextmanager
+def placed(where: str) -> Iterator[None]:
+    """Put ``where`` before the message of a ``UserError`` from within."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from error.__cause__
+
+
+def for_terminal(message: str) -> str:
+    r"""Return a message with control characters written out (``\x1b``) and long lines cut.
+
+    Names and values in it come from files and arguments of anybody.
+    """
+    return "\n".join(_cut("".join(map(_visible, line))) for line in message.splitlines())
+
+
+def _visible(character: str) -> str:
+    return character if character.isprintable() else ascii(character)[1:-1]
+
+
+def _cut(line: str, most: int = 1_500) -> str:
+    half = most // 2
+    return line if len(line) <= most else f"{line[:half]} ... {line[-half:]}"
+
+
 def did_you_mean(word: str, choices: Iterable[str]) -> str:
     """Return " (did you mean 'x'?)" for the choice nearest to ``word``, or "" if none is near."""
     import difflib
 
+    if len(word) > 100:  # no name; and the search takes the square of its length
+        return ""
     by_lower_case = {choice.lower(): choice for choice in choices}
     near = difflib.get_close_matches(word.lower(), by_lower_case, n=1)
     return f" (did you mean {by_lower_case[near[0]]!r}?)" if near else ""

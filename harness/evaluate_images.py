@@ -23,6 +23,7 @@ from harness.image_files import (
     image_paths,
     read_array_file,
     read_images,
+    user_path,
 )
 from harness.registry import Registry, split_argument
 from harness.trial import load_dataset, load_extractor
@@ -129,7 +130,7 @@ def read_image_set(source: str) -> ImageSet:
     Raises:
         UserError: naming what cannot be read.
     """
-    path = Path(source).expanduser()
+    path = user_path(source, source)
     if path.is_dir():
         paths = image_paths(source, path)
         jpegs = sum(file.suffix.lower() in LOSSY for file in paths)
@@ -196,7 +197,7 @@ def _load(reference: str, registry: Registry) -> Dataset:
     """Load a data set, or a path as a data set that has a train split alone."""
     if split_argument(reference)[0] in registry.datasets:
         return load_dataset(registry, reference)
-    path = Path(reference).expanduser()
+    path = user_path(reference, reference)
     if not path.exists():
         raise UserError(
             f"no data set, folder or file is called {reference!r}"

@@ -27,6 +27,20 @@ class ImageError(UserError):
     """A file of images cannot be read as asked; the message says which file and what would do."""
 
 
+def user_path(name: str, text: str) -> Path:
+    """Return the path that somebody wrote, with "~" for a home.
+
+    Raises:
+        ImageError: nobody has that home, or no path has such characters.
+    """
+    if "\0" in text:
+        raise ImageError(f"{name}: no path holds the character NUL; name a file or a folder")
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        raise ImageError(f"{name}: there is no such user; write the path in full") from None
+
+
 def image_paths(name: str, root: Path) -> list[Path]:
     """Return the image files in a folder and below, sorted; hidden ones are left out.
 

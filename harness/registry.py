@@ -20,7 +20,7 @@ from typing import Any, Generic, TypeVar
 import pluggy
 
 from harness import hooks
-from harness.errors import UserError, did_you_mean
+from harness.errors import UserError, did_you_mean, shown
 from harness.hooks import DatasetInfo, FeatureInfo, Info, MetricInfo, ModelInfo, ReportInfo
 
 log = logging.getLogger(__name__)
@@ -198,10 +198,14 @@ class Registry:
 
     def dataset(self, name: str) -> Entry[DatasetInfo]:
         """Return the data set that ``name`` or ``name:argument`` means."""
+        whole = name
         name, argument = split_argument(name)
         entry = self._find("datasets", self.datasets, name)
-        if argument and not entry.info.argument:
-            raise UserError(f"data set {name!r} takes no argument, but was given {argument!r}")
+        if whole != name and not entry.info.argument:
+            raise UserError(
+                f"data set {name!r} takes no argument, but was given {shown(argument)}; "
+                f"write {name!r}"
+            )
         return entry
 
     def feature(self, name: str) -> Entry[FeatureInfo]:
@@ -223,8 +227,9 @@ class Registry:
             if (conflict.kind, conflict.name) == (kind, name):
                 raise UserError(str(conflict))
         hint = did_you_mean(name, entries) or f"; there are: {', '.join(sorted(entries)) or 'none'}"
-        suspects = "".join(f"\n{plugin}; it may hold {name!r}" for plugin in self.broken)
-        raise UserError(f"no {_SINGULAR[kind]} is called {name!r}{hint}{suspects}")
+        name = shown(name)
+        suspects = "".join(f"\n{plugin}; it may hold {name}" for plugin in self.broken)
+        raise UserError(f"no {_SINGULAR[kind]} is called {name}{hint}{suspects}")
 
     def require_sound(self) -> None:
         """Raise ``UserError`` naming every broken plugin and every conflict, if there is one."""

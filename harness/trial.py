@@ -13,9 +13,10 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from harness.benchmark import Benchmark, Entry, Evaluation, Needs
 from harness.dataset import Dataset
-from harness.errors import UserError, did_you_mean
+from harness.errors import UserError, did_you_mean, placed, shown
 from harness.features.base import FeatureExtractor
 from harness.hooks import ModelInfo
+from harness.mistakes import mistakes
 from harness.precision import Precision
 from harness.provenance import libraries, source_digest
 from harness.registry import Entry as Plugin
@@ -129,14 +130,20 @@ def plan(benchmark: Benchmark, registry: Registry) -> list[Trial]:
     Raises:
         UserError: something that the benchmark names does not exist or does not fit.
     """
-    for name in (entry.model for entry in benchmark.models):
-        if name in REFERENCES:
-            raise UserError(f"models: {name!r} is a reference row; write 'references = true'")
-    return [
-        trial
-        for name in benchmark.datasets
-        for trial in _trials_on(load_dataset(registry, name), benchmark, registry)
-    ]
+    for index, entry in enumerate(benchmark.models):
+        if entry.model in REFERENCES:
+            raise UserError(
+                f"models.{index}: {entry.model!r} is a reference row; write 'references = true'"
+            )
+        if entry.title in REFERENCES:
+            raise UserError(
+                f"models.{index}.label: {entry.title!r} is a reference row; choose another label"
+            )
+    loaded = []
+    for index, name in enumerate(benchmark.datasets):
+        with placed(f"datasets.{index}"):
+            loaded.append(load_dataset(registry, name))
+    return [trial for data in loaded for trial in _trials_on(data, benchmark, registry)]
 
 
 def load_dataset(registry: Registry, name: str) -> Dataset:
@@ -189,17 +196,19 @@ def resolve_config(config_class: type, settings: Mapping[str, Any], where: str) 
             raise UserError(f"{where}.{name}: no such setting{hint}")
     try:
         adapter: TypeAdapter[Any] = TypeAdapter(config_class)
-        config = adapter.validate_python(dict(settings))
+        # Strict, so that true is no 1 and "64" no 64; as JSON, so that a list may be a tuple.
+        config = adapter.validate_json(json.dumps(dict(settings), default=str), strict=True)
     except ValidationError as error:
-        lines = [
-            f"{where}.{'.'.join(str(part) for part in e['loc'])}: {e['msg']}"
-            for e in error.errors()
-        ]
-        raise UserError("\n".join(lines)) from None
+        raise UserError("\n".join(f"{where}.{line}" for line in mistakes(error))) from None
     except ValueError as error:
         raise UserError(f"{where}: {error}") from None
-    if config.batch_size < 1:
-        raise UserError(f"{where}.batch_size: {config.batch_size} is not positive")
+    for name, value in dataclasses.asdict(config).items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise UserError(f"{where}.{name}: {value}: write a finite number")
+    if not 1 <= config.batch_size < 2**31:
+        raise UserError(
+            f"{where}.batch_size: {shown(config.batch_size)}: write a whole number from 1 to 2**31"
+        )
     return config
 
 
@@ -207,7 +216,8 @@ def _trials_on(dataset: Dataset, benchmark: Benchmark, registry: Registry) -> li
     extractor_name = benchmark.evaluation.features
     if extractor_name == "auto":
         extractor_name = registry.dataset(dataset.name).info.features
-    extractor = load_extractor(registry, extractor_name, dataset)
+    with placed("evaluation.features"):
+        extractor = load_extractor(registry, extractor_name, dataset)
     features = {"name": extractor_name, "digest": extractor.digest}
     if benchmark.evaluation.robustness:
         further = further_seeds(registry, extractor_name, dataset)
@@ -256,8 +266,9 @@ def _trial_of(
     registry: Registry,
     shared: Mapping[str, Any],
 ) -> Trial:
-    plugin = registry.model(entry.model)
-    model_class = registry.load(plugin.info)
+    with placed(f"models.{index}"):
+        plugin = registry.model(entry.model)
+        model_class = registry.load(plugin.info)
     where = f"models.{index}.settings ({entry.title})"
     return Trial(
         **shared,
@@ -294,12 +305,16 @@ def _resolve_evaluation(evaluation: Evaluation, data: Dataset, registry: Registr
             f"{data.name}, and nothing is compared at unequal N"
         )
     if evaluation.likelihood_images and evaluation.likelihood_images > available:
-        raise UserError(f"evaluation.likelihood_images: {data.name} has {available} test images")
+        raise UserError(
+            f"evaluation.likelihood_images: {evaluation.likelihood_images} is more than the "
+            f"{available} test images of {data.name}"
+        )
     metrics = evaluation.metrics or tuple(registry.metrics)
     # Equal batches: sets are drawn in whole ones, and what is cut from the last is wasted.
     batches = math.ceil(samples / evaluation.batch_size)
-    for name in metrics:
-        registry.metric(name)
+    with placed("evaluation.metrics"):
+        for name in metrics:
+            registry.metric(name)
     return evaluation.model_copy(
         update={
             "samples": samples,

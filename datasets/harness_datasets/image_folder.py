@@ -8,7 +8,7 @@ import numpy as np
 
 from harness.contract import DataSpec
 from harness.dataset import Dataset
-from harness.image_files import image_paths, read_images
+from harness.image_files import image_paths, read_images, user_path
 from harness_datasets.errors import DatasetError
 from harness_datasets.splits import assemble, split_by_content
 
@@ -26,7 +26,7 @@ def load(argument: str) -> Dataset:
         argument: path of the folder.
     """
     name = f"image-folder:{argument}"
-    root = Path(argument).expanduser()
+    root = user_path(name, argument)
     if not argument or not root.is_dir():
         raise DatasetError(f"{name}: there is no folder {argument!r}; write image-folder:PATH")
     paths = image_paths(name, root)

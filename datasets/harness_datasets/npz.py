@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from harness.contract import DataSpec
 from harness.dataset import Dataset, Split
-from harness.image_files import channels_first, read_array_file
+from harness.image_files import channels_first, read_array_file, user_path
 from harness_datasets.errors import DatasetError
 from harness_datasets.splits import assemble, split_by_content
 
@@ -34,7 +34,7 @@ def load(argument: str) -> Dataset:
         argument: path of the file.
     """
     name = f"npz:{argument}"
-    path = Path(argument).expanduser()
+    path = user_path(name, argument)
     if not argument or not path.is_file():
         raise DatasetError(f"{name}: there is no file {argument!r}; write npz:PATH")
     arrays = _read(name, path)

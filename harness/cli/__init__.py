@@ -23,7 +23,7 @@ from harness.cli import (
     speed_command,
     sync_command,
 )
-from harness.errors import UserError
+from harness.errors import UserError, for_terminal
 
 app = typer.Typer(
     name="harness",
@@ -82,7 +82,7 @@ def main() -> None:
         from rich.text import Text
 
         Console(stderr=True).print(
-            Text.assemble(("error: ", "bold red"), str(error)), soft_wrap=True
+            Text.assemble(("error: ", "bold red"), for_terminal(str(error))), soft_wrap=True
         )
         sys.exit(2)
     except KeyboardInterrupt:

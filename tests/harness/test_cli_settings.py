@@ -65,7 +65,7 @@ def test_the_report_carries_the_setting_and_says_what_was_changed(results):
     ("settings", "message"),
     [
         ({"vae": {"latnt": 8}}, r"\(vae\)\.latnt: no such setting \(did you mean 'latent'"),
-        ({"vae": {"latent": "many"}}, r"\(vae\)\.latent: Input should be a valid integer"),
+        ({"vae": {"latent": "many"}}, r"\(vae\)\.latent: .many.: write a whole number"),
         ({"veo": {"latent": 8}}, r"no model 'veo' \(did you mean 'vae'"),
     ],
 )

@@ -95,9 +95,9 @@ def test_nothing_else_is(change):
         ),
         (
             ('["vae"]', '[{model = "vae", settings = {batch_size = "many"}}]'),
-            r"models.0.settings \(vae\).batch_size: .*integer",
+            r"models.0.settings \(vae\).batch_size: .*whole number",
         ),
-        (('["vae"]', '[{model = "vae", settings = {batch_size = 0}}]'), "0 is not positive"),
+        (('["vae"]', '[{model = "vae", settings = {batch_size = 0}}]'), "batch_size: 0: write a whole number"),
     ],
 )
 def test_impossible_plans_say_why(change, message):
