@@ -11,9 +11,8 @@ import torch
 
 from harness.ledger import peak_memory
 from harness.row import Status
+from harness.store import disk_full_reason, is_disk_full
 from harness.training import Diverged
-
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 _ALLOCATION_FAILED = (
     "DefaultCPUAllocator",
@@ -43,16 +42,6 @@ def diagnose(error: BaseException, device: torch.device, folder: Path) -> tuple[
     if _is_out_of_memory(error):
         return "out_of_memory", f"{explain(error)}; {_most_used(error, device)}"
     return "error", explain(error)
-
-
-def is_disk_full(error: BaseException) -> bool:
-    """Return whether a file system or a quota was full."""
-    return isinstance(error, OSError) and error.errno in DISK_FULL
-
-
-def disk_full_reason(folder: Path) -> str:
-    """Return what happened when ``folder`` could not take more, and what to do."""
-    return f"no space is left for {folder}; free some and run again to resume"
 
 
 def explain(error: BaseException) -> str:

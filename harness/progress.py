@@ -139,11 +139,3 @@ class Silence:
         except OSError:
             return 0, 0
         return found.st_mtime_ns, found.st_size
-
-
-def last_heartbeat(folder: Path) -> float:
-    """Return the time of the last word from the worker, in seconds of ``time.time``, or 0."""
-    try:
-        return (folder / FILE).stat().st_mtime
-    except OSError:
-        return 0.0

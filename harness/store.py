@@ -5,7 +5,7 @@
     RESULTS/BENCHMARK/benchmark.toml
     RESULTS/BENCHMARK/trials/ID/       row.json curve.parquet samples.npz samples.png checkpoint.pt
                                        neighbours.png interpolation.png environment.json
-                                       log.txt trial.json
+                                       log.txt trial.json SHA256SUMS
     RESULTS/BENCHMARK/trials/.ID/      the same, of a trial that has not ended
     RESULTS/BENCHMARK/report/
     RESULTS/BENCHMARK/locks/ID         held by the run, and the worker, whose trial it is
@@ -13,6 +13,8 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
 import os
 import shutil
@@ -23,8 +25,10 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from harness import integrity, progress
 from harness.benchmark import Benchmark
 from harness.errors import UserError
+from harness.integrity import read_sealed
 from harness.locks import Lock
 from harness.results import CURVE_COLUMNS, Results
 from harness.row import Row
@@ -47,16 +51,30 @@ LOG_END = 4096
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a file so that a reader sees all of it or its predecessor, also after a crash."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with open(temporary, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        with open(temporary, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def write_json(path: Path, content: Any) -> None:
     """Write ``content`` as indented JSON, atomically."""
     write_atomically(path, (json.dumps(content, indent=2) + "\n").encode())
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Return whether a file system or a quota was full."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def disk_full_reason(folder: Path) -> str:
+    """Return what happened when ``folder`` could not take more, and what to do."""
+    return f"no space is left for {folder}; free some and run again to resume"
 
 
 class Store:
@@ -111,7 +129,15 @@ class Store:
             return None
 
     def begin(self, trial: Trial) -> Path:
-        """Make the working folder of a trial ready, with what an unfinished one left there."""
+        """Make the working folder of a trial ready, with what an unfinished one left there.
+
+        Raises:
+            UserError: there is no space.
+        """
+        with self._space():
+            return self._begin(trial)
+
+    def _begin(self, trial: Trial) -> Path:
         working, ended = self.working(trial.id), self.ended(trial.id)
         if ended.exists():
             row = self.row(trial.id)
@@ -122,19 +148,40 @@ class Store:
             else:
                 shutil.rmtree(ended)
         working.mkdir(parents=True, exist_ok=True)
-        (working / "row.json").unlink(missing_ok=True)
+        # What a kill left half written.
+        for leftover in working.glob(".*"):
+            leftover.unlink()
+        for name in ("row.json", integrity.FILE):
+            (working / name).unlink(missing_ok=True)
         write_json(working / "trial.json", trial.model_dump(mode="json"))
         return working
 
     def finish(self, row: Row) -> Path:
-        """Write a trial's row, and rename its folder into place."""
+        """Write a trial's row, seal its files, and rename its folder into place.
+
+        Raises:
+            UserError: there is no space; the folder stays as it is, for the next run to resume.
+        """
         working, ended = self.working(row.trial), self.ended(row.trial)
-        write_atomically(working / "row.json", (row.model_dump_json(indent=2) + "\n").encode())
-        (working / "progress.json").unlink(missing_ok=True)
+        for name in (progress.FILE, progress.HANG):
+            (working / name).unlink(missing_ok=True)
+        with self._space():
+            content = (row.model_dump_json(indent=2) + "\n").encode()
+            write_atomically(working / "row.json", content)
+            write_atomically(working / integrity.FILE, integrity.sums(working))
         if ended.exists():
             shutil.rmtree(ended)
         working.rename(ended)
         return ended
+
+    @contextmanager
+    def _space(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if not is_disk_full(error):
+                raise
+            raise UserError(disk_full_reason(self.folder)) from None
 
     def results(self, benchmark: Benchmark, source: str, trials: Iterable[Trial]) -> Results:
         """Gather what the planned trials have left, for a report."""
@@ -163,7 +210,7 @@ class Store:
         import pandas as pd
 
         paths = [self.ended(row.trial) / "curve.parquet" for row in rows]
-        frames = [pd.read_parquet(path) for path in paths if path.exists()]
+        frames = [pd.read_parquet(io.BytesIO(read_sealed(path))) for path in paths if path.exists()]
         frames = [frame for frame in frames if not frame.empty]
         if not frames:
             return pd.DataFrame(columns=list(CURVE_COLUMNS))
@@ -177,7 +224,7 @@ class _Contents(Mapping[str, bytes]):
         self._paths = paths
 
     def __getitem__(self, trial: str) -> bytes:
-        return self._paths[trial].read_bytes()
+        return read_sealed(self._paths[trial])
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._paths)
@@ -206,8 +253,9 @@ def read_row(path: Path) -> Row | None:
     """
     if not path.exists():
         return None
+    content = read_sealed(path, "remove its folder to run it again")
     try:
-        return Row.model_validate_json(path.read_bytes())
+        return Row.model_validate_json(content)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])

@@ -21,7 +21,6 @@ from harness.clock import clock_for
 from harness.contract import GenerativeModel
 from harness.description import capabilities
 from harness.evaluation import HELD_OUT, Metrics, SampleScorer, measure_likelihood, measure_speed
-from harness.failure import disk_full_reason, is_disk_full
 from harness.hardware import calibrate, fingerprint
 from harness.interpolation import interpolate
 from harness.ledger import Ledger
@@ -37,7 +36,7 @@ from harness.results import CURVE_COLUMNS
 from harness.row import Row
 from harness.sampling import Sampler
 from harness.seeding import BUILD, reseed
-from harness.store import write_atomically, write_json
+from harness.store import disk_full_reason, is_disk_full, write_atomically, write_json
 from harness.stream import BatchStream
 from harness.surroundings import SETTINGS, Surroundings
 from harness.training import Training, measure_steps
@@ -145,6 +144,7 @@ class TrialRun:
     def follow(self, replicas: Alone) -> None:
         """Train in step with the first process of the trial until it says that it is enough."""
         set_numerics(self.trial.precision)
+        self.surroundings = Surroundings(SETTINGS)
         self.dataset = load_dataset(self.registry, self.trial.dataset)
         training = self._prepare(replicas)
         while replicas.agree(0.0):

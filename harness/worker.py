@@ -118,8 +118,7 @@ def run(folder: Path, device: str, threads: int, origin: float, heartbeat: Heart
 
 def _write(row: Row, folder: Path) -> int:
     """Write the row for the driver; return the exit code."""
-    from harness.failure import is_disk_full
-    from harness.store import write_atomically
+    from harness.store import is_disk_full, write_atomically
 
     try:
         write_atomically(folder / "row.json", row.model_dump_json(indent=2).encode())

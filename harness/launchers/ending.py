@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import signal
+from contextlib import suppress
 from pathlib import Path
 
-from harness.progress import Progress
-from harness.row import Row
-from harness.store import read_row
+from harness.errors import UserError
+from harness.launchers import log_file
+from harness.launchers.memory import MemoryWatch
+from harness.progress import HANG, STOPPED_PHASE, Progress, read_progress
+from harness.row import Row, Usage
+from harness.store import disk_full_reason, read_row
 from harness.trial import Trial
-from harness.worker import STOPPED
+from harness.worker import FULL, STOPPED
 
 
 def row_of(
-    trial: Trial, folder: Path, code: int, *, hung: bool = False, progress: Progress | None = None
+    trial: Trial,
+    folder: Path,
+    code: int,
+    *,
+    hung: bool = False,
+    asked: bool = False,
+    progress: Progress | None = None,
+    memory: MemoryWatch | None = None,
 ) -> Row:
     """Return the row of a trial whose worker has ended.
 
@@ -22,21 +33,63 @@ def row_of(
         folder: where it wrote.
         code: its exit code; -n if it died of signal n.
         hung: whether it was ended because it was silent.
-        progress: the last that it said.
+        asked: whether it had been asked to stop.
+        progress: what it was seen to say; its last word is read here.
+        memory: followed while it ran.
     """
+    progress = read_progress(folder) or progress
     where = f"at {progress.fraction:.0%} of the budget" if progress else "at its start"
-    if hung:
-        return trial.row("timeout", f"silent for {trial.patience_seconds:g} s {where}; ended")
-    if code == 0 and (row := read_row(folder / "row.json")) is not None:
+    if code == 0 and (row := _written(folder)) is not None:
         return row
-    if code in (STOPPED, -signal.SIGTERM):
+    if _keep_traces(folder) or hung:
+        return trial.row("timeout", f"silent for {trial.patience_seconds:g} s {where}; ended")
+    if code == FULL:
+        return trial.row("killed", disk_full_reason(folder))
+    # Only a worker that was asked may leave so; a plugin can choose any exit code.
+    stopped = asked or (progress is not None and progress.phase == STOPPED_PHASE)
+    if code == -signal.SIGTERM or (code == STOPPED and stopped):
         return trial.row("killed", f"stopped on request {where}; run again to resume")
     if code == -signal.SIGKILL:
-        return trial.row(
-            "killed",
-            f"killed {where}, by hand or because the machine ran out of memory; "
-            "run again to resume",
-        )
+        return _killed(trial, where, asked, memory)
     if code < 0:
-        return trial.row("error", f"the worker died of {signal.Signals(-code).name} {where}")
-    return trial.row("error", f"the worker left with exit code {code} {where}")
+        return trial.row("error", f"the worker died of {_name(-code)} {where}; its log shows where")
+    without = " and without a row" if code == 0 else ""
+    return trial.row("error", f"the worker left with exit code {code}{without} {where}")
+
+
+def _written(folder: Path) -> Row | None:
+    with suppress(UserError):
+        return read_row(folder / "row.json")
+    return None
+
+
+def _keep_traces(folder: Path) -> bool:
+    """Move what the threads of a hung worker were doing to its log; return whether it hung."""
+    path = folder / HANG
+    traces = path.read_bytes() if path.exists() else b""
+    if traces:
+        with suppress(OSError):
+            log_file.append(folder, traces)
+    path.unlink(missing_ok=True)
+    return bool(traces)
+
+
+def _killed(trial: Trial, where: str, asked: bool, memory: MemoryWatch | None) -> Row:
+    peak = memory.peak if memory else 0
+    usage = Usage(peak_memory=peak)
+    held = f"; it held {peak / 2**30:.2f} GiB at most" if peak else ""
+    if memory is not None and memory.ran_out:
+        reason = f"the system killed the worker {where} because memory ran out{held}"
+        return trial.row("out_of_memory", reason, usage=usage)
+    if asked:
+        reason = f"asked to stop {where}, and killed before it had; run again to resume"
+        return trial.row("killed", reason, usage=usage)
+    reason = f"killed {where}, by hand or because the machine ran out of memory{held}"
+    return trial.row("killed", f"{reason}; run again to resume", usage=usage)
+
+
+def _name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 from harness.benchmark import Needs
 from harness.errors import UserError
+from harness.launchers import log_file
 from harness.launchers.agenda import Agenda, Assignment
 from harness.launchers.ending import row_of
-from harness.progress import FILE, Progress, last_heartbeat, read_progress
+from harness.launchers.memory import MemoryWatch
+from harness.progress import FILE, HANG, Progress, Silence, read_progress
 from harness.trial import Trial
 
 POLL_SECONDS = 0.05
 GRACE_SECONDS = 30.0
 """Time that a worker has to write its checkpoint before it is killed."""
 HUNG_GRACE_SECONDS = 5.0
-"""Time that a worker has which was silent for long; it is unlikely to use it."""
+"""Time that a worker which was silent for too long has to end itself and say what it was doing."""
 
 
 def cores() -> int:
@@ -122,20 +125,34 @@ class LocalLauncher:
         if progress is not None and progress != job.progress:
             job.progress = progress
             agenda.observer.progressed(trial, progress)
-        if job.process.poll() is None and job.silence > trial.patience_seconds:
-            job.end_hung()
+        job.memory.look()
+        log_file.bound(folder)
         code = job.process.poll()
         if code is None:
+            if job.silence.seconds > trial.patience_seconds + HUNG_GRACE_SECONDS:
+                job.hung = True
+                job.kill()
             return False
+        # What it started goes with it.
+        job.kill()
         self._free += job.devices
         self._unpromised += trial.needs.memory
-        row = row_of(trial, folder, code, hung=job.hung, progress=job.progress)
+        row = row_of(
+            trial,
+            folder,
+            code,
+            hung=job.hung,
+            asked=job.asked,
+            progress=job.progress,
+            memory=job.memory,
+        )
         agenda.finish(job.assignment, row)
         return True
 
     def _stop(self, jobs: list[_Job], agenda: Agenda) -> None:
         """Let the workers write their checkpoints, and end them; a second Ctrl-C ends them now."""
         for job in jobs:
+            job.asked = True
             job.process.terminate()
         try:
             deadline = time.monotonic() + GRACE_SECONDS
@@ -144,9 +161,11 @@ class LocalLauncher:
                     job.process.wait(max(0.0, deadline - time.monotonic()))
         finally:
             for job in jobs:
-                job.process.kill()
-                job.process.wait()
-                self._attend(job, agenda)
+                job.kill()
+            with ExitStack() as each:
+                for job in jobs:
+                    job.process.wait()
+                    each.callback(self._attend, job, agenda)
 
 
 class _Job:
@@ -156,14 +175,16 @@ class _Job:
         self.assignment = assignment
         self.devices = devices
         self.hung = False
+        self.asked = False
         self.progress: Progress | None = None
         folder = assignment.folder
         (folder / FILE).unlink(missing_ok=True)
-        self._started = time.time()
+        (folder / HANG).unlink(missing_ok=True)
+        self.silence = Silence(folder)
         command = [sys.executable, "-m", "harness.worker", str(folder)]
         command += ["--device", "cpu" if devices[0] == "cpu" else "cuda:0"]
         command += ["--threads", str(threads), "--origin", repr(time.monotonic())]
-        with open(folder / "log.txt", "ab") as log:
+        with open(folder / log_file.FILE, "ab") as log:
             self.process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
@@ -175,20 +196,12 @@ class _Job:
                 start_new_session=True,
             )
 
-    @property
-    def silence(self) -> float:
-        """Seconds since the worker said anything."""
-        return time.time() - max(self._started, last_heartbeat(self.assignment.folder))
+        self.memory = MemoryWatch(self.process.pid)
 
-    def end_hung(self) -> None:
-        """End a worker that hangs: ask it once, and kill it if it does not listen."""
-        self.hung = True
-        self.process.terminate()
-        try:
-            self.process.wait(HUNG_GRACE_SECONDS)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+    def kill(self) -> None:
+        """Kill the worker, and the processes that it started and left in its group."""
+        with suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
 
 
 def _environment(devices: Sequence[str], threads: int) -> dict[str, str]:

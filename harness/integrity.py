@@ -1,0 +1,44 @@
+"""The SHA-256 of each file of a trial that has ended, so that damage is noticed: SHA256SUMS.
+
+The format is that of ``sha256sum``, which checks a folder with ``sha256sum -c SHA256SUMS``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from harness.errors import UserError
+
+FILE = "SHA256SUMS"
+UNSEALED = (FILE, "log.txt", "checkpoint.pt")
+"""Files without a line there: a log is for people, and a checkpoint ends with its own SHA-256."""
+
+
+def sums(folder: Path) -> bytes:
+    """Return what SHA256SUMS says of the files that are in ``folder`` now."""
+    lines = []
+    for path in sorted(folder.iterdir()):
+        if path.is_file() and path.name not in UNSEALED and not path.name.startswith("."):
+            with open(path, "rb") as file:
+                lines.append(f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {path.name}\n")
+    return "".join(lines).encode()
+
+
+def read_sealed(path: Path, remedy: str = "") -> bytes:
+    """Return the content of a file of a trial, checked where its folder has a SHA256SUMS.
+
+    Raises:
+        UserError: it is not what was written, with the ``remedy``.
+    """
+    content = path.read_bytes()
+    seal = path.with_name(FILE)
+    if not seal.exists():
+        return content
+    line = f"{hashlib.sha256(content).hexdigest()}  {path.name}".encode()
+    if line not in seal.read_bytes().splitlines():
+        raise UserError(
+            f"{path} is damaged: its SHA-256 is not the one in {FILE}; "
+            + (remedy or "remove it to do without it, or its folder to run the trial again")
+        )
+    return content

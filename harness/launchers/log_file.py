@@ -1,0 +1,35 @@
+"""A worker's log, kept to a size whatever a plugin prints."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+FILE = "log.txt"
+LIMIT = 16 * 2**20
+KEPT = 2**20
+"""Bytes of the beginning, and of the end, that stay of a log that grew beyond ``LIMIT``."""
+
+
+def bound(folder: Path, limit: int = LIMIT, kept: int = KEPT) -> None:
+    """Cut the middle out of the log in ``folder`` if it is longer than ``limit`` bytes.
+
+    The worker may go on appending meanwhile; of what it writes during the cut a little may be lost.
+    """
+    path = folder / FILE
+    with suppress(OSError):
+        size = path.stat().st_size
+        if size <= limit:
+            return
+        with open(path, "rb") as file:
+            file.seek(size - kept)
+            end = file.read()
+        os.truncate(path, kept)
+        append(folder, f"\n... {size - 2 * kept} bytes are left out here ...\n".encode() + end)
+
+
+def append(folder: Path, content: bytes) -> None:
+    """Add to the end of the log."""
+    with open(folder / FILE, "ab") as file:
+        file.write(content)

@@ -1,0 +1,71 @@
+"""Whether the kernel killed a worker because memory ran out, and how much it had."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import psutil
+
+CGROUPS = Path("/sys/fs/cgroup")
+PROC = Path("/proc")
+
+
+class MemoryWatch:
+    """Follows the memory of a worker, to tell the kernel's kill for want of memory from a hand's.
+
+    Args:
+        pid: of the worker.
+        kills: how many processes the kernel has killed so, or None where it does not tell.
+
+    Attributes:
+        peak: most bytes that the worker was seen to have resident.
+    """
+
+    def __init__(self, pid: int, kills: Callable[[], int | None] | None = None) -> None:
+        self._kills = kills or oom_kills
+        self._before = self._kills()
+        self._process: psutil.Process | None = None
+        with suppress(psutil.Error):
+            self._process = psutil.Process(pid)
+        self.peak = 0
+
+    def look(self) -> None:
+        """Look how much the worker has now."""
+        if self._process is not None:
+            with suppress(psutil.Error):
+                self.peak = max(self.peak, self._process.memory_info().rss)
+
+    @property
+    def ran_out(self) -> bool:
+        """Whether the kernel has killed a process for want of memory since the worker began."""
+        now = self._kills()
+        return now is not None and self._before is not None and now > self._before
+
+
+def oom_kills(cgroups: Path = CGROUPS, proc: Path = PROC) -> int | None:
+    """Return how many processes of this one's control group the kernel killed for want of memory.
+
+    Where there is no control group: of the machine. None where nothing tells.
+    """
+    for path in (*_counters(cgroups, proc), proc / "vmstat"):
+        with suppress(OSError):
+            for line in path.read_text().splitlines():
+                name, _, count = line.partition(" ")
+                if name == "oom_kill":
+                    return int(count)
+    return None
+
+
+def _counters(cgroups: Path, proc: Path) -> list[Path]:
+    """Return the files of this process's control group that count: of version 2, of version 1."""
+    found = []
+    with suppress(OSError):
+        for line in (proc / "self/cgroup").read_text().splitlines():
+            _, controllers, group = line.split(":", 2)
+            if not controllers:
+                found.append(cgroups / group.lstrip("/") / "memory.events")
+            elif "memory" in controllers.split(","):
+                found.append(cgroups / "memory" / group.lstrip("/") / "memory.oom_control")
+    return found
