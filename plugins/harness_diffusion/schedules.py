@@ -83,7 +83,8 @@ class DiscreteSchedule(Schedule):
     def forward(self, t: Tensor) -> tuple[Tensor, Tensor]:
         """Return a(t) and s(t) of the step nearest to ``t``."""
         step = (t * self.steps).round().long()
-        return self.a[step], self.s[step]
+        # An index without dimensions would be read from the device first, which waits for it.
+        return self.a.take(step), self.s.take(step)
 
 
 def linear_betas(steps: int, first: float = 1e-4, last: float = 0.02) -> Tensor:

@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from harness.contract import DataSpec
+from harness.contract import DataSpec, HasSteps
 from harness.flops import FlopCounter
 from harness.registry import registry
 
@@ -237,15 +237,17 @@ def test_results_are_those_without_the_counter():
     assert all(map(torch.equal, counted, expected))
 
 
-@pytest.mark.parametrize("name", ["vae", "realnvp", "dcgan"])
+@pytest.mark.parametrize("name", ["vae", "realnvp", "dcgan", "ddpm"])
 def test_counts_on_the_meta_device_as_on_the_cpu(name):
     """A model that decides nothing by its values can be counted where nothing is computed."""
     model_class = registry().load(registry().model(name).info)
+    model = model_class(DataSpec((1, 8, 8), levels=17), model_class.Config()).eval()
+    if isinstance(model, HasSteps):
+        model.sampling_steps = 3
     totals = []
     for device in ("cpu", "meta"):
         with torch.device(device), torch.no_grad():
-            model = model_class(DataSpec((1, 8, 8), levels=17), model_class.Config()).eval()
-            totals.append(count(model.sample, 2))
+            totals.append(count(model.to(device).sample, 2))
     assert totals[0] == totals[1] > 0
 
 
