@@ -43,6 +43,7 @@ class Ledger:
             process.
         uncounted: operators that the FLOP counter does not know, with their calls a step.
         starts: processes that have worked on the trial.
+        devices: that train together; each second of theirs counts so many device-seconds.
     """
 
     def __init__(
@@ -69,11 +70,12 @@ class Ledger:
         self.peak_memory = 0
         self.uncounted: dict[str, int] = {}
         self.starts = 1
+        self.devices = 1
 
     @property
     def seconds(self) -> float:
         """Device-seconds on the clock, those of the window that is running included."""
-        return self._seconds + (self._running.elapsed() if self._running else 0.0)
+        return self._seconds + (self.devices * self._running.elapsed() if self._running else 0.0)
 
     @property
     def wall(self) -> float:
@@ -97,14 +99,14 @@ class Ledger:
 
     @contextmanager
     def window(self, clock: Clock) -> Iterator[None]:
-        """Time the steps inside with ``clock`` and add their seconds."""
+        """Time the steps inside with ``clock`` and add their device-seconds."""
         clock.start()
         self._running = clock
         try:
             yield
         finally:
             self._running = None
-            self.add_seconds(clock.stop())
+            self.add_seconds(self.devices * clock.stop())
 
     @contextmanager
     def counting_optimizer_steps(self) -> Iterator[None]:
@@ -151,6 +153,7 @@ class Ledger:
             "peak_memory": self.peak_memory,
             "uncounted": dict(self.uncounted),
             "starts": self.starts,
+            "devices": self.devices,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:

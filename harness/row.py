@@ -49,7 +49,8 @@ class Usage(_Record):
         overrun: what the last step used beyond the budget, in the budget's unit.
         peak_memory: bytes; of the device on CUDA, of the process on a CPU.
         uncounted: operators that the FLOP counter does not know, with their calls a step.
-        starts: processes that worked on the trial; above 1 it was resumed.
+        starts: processes that worked on the trial, one after another; above 1 it was resumed.
+        devices: that trained it together; their seconds are summed.
     """
 
     seconds: float = 0.0
@@ -63,6 +64,7 @@ class Usage(_Record):
     peak_memory: int = 0
     uncounted: dict[str, int] = Field(default_factory=dict)
     starts: int = 1
+    devices: int = 1
 
 
 class Row(_Record):

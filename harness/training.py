@@ -15,9 +15,14 @@ from harness.clock import Clock
 from harness.contract import Batch, GenerativeModel
 from harness.flops import FlopCounter
 from harness.ledger import Ledger
+from harness.parallel.replicas import Alone
 from harness.precision import Precision, autocast
 from harness.seeding import STEP, WARM_UP, reseed
 from harness.stream import BatchStream
+
+ALONE = Alone()
+_END = -1.0
+"""In the place of progress: the window ends."""
 
 
 class Diverged(Exception):
@@ -43,9 +48,11 @@ def stage_at(stages: tuple[tuple[str, float], ...], progress: float) -> str:
 
 
 def measure_steps(
-    model: GenerativeModel, stream: BatchStream, precision: Precision
+    model: GenerativeModel, stream: BatchStream, precision: Precision, replicas: Alone = ALONE
 ) -> dict[str, StepCost]:
     """Run and count one period of steps in each stage, on a model that is thrown away afterwards.
+
+    FLOPs are those of all devices.
 
     A first period without counting warms up kernels, and compiles where the benchmark asks for it;
     a whole one, so that the counted steps fall on the same part of the period as the trial's.
@@ -54,12 +61,13 @@ def measure_steps(
     start, costs = 0.0, {}
     for name, fraction in model.stages:
         for step in range(model.period):
-            _one_step(model, stream.batch(step), start, precision, WARM_UP, step)
+            with replicas.share(stream.batch(step)) as batch:
+                _one_step(model, batch, start, precision, WARM_UP, step)
         flops, uncounted = [], dict[str, int]()
         for step in range(model.period):
-            with FlopCounter() as counter:
-                _one_step(model, stream.batch(step), start, precision, WARM_UP, step)
-            flops.append(counter.total)
+            with replicas.share(stream.batch(step)) as batch, FlopCounter() as counter:
+                _one_step(model, batch, start, precision, WARM_UP, step)
+            flops.append(counter.total * replicas.count)
             uncounted |= counter.uncounted
         costs[name] = StepCost(tuple(flops), uncounted)
         start += fraction
@@ -87,6 +95,7 @@ class Training:
         costs: of a step, by stage.
         precision: of the network's arithmetic.
         seed: of the trial.
+        replicas: the processes that train the model, this one among them.
     """
 
     def __init__(
@@ -101,6 +110,7 @@ class Training:
         *,
         precision: Precision,
         seed: int,
+        replicas: Alone = ALONE,
     ) -> None:
         self.model = model
         self.stream = stream
@@ -111,6 +121,7 @@ class Training:
         self.costs = costs
         self.precision: Precision = precision
         self.seed = seed
+        self.replicas = replicas
         self.losses: dict[str, float] = {}
 
     @property
@@ -125,23 +136,33 @@ class Training:
 
         Raises:
             Diverged: a loss of the window, or a weight at its end, is not finite.
+            NotParallel: the model is no longer the same in all processes.
         """
         sums: dict[str, tuple[Tensor, int]] = {}
         with self.ledger.counting_optimizer_steps(), self.ledger.window(self.clock):
-            while self.progress < target and not stopped():
-                self._step(sums)
+            while (progress := self._next(target, seconds, stopped)) != _END:
+                self._step(progress, sums)
                 self.clock.tick()
-                if self.clock.elapsed() >= seconds:
-                    break
-        self.losses = {name: float(total) / count for name, (total, count) in sums.items()}
+        losses = {name: float(total) / count for name, (total, count) in sums.items()}
+        self.losses = self.replicas.mean(losses)
         self._refuse_divergence()
+        self.replicas.verify(self.model)
 
-    def _step(self, sums: dict[str, tuple[Tensor, int]]) -> None:
-        progress, index = self.progress, self.ledger.batches
+    def _next(self, target: float, seconds: float, stopped: Callable[[], bool]) -> float:
+        """Return the progress at which all processes take a step, or ``_END``."""
+        progress = self.progress
+        ends = progress >= target or stopped() or self.clock.elapsed() >= seconds
+        return self.replicas.agree(_END if ends else progress)
+
+    def _step(self, progress: float, sums: dict[str, tuple[Tensor, int]]) -> None:
+        index = self.ledger.batches
         cost = self.costs[stage_at(self.model.stages, progress)].flops
-        batch = self.stream.batch(index)
-        losses = _one_step(self.model, batch, progress, self.precision, self.seed, STEP, index)
-        size = len(batch.images)
+        whole = self.stream.batch(index)
+        # Layers that initialise themselves from the first batch must all see the whole of it.
+        sharing = self.replicas if index else ALONE
+        with sharing.share(whole) as batch:
+            losses = _one_step(self.model, batch, progress, self.precision, self.seed, STEP, index)
+        size = len(whole.images)
         self.average.update(size, self.ledger.images + size)
         self.ledger.record_step(size, cost[index % len(cost)])
         for name, loss in losses.items():

@@ -1,0 +1,1 @@
+"""Data-parallel training: one trial on several devices, each with its share of every batch."""

@@ -1,0 +1,59 @@
+"""Gradients averaged over the devices of a trial, whatever the model does with them."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+
+class GradientAverage:
+    """Averages every gradient that a ``backward`` accumulates, before ``backward`` returns.
+
+    So gradients are those of the whole batch when the model clips them or steps, with any number of
+    networks, optimizers, and calls of ``backward``. ``DistributedDataParallel`` hangs on the same
+    two hooks of autograd, but wraps one module and expects a call of its ``forward`` before each
+    ``backward``; a model of the contract has several networks, calls other methods of theirs
+    (``inverse`` of a flow), and does its own ``backward``, sometimes for some ``inputs`` alone.
+
+    Averaging is linear, so gradients that accumulate over several calls come out right as well.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self._parameters = list(model.parameters())
+        self._ready: list[int] = []
+        for index, parameter in enumerate(self._parameters):
+            # A parameter that is frozen now may learn in a later stage.
+            learns = parameter.requires_grad
+            live: Any = parameter.requires_grad_(True)
+            live.register_post_accumulate_grad_hook(self._hook(index))
+            parameter.requires_grad_(learns)
+
+    def _hook(self, index: int) -> Any:
+        def accumulated(_: Tensor) -> None:
+            if not self._ready:
+                engine: Any = torch.autograd.Variable._execution_engine
+                engine.queue_callback(self._average)
+            self._ready.append(index)
+
+        return accumulated
+
+    @torch.no_grad()
+    def _average(self) -> None:
+        # The order of the model, which is the same in every process.
+        gradients = [self._parameters[i].grad for i in sorted(self._ready)]
+        self._ready.clear()
+        for _, group in groupby(gradients, key=lambda g: g.dtype if g is not None else None):
+            _average_together([gradient for gradient in group if gradient is not None])
+
+
+def _average_together(tensors: list[Tensor]) -> None:
+    flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
+    dist.all_reduce(flat)
+    flat /= dist.get_world_size()
+    parts = torch.split(flat, [tensor.numel() for tensor in tensors])
+    for tensor, part in zip(tensors, parts, strict=True):
+        tensor.copy_(part.view_as(tensor))

@@ -1,0 +1,147 @@
+"""What the processes of a trial tell each other: whose batch, what progress, whether they agree."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from harness.contract import Batch
+from harness.parallel.batch_norm import synchronise
+from harness.parallel.gradients import GradientAverage
+from harness.parallel.noise import WholeBatchNoise
+
+_FOREVER = timedelta(days=365)
+
+
+class NotParallel(Exception):
+    """A model does not train on several devices as it does on one."""
+
+
+class Alone:
+    """The only process of a trial: it has every batch to itself and agrees with itself.
+
+    Attributes:
+        count: processes, each with a device of its own.
+    """
+
+    count = 1
+
+    def prepare(self, model: nn.Module) -> None:
+        """Make a new model learn from the batches of all processes."""
+
+    @contextmanager
+    def share(self, batch: Batch) -> Iterator[Batch]:
+        """Give this process its part of a batch; inside, noise and moments are the batch's."""
+        yield batch
+
+    def agree(self, value: float) -> float:
+        """Return the ``value`` of the first process, in all of them."""
+        return value
+
+    def mean(self, values: Mapping[str, float]) -> dict[str, float]:
+        """Return the means over the processes, which must all have the same names."""
+        return dict(values)
+
+    def verify(self, model: nn.Module) -> None:
+        """Hold the model to being the same in all processes.
+
+        Raises:
+            NotParallel: it is not, naming the first tensor that differs.
+        """
+
+
+class Replicas(Alone):
+    """One of ``count`` processes that train one model, each on its part of every batch.
+
+    Every process holds the whole model and every optimizer, is seeded alike, and steps by the same
+    averaged gradients, so that models stay equal bit by bit; ``verify`` holds them to it.
+
+    Args:
+        rank: 0 leads: its clock and its word count.
+        count: processes.
+        store: of ``torch.distributed``, where they find each other.
+        device: of this process.
+        patience: seconds that a process waits for the gradients of the others.
+    """
+
+    def __init__(
+        self, rank: int, count: int, store: Any, device: torch.device, patience: float
+    ) -> None:
+        self.rank = rank
+        self.count = count
+        self._sharing = False
+        dist.init_process_group(
+            "nccl" if device.type == "cuda" else "gloo",
+            store=store,
+            rank=rank,
+            world_size=count,
+            timeout=timedelta(seconds=patience),
+        )
+        # While the leader measures, the others wait for its word: as long as that takes.
+        self._word: Any = dist.new_group(backend="gloo", timeout=_FOREVER)
+
+    def close(self) -> None:
+        """Leave the others."""
+        dist.destroy_process_group()
+
+    def prepare(self, model: nn.Module) -> None:
+        """Average gradients, and the moments of batch normalisation, over the processes."""
+        GradientAverage(model)
+        synchronise(model, self.count, lambda: self._sharing)
+
+    @contextmanager
+    def share(self, batch: Batch) -> Iterator[Batch]:
+        """Give this process its part of a batch; inside, noise and moments are the batch's."""
+        rows = len(batch.images) // self.count
+        mine = slice(self.rank * rows, (self.rank + 1) * rows)
+        labels = None if batch.labels is None else batch.labels[mine]
+        self._sharing = True
+        try:
+            with WholeBatchNoise(rows, self.rank, self.count):
+                yield Batch(batch.images[mine], labels)
+        finally:
+            self._sharing = False
+
+    def agree(self, value: float) -> float:
+        """Return the ``value`` of the first process, in all of them."""
+        word = torch.tensor(value, dtype=torch.float64)
+        dist.broadcast(word, src=0, group=self._word)
+        return float(word)
+
+    def mean(self, values: Mapping[str, float]) -> dict[str, float]:
+        """Return the means over the processes, which must all have the same names."""
+        if not values:
+            return {}
+        means = torch.tensor(list(values.values()), dtype=torch.float64)
+        dist.all_reduce(means, group=self._word)
+        return dict(zip(values, (means / self.count).tolist(), strict=True))
+
+    def verify(self, model: nn.Module) -> None:
+        """Hold parameters and buffers to being the same in all processes.
+
+        Raises:
+            NotParallel: naming the first tensor that differs.
+        """
+        state = dict(model.named_parameters()) | dict(model.named_buffers())
+        sums = torch.stack([_sum(tensor) for tensor in state.values()]).cpu()
+        leader = sums.clone()
+        dist.broadcast(leader, src=0, group=self._word)
+        differs = (sums != leader).to(torch.uint8)
+        dist.all_reduce(differs, op=dist.ReduceOp.MAX, group=self._word)
+        if differs.any():
+            name = list(state)[int(differs.argmax())]
+            raise NotParallel(
+                f"{name!r} is no longer the same on all {self.count} devices: it follows from a "
+                "part of the batch by another way than a gradient, so that this model trains on "
+                "one device only (devices_per_trial = 1)"
+            )
+
+
+def _sum(tensor: Tensor) -> Tensor:
+    return tensor.detach().double().sum()
