@@ -5,18 +5,31 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from harness.api import plan, run
+    from harness.api import plan as plan
+    from harness.api import run as run
+    from harness.gathering import read_results as read_results
+    from harness.reproduction import reproduce as reproduce
+    from harness.tabulation import export as export
+    from harness.verification import verify as verify
 
-__all__ = ["plan", "run"]
+_HOMES = {
+    "plan": "api",
+    "run": "api",
+    "export": "tabulation",
+    "read_results": "gathering",
+    "reproduce": "reproduction",
+    "verify": "verification",
+}
+
+__all__ = ["export", "plan", "read_results", "reproduce", "run", "verify"]
 
 
 def __getattr__(name: str) -> Any:
     # Imported when first used: listing plugins must not import pandas.
-    if name in __all__:
-        from harness import api
-
-        return getattr(api, name)
+    if name in _HOMES:
+        return getattr(import_module(f"harness.{_HOMES[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
+from harness import report_folder
 from harness.benchmark import Benchmark, Settings, read_benchmark, with_models, with_settings
 from harness.benchmark_text import amended
 from harness.errors import placed
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from harness.progress import Progress
     from harness.tracking import Courier, Tracker
     from harness.trial import Trial
-
-log = logging.getLogger(__name__)
 
 RESULTS = Path("results")
 
@@ -83,7 +81,7 @@ def plan(
 
 
 def _changes(also: Sequence[str], settings: Settings) -> str:
-    """Tell, in comments below a benchmark's text, how the benchmark that ran differs from it."""
+    """Tell, in comments below a benchmark's text, what it was amended by."""
     lines = [f"# --also {name}" for name in also]
     for name, values in settings.items():
         lines += [f"# --set {name}.{key}={value}" for key, value in values.items()]
@@ -175,7 +173,7 @@ def carry_out(
 def publish(planned: Plan, tracker: Tracker | None) -> dict[str, Path]:
     """Write every report of a plan, also to MLflow if there is a tracker; return where they are."""
     with planned.store.reporting():
-        written = write_reports(planned.results(), planned.store.report, registry())
+        written = report_folder.write(planned.results(), planned.store.report, registry())
         if tracker is not None:
             tracker.log_report(planned.benchmark.name, planned.store.report)
     return written
@@ -207,21 +205,3 @@ class _Telling(Observer):
         self.registry.hooks.harness_trial_finished(row=row.model_dump(mode="json"))
         if self.courier is not None:
             self.courier.send(row, self.store.ended(trial.id))
-
-
-def write_reports(
-    results: Results, folder: Path, registry: Registry, formats: Iterable[str] | None = None
-) -> dict[str, Path]:
-    """Write the report in the given formats, all by default; return the path of each.
-
-    One that fails is reported in a warning and does the others no harm.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    written = {}
-    for name in formats or sorted(registry.reports):
-        entry = registry.report(name)
-        try:
-            written[name] = registry.load(entry.info)(results, folder)
-        except Exception as error:
-            log.warning("report %r failed: %s: %s", name, type(error).__name__, error)
-    return written

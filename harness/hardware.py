@@ -134,8 +134,11 @@ def computes_alike(machine: Mapping[str, Any], other: Mapping[str, Any]) -> list
     if "cuda" in (machine.get("device"), other.get("device")):
         names += ["gpu", "capability", "cuda", "cudnn"]
     different = [name for name in names if machine.get(name) != other.get(name)]
-    used = [min(one.get("cores") or 0, one.get("threads") or 0) for one in (machine, other)]
-    return different if used[0] == used[1] or "threads" in different else [*different, "cores"]
+    cores = [one.get("cores") for one in (machine, other)]
+    threads = machine.get("threads")
+    known = isinstance(threads, int) and all(isinstance(number, int) for number in cores)
+    fewer = known and cores[0] != cores[1] and min(cores) < threads
+    return [*different, "cores"] if fewer else different
 
 
 def cpu_model() -> str:

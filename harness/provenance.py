@@ -72,8 +72,9 @@ def environment() -> dict[str, Any]:
     """Return what a result depends on besides its inputs: packages, commit, Python, command, time.
 
     ``packages`` gives versions, ``direct`` where those came from that no index has: a repository
-    with its commit, an archive's address, or "" for files of this machine. ``commit`` and ``dirty`` (tracked files
-    differ from it) are of the working tree that the harness runs from; both are None outside of one.
+    with its commit, an archive's address, or "" for files of this machine. ``commit`` and ``dirty``
+    (tracked files differ from it) are of the working tree that the harness runs from; both are None
+    outside of one.
     """
     commit, dirty = _commit()
     return {

@@ -42,6 +42,7 @@ class Results:
         interpolations: PNG of images between latent variables, an arc a row, for each trial that
             has one.
         logs: how the log ends of each trial that has one and did not end well.
+        environments: JSON of the environment (packages, commit, Python) of each trial that has it.
     """
 
     benchmark: str
@@ -53,3 +54,4 @@ class Results:
     neighbours: Mapping[str, bytes] = field(default_factory=dict)
     interpolations: Mapping[str, bytes] = field(default_factory=dict)
     logs: Mapping[str, str] = field(default_factory=dict)
+    environments: Mapping[str, bytes] = field(default_factory=dict)

@@ -195,6 +195,7 @@ class Store:
             pictures=self._files(rows, "samples.png"),
             neighbours=self._files(rows, "neighbours.png"),
             interpolations=self._files(rows, "interpolation.png"),
+            environments=self._files(rows, "environment.json"),
             logs={
                 row.trial: tail(path)
                 for row in rows

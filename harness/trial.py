@@ -30,6 +30,9 @@ REAL, NULL = "real", "null"
 REFERENCES = {REAL: "test set", NULL: "noise, mean image"}
 """Rows that are not models, with what stands in the column of types."""
 
+PLANNED = ("evaluation", "plugin", "features")
+"""Parts of a trial that its row keeps as they are, under ``planned``."""
+
 
 class Trial(BaseModel):
     """Everything that decides what a trial's row says.
@@ -75,6 +78,12 @@ class Trial(BaseModel):
     @property
     def id(self) -> str:
         """Identity: the first 16 hexadecimal digits of the SHA-256 of all that decides the row."""
+        content = json.dumps(self.identity, sort_keys=True)
+        return hashlib.sha256(content.encode()).hexdigest()[:16]
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """All that decides the row, as JSON has it."""
         exempt: Any = {
             "checkpoint_seconds": True,
             "patience_seconds": True,
@@ -82,8 +91,7 @@ class Trial(BaseModel):
             "unsupported": True,
             "evaluation": {"robustness": True},  # which the features tell, with the hashes
         }
-        content = json.dumps(self.model_dump(mode="json", exclude=exempt), sort_keys=True)
-        return hashlib.sha256(content.encode()).hexdigest()[:16]
+        return self.model_dump(mode="json", exclude=exempt)
 
     @property
     def title(self) -> str:
@@ -120,7 +128,30 @@ class Trial(BaseModel):
                 "compile": self.compile,
                 "averaging": self.averaging,
             },
+            planned=self.model_dump(mode="json", include=set(PLANNED)),
             **found,
+        )
+
+    @classmethod
+    def of(cls, row: Row) -> Trial:
+        """Return the trial that a row is of; its ``id`` is the row's, unless the row was changed.
+
+        Raises:
+            ValueError: the row does not say how it was planned, or says something impossible.
+        """
+        missing = [name for name in PLANNED if name not in row.planned]
+        if missing:
+            raise ValueError(f"the row does not say its {', '.join(missing)}")
+        own = ("benchmark", "dataset", "fingerprint", "model", "label", "family", "config", "seed")
+        settings = {name: row.protocol.get(name) for name in ("precision", "compile", "averaging")}
+        versions = {name: row.protocol.get(name) for name in ("budget", "measurement")}
+        return cls(
+            **{name: getattr(row, name) for name in own},
+            **{name: row.planned[name] for name in PLANNED},
+            **settings,
+            budget=row.budget,
+            protocol=versions,
+            unsupported=row.reason if row.status == "skipped" else None,
         )
 
 

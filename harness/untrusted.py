@@ -11,7 +11,7 @@ from harness.errors import UserError
 
 MEBIBYTE = 1 << 20
 MOST_FILES = 1_000_000
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}")
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9 ._-]{0,199}")
 
 
 def is_plain(path: str) -> bool:

@@ -15,13 +15,16 @@ from harness.cli import (
     check_command,
     doctor_command,
     evaluate_command,
+    export_command,
     list_command,
     new_command,
     plan_command,
     report_command,
+    reproduce_command,
     run_command,
     speed_command,
     sync_command,
+    verify_command,
 )
 from harness.errors import UserError, for_terminal
 
@@ -36,6 +39,9 @@ app.command("run")(run_command.run_benchmark)
 app.command("plan")(plan_command.plan_benchmark)
 app.command("status")(plan_command.show_status)
 app.command("report")(report_command.write_report)
+app.command("export")(export_command.export_rows)
+app.command("verify")(verify_command.verify_report)
+app.command("reproduce")(reproduce_command.reproduce_rows)
 app.command("sync")(sync_command.sync_results)
 app.command("evaluate")(evaluate_command.evaluate_samples)
 app.command("speed")(speed_command.measure_speed)

@@ -7,29 +7,36 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.options import AlsoModels, BenchmarkName, ResultsFolder, SetOptions
+from harness.cli.options import AlsoModels, ResultsFolder, SetOptions
+from harness.cli.sources import Sources, gather, home
 
 
 def write_report(
-    benchmark: BenchmarkName,
+    sources: Sources,
     results: ResultsFolder = Path("results"),
     also: AlsoModels = None,
     settings: SetOptions = None,
     format: Annotated[
-        list[str] | None, typer.Option(help="See 'harness list reports'; all by default.")
+        list[str] | None,
+        typer.Option(help="Write this format alone; repeatable; see 'harness list reports'."),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(help="Folder to write to; RESULTS/BENCHMARK/report by default.")
+        Path | None,
+        typer.Option(help="Folder to write to; RESULTS/BENCHMARK/report by default."),
     ] = None,
 ) -> None:
-    """Write the report of a benchmark from its rows, without running anything."""
-    from harness import api
+    """Write a report that stands alone, from rows that there are; runs nothing."""
     from harness.benchmark import parse_settings
+    from harness.formats import write_formats
     from harness.registry import registry
+    from harness.report_folder import ordered, write
 
-    planned = api.plan(benchmark, results, also=also or (), settings=parse_settings(settings or ()))
-    folder = out or planned.store.report
-    print_reports(api.write_reports(planned.results(), folder, registry(), format))
+    gathered = gather(sources, results, also or [], parse_settings(settings or ()))
+    folder = out or home(sources, results, gathered)
+    if format:
+        print_reports(write_formats(ordered(gathered), folder, registry(), format))
+    else:
+        print_reports(write(gathered, folder, registry()))
 
 
 def print_reports(written: dict[str, Path]) -> None:

@@ -23,6 +23,11 @@ def harness_reports() -> list[ReportInfo]:
             target="harness_reports.rows_csv:write",
         ),
         ReportInfo(
+            name="parquet",
+            summary="the same with types, for pandas, R and DuckDB",
+            target="harness_reports.rows_parquet:write",
+        ),
+        ReportInfo(
             name="latex",
             summary="leaderboard for papers: booktabs, best in bold",
             target="harness_reports.latex:write",

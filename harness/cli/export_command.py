@@ -1,0 +1,28 @@
+"""``harness export``: rows as tables for other programs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from harness.cli.options import AlsoModels, ResultsFolder, SetOptions
+from harness.cli.sources import Sources, gather
+
+
+def export_rows(
+    sources: Sources,
+    results: ResultsFolder = Path("results"),
+    also: AlsoModels = None,
+    settings: SetOptions = None,
+    out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("export"),
+) -> None:
+    """Write rows.* (a line a trial) and figures.* (a line a figure), as CSV and as Parquet."""
+    from harness.benchmark import parse_settings
+    from harness.report_folder import ordered
+    from harness.tabulation import export
+
+    gathered = gather(sources, results, also or [], parse_settings(settings or ()))
+    for path in export(ordered(gathered).rows, out):
+        print(path)

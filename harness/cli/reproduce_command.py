@@ -1,0 +1,82 @@
+"""``harness reproduce``: run rows of a report again, and compare."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from harness.errors import for_terminal
+
+if TYPE_CHECKING:
+    from harness.reproduction import Outcome
+
+
+def reproduce_rows(
+    report: Annotated[
+        Path,
+        typer.Argument(
+            metavar="REPORT|ROW",
+            help="A report folder, a results folder, a file of rows (.jsonl), or a row.json.",
+        ),
+    ],
+    trials: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[TRIAL]...", help="Ids, or beginnings of ids; all by default."),
+    ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option("--only", metavar="LABEL", help="Only these; repeatable.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(help="Only this seed.")] = None,
+    results: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the new results; a fresh temporary one by default."),
+    ] = None,
+) -> None:
+    """Run rows again; under a FLOP, image or step budget the same machine gives the same bits.
+
+    Ends with 0 if all agree, with 1 if one does not, and with 2 if nothing could be run.
+    """
+    from harness.cli.progress_display import open_display
+    from harness.gathering import read_results
+    from harness.registry import registry
+    from harness.reproduction import choose, prepare, run_again
+
+    recorded = read_results(report)
+    rows = choose(recorded, trials or (), only or (), seed)
+    subjects = [prepare(row, recorded, registry()) for row in rows]
+    folder = results or Path(mkdtemp(prefix="genharness-"))
+    with open_display(sum(not subject.changed for subject in subjects)) as display:
+        outcomes = run_again(subjects, recorded, folder, display)
+    for outcome in outcomes:
+        print("\n" + "\n".join(map(for_terminal, _lines(outcome))))
+    agreeing = sum(outcome.agrees for outcome in outcomes)
+    print(f"\n{agreeing} of {len(outcomes)} rows agree; the new results are in {folder}")
+    if agreeing < len(outcomes):
+        raise typer.Exit(1)
+
+
+def _lines(outcome: Outcome) -> list[str]:
+    row = outcome.row
+    title = f"{row.trial}  {row.label} on {row.dataset}, seed {row.seed}"
+    around = [f"  not as it was: {difference}" for difference in outcome.surroundings]
+    if outcome.again is None:
+        reasons = [f"  another trial: {reason}" for reason in outcome.changed]
+        return [f"{title}: NOT RUN, it is another trial now", *reasons, *around]
+    how = "within intervals" if outcome.lenient else "bit for bit"
+    verdict = f"agrees {how}" if outcome.agrees else f"DOES NOT AGREE {how}"
+    lines = [f"{title}: {verdict}"]
+    if outcome.lenient:
+        lines.append(f"  bits are not asked to agree: {outcome.lenient}")
+    same = [check.name for check in outcome.checks if check.agrees]
+    if not outcome.lenient and same:
+        lines.append(f"  the same: {', '.join(same)}")
+    for check in outcome.checks:
+        if check.agrees and not outcome.lenient:
+            continue
+        mark = {True: "agrees", False: "DIFFERS", None: "not asked"}[check.agrees]
+        aside = "" if check.decides else " (does not decide)"
+        lines.append(f"  {mark}: {check.name}: {check.words}{aside}")
+    return lines + around

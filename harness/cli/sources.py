@@ -1,0 +1,66 @@
+"""What a report can be made from, as arguments of a command: benchmarks, and rows of anybody."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from harness.errors import UserError
+
+if TYPE_CHECKING:
+    from harness.benchmark import Settings
+    from harness.results import Results
+
+Sources = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="NAME|FILE|ROWS...",
+        help="Benchmarks (a name, or a file that ends in .toml), report folders, results folders, "
+        "or files of rows (.jsonl, row.json); several are merged.",
+    ),
+]
+
+
+def gather(sources: list[str], results: Path, also: list[str], settings: Settings) -> Results:
+    """Return the results of all sources as one; see ``harness.gathering``."""
+    from harness import api
+    from harness.gathering import merged, read_results
+
+    benchmarks = [source for source in sources if not _holds_rows(source)]
+    if (also or settings) and len(benchmarks) != 1:
+        raise UserError("--also and --set change one benchmark: name exactly one")
+    return merged(
+        {
+            source: read_results(Path(source))
+            if _holds_rows(source)
+            else api.plan(source, results, also=also, settings=settings).results()
+            for source in sources
+        }
+    )
+
+
+def home(sources: list[str], results: Path, results_of: Results) -> Path:
+    """Return the folder where the report of a single source belongs.
+
+    Raises:
+        UserError: there are several, or a mere file.
+    """
+    from harness.report_folder import is_report
+    from harness.store import Store
+
+    if len(sources) > 1:
+        raise UserError("a report of several sources has no folder yet: name it with --out DIR")
+    if not _holds_rows(sources[0]):
+        return Store(results, results_of.benchmark).report
+    path = Path(sources[0])
+    if not path.is_dir():
+        raise UserError("a report of a file has no folder yet: name it with --out DIR")
+    return path if is_report(path) else path / "report"
+
+
+def _holds_rows(source: str) -> bool:
+    path = Path(source)
+    suffixes = (".json", ".jsonl", ".csv", ".parquet")
+    return path.suffix in suffixes or path.is_dir()

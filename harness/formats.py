@@ -1,0 +1,30 @@
+"""The report formats that are installed, written one after the other."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+
+from harness.registry import Registry
+from harness.results import Results
+
+log = logging.getLogger(__name__)
+
+
+def write_formats(
+    results: Results, folder: Path, registry: Registry, names: Iterable[str] | None = None
+) -> dict[str, Path]:
+    """Write the report in the given formats, all by default; return the path of each.
+
+    One that fails is reported in a warning and does the others no harm.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    written = {}
+    for name in names if names is not None else sorted(registry.reports):
+        entry = registry.report(name)
+        try:
+            written[name] = registry.load(entry.info)(results, folder)
+        except Exception as error:
+            log.warning("report %r failed: %s: %s", name, type(error).__name__, error)
+    return written

@@ -1,0 +1,367 @@
+"""Rows run again, and what came of it: the same, within the interval, or something else.
+
+A trial is resolved anew from the benchmark file of its report, with the plugins, data and recipes
+that are here now. If it is another trial than the row's, it is not run: the outcome names every
+part that differs, with both values. Otherwise it runs in a fresh results folder, on as many threads
+as the row had, and ``harness.agreement`` compares.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from harness.agreement import Check, compare, why_not_bits
+from harness.benchmark import Benchmark, parse_benchmark
+from harness.budget import Budget, Currency
+from harness.environments import Environment
+from harness.errors import UserError, did_you_mean
+from harness.frame import flatten
+from harness.gathering import read_results
+from harness.launchers import Observer
+from harness.results import Results
+from harness.row import Row
+
+if TYPE_CHECKING:
+    from harness.registry import Registry
+    from harness.trial import Trial
+
+CODE = "plugin."
+"""Parts of an identity that tell which code ran: with other code a row may still come out alike."""
+
+MOST_THREADS = 1024
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Something that is not as it was.
+
+    Attributes:
+        key: its name, with dots.
+        then: as the row has it; None where it has none.
+        now: as it is here.
+    """
+
+    key: str
+    then: Any
+    now: Any
+
+    def __str__(self) -> str:
+        return f"{self.key}: {_show(self.then)} then, {_show(self.now)} now"
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A row that shall be run again.
+
+    Attributes:
+        row: as it was.
+        trial: the one that its benchmark makes of it here and now.
+        changed: why that is another trial; such a one is not run.
+        surroundings: what else is not as it was.
+        seeds: the rows of the same model with all seeds there are.
+    """
+
+    row: Row
+    trial: Trial
+    changed: tuple[str, ...]
+    surroundings: tuple[Difference, ...]
+    seeds: tuple[Row, ...]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a row.
+
+    Attributes:
+        row: as it was.
+        again: as it is now; None if it was not run, for what ``changed`` says.
+        changed: why the trial is not the row's any more.
+        surroundings: what else is not as it was: code, packages, machine.
+        checks: every comparison.
+        lenient: why bits were not asked to agree, or "".
+    """
+
+    row: Row
+    again: Row | None
+    changed: tuple[str, ...]
+    surroundings: tuple[Difference, ...]
+    checks: tuple[Check, ...] = ()
+    lenient: str = ""
+
+    @property
+    def agrees(self) -> bool:
+        """Whether something was compared that decides, and all such agrees."""
+        decided = [check.agrees for check in self.checks if check.decides]
+        return True in decided and False not in decided
+
+
+def choose(
+    results: Results, trials: Sequence[str] = (), only: Sequence[str] = (), seed: int | None = None
+) -> list[Row]:
+    """Return some of the rows.
+
+    Args:
+        results: of a report.
+        trials: ids, or beginnings of ids that only one row has; all by default.
+        only: labels; all by default.
+        seed: of the rows; references, which are trained with none, come along when named.
+
+    Raises:
+        UserError: nothing is called so.
+    """
+    from harness.trial import REFERENCES
+
+    rows = list(results.rows)
+    if trials:
+        rows = [_one(rows, trial) for trial in dict.fromkeys(trials)]
+    for label in only:
+        labels = [row.label for row in results.rows]
+        if label not in labels:
+            raise UserError(f"--only {label}: no row has this label{did_you_mean(label, labels)}")
+    rows = [row for row in rows if not only or row.label in only]
+    if seed is not None:
+        named = {*only, *trials}
+        rows = [r for r in rows if r.seed == seed or (r.model in REFERENCES and r.label in named)]
+    if not rows:
+        raise UserError("no row is chosen: the report has none with these labels and this seed")
+    return rows
+
+
+def prepare(row: Row, results: Results, registry: Registry) -> Subject:
+    """Resolve the trial of a row anew, and compare it with what the row says was planned.
+
+    Raises:
+        UserError: the row does not say enough, or what it names is not installed.
+    """
+    from harness.trial import Trial
+
+    what = f"row {row.trial} ({row.label} on {row.dataset}, seed {row.seed})"
+    try:
+        recorded = Trial.of(row)
+    except ValueError as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"{what} cannot be run again: {reason}") from None
+    trial = _resolve(row, recorded, results, registry)
+    changed = []
+    if recorded.id != row.trial:
+        changed.append(
+            f"the row was changed after it ran: its id is {row.trial}, "
+            f"and what it says was planned has the id {recorded.id}"
+        )
+    parts = differences(recorded.identity, trial.identity)
+    changed += [str(part) for part in parts if not part.key.startswith(CODE)]
+    if trial.unsupported and row.status != "skipped":
+        changed.append(f"the model does not run on these data any more: {trial.unsupported}")
+    seeds = [other for other in results.rows if _same_model(other, row)]
+    code = [part for part in parts if part.key.startswith(CODE)]
+    return Subject(row, trial, tuple(changed), tuple(code), tuple(seeds))
+
+
+def reproduce(
+    report: Path | str,
+    trials: Sequence[str] = (),
+    *,
+    only: Sequence[str] = (),
+    seed: int | None = None,
+    results: Path | str | None = None,
+    observer: Observer | None = None,
+) -> list[Outcome]:
+    """Run rows of a report again, and compare.
+
+    Args:
+        report: a report folder, or whatever else ``harness.gathering.read_results`` takes.
+        trials: ids, or unique beginnings of ids; all rows by default.
+        only: labels; all by default.
+        seed: of the rows.
+        results: folder for the new results; a fresh temporary one by default.
+        observer: hears of the trials as they go.
+
+    Returns:
+        An outcome for each row, in the order of the report.
+
+    Raises:
+        UserError: the report is damaged or names what is not here; nothing was run.
+    """
+    from harness.registry import registry
+
+    recorded = read_results(Path(report))
+    rows = choose(recorded, trials, only, seed)
+    subjects = [prepare(row, recorded, registry()) for row in rows]
+    folder = Path(results) if results is not None else Path(mkdtemp(prefix="genharness-"))
+    return run_again(subjects, recorded, folder, observer or Observer())
+
+
+def run_again(
+    subjects: Sequence[Subject], recorded: Results, folder: Path, observer: Observer
+) -> list[Outcome]:
+    """Run the trials of subjects that have not changed, and compare all.
+
+    Raises:
+        UserError: the folder holds results, which would pass for new ones.
+    """
+    from harness import api
+    from harness.launchers.local import LocalLauncher
+    from harness.store import Store
+
+    runnable = [subject for subject in subjects if not subject.changed]
+    stores = {s.row.benchmark: Store(folder, s.row.benchmark) for s in runnable}
+    for store in stores.values():
+        if store.folder.exists():
+            raise UserError(f"{store.folder} holds results already; choose another --results")
+    for (name, device, threads), group in _alike(runnable).items():
+        first = group[0]
+        narrow = _narrowed(first.row, first.trial, recorded)
+        planned = api.Plan(narrow, recorded.source, tuple(s.trial for s in group), stores[name])
+        launcher = LocalLauncher([device], threads)
+        api.carry_out(planned, launcher, tracking="off", retry_failed=False, observer=observer)
+    return [_outcome(subject, recorded, stores) for subject in subjects]
+
+
+def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[Difference]:
+    """Return where two nested mappings differ, key by key."""
+    before, after = flatten(then), flatten(now)
+    return [
+        Difference(key, before.get(key), after.get(key))
+        for key in dict.fromkeys((*before, *after))
+        if before.get(key) != after.get(key)
+    ]
+
+
+def _one(rows: Iterable[Row], trial: str) -> Row:
+    found = [row for row in rows if row.trial.startswith(trial)]
+    if len(found) == 1:
+        return found[0]
+    if not found:
+        raise UserError(f"no row's id begins with {trial!r}")
+    ids = ", ".join(row.trial for row in found[:5])
+    raise UserError(f"{len(found)} rows have ids that begin with {trial!r}: {ids}")
+
+
+def _resolve(row: Row, recorded: Trial, results: Results, registry: Registry) -> Trial:
+    """Return the trial that stands here and now where the row's stood."""
+    from harness.trial import plan
+
+    benchmark = _narrowed(row, recorded, results)
+    planned = plan(benchmark, registry)
+    return next(t for t in planned if (t.label, t.seed) == (row.label, row.seed))
+
+
+def _narrowed(row: Row, recorded: Trial, results: Results) -> Benchmark:
+    """Return the row's benchmark with nothing in it but the row's trial."""
+    from harness.trial import REFERENCES
+
+    reference = row.model in REFERENCES
+    if not results.source:
+        return _from_row(row, recorded)
+    benchmark = parse_benchmark(results.source, "benchmark.toml")
+    models = tuple(e for e in benchmark.models if e.title == row.label and not reference)
+    if row.dataset not in benchmark.datasets or not (reference or models):
+        raise UserError(
+            f"row {row.trial} ({row.label} on {row.dataset}) is none of its report's benchmark.toml"
+        )
+    return benchmark.model_copy(
+        update={
+            "models": models,
+            "datasets": (row.dataset,),
+            "seeds": (row.seed,),
+            "references": reference,
+        }
+    )
+
+
+def _from_row(row: Row, recorded: Trial) -> Benchmark:
+    """Return the benchmark that a row implies: every setting as it has it."""
+    from harness.trial import REFERENCES
+
+    reference = row.model in REFERENCES
+    entry = {"model": row.model, "label": row.label, "settings": row.config}
+    try:
+        benchmark = Benchmark.model_validate(
+            {
+                "name": row.benchmark,
+                "datasets": [row.dataset],
+                "models": [entry],
+                "budget": row.budget or "1 steps",
+                "seeds": [row.seed],
+                "references": reference,
+                "precision": recorded.precision,
+                "compile": recorded.compile,
+                "averaging": str(Budget(recorded.averaging, Currency.IMAGES)),
+                "evaluation": recorded.evaluation.model_dump(mode="json"),
+            }
+        )
+    except (ValidationError, ValueError) as error:
+        raise UserError(f"row {row.trial} is of no benchmark: {error}") from None
+    return benchmark.model_copy(update={"models": ()}) if reference else benchmark
+
+
+def _same_model(row: Row, other: Row) -> bool:
+    keys = ("label", "model", "config", "dataset", "fingerprint", "budget", "planned", "protocol")
+    return row.status == "ok" and all(getattr(row, key) == getattr(other, key) for key in keys)
+
+
+def _alike(subjects: Iterable[Subject]) -> dict[tuple[str, str, int | None], list[Subject]]:
+    """Group subjects by benchmark, device and threads: each group is one run."""
+    groups: dict[tuple[str, str, int | None], list[Subject]] = {}
+    for subject in subjects:
+        row = subject.row
+        key = (row.benchmark, _device(row), _threads(row))
+        groups.setdefault(key, []).append(subject)
+    return groups
+
+
+def _device(row: Row) -> str:
+    import torch
+
+    cuda = row.hardware.get("device") == "cuda" and torch.cuda.is_available()
+    return "cuda:0" if cuda else "cpu"
+
+
+def _threads(row: Row) -> int | None:
+    threads = row.hardware.get("threads")
+    return threads if isinstance(threads, int) and 0 < threads <= MOST_THREADS else None
+
+
+def _outcome(subject: Subject, recorded: Results, stores: Mapping[str, Any]) -> Outcome:
+    row = subject.row
+    if subject.changed:
+        return Outcome(row, None, subject.changed, subject.surroundings)
+    store = stores[row.benchmark]
+    again = store.row(subject.trial.id)
+    if again is None:
+        raise UserError(f"{store.folder}: the run of {subject.trial.title} left no row")
+    around = [*subject.surroundings, *_machine(row, again)]
+    if row.trial in recorded.environments:
+        then = Environment.model_validate_json(recorded.environments[row.trial])
+        path = store.ended(again.trial) / "environment.json"
+        now = Environment.model_validate_json(path.read_bytes()) if path.exists() else then
+        around += differences(_shared(then), _shared(now))
+    seeds = subject.seeds or (row,)
+    checks = tuple(compare(row, again, seeds))
+    return Outcome(row, again, (), tuple(around), checks, why_not_bits(row, again))
+
+
+def _machine(row: Row, again: Row) -> list[Difference]:
+    if not (row.hardware and again.hardware):
+        return []
+    ignored = ("id", "memory")
+    then, now = (
+        {f"hardware.{k}": v for k, v in r.hardware.items() if k not in ignored}
+        for r in (row, again)
+    )
+    return differences(then, now)
+
+
+def _shared(environment: Environment) -> dict[str, Any]:
+    return environment.model_dump(exclude={"trials", "direct", "platform"})
+
+
+def _show(value: Any) -> str:
+    text = "none" if value is None else str(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
