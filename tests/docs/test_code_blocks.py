@@ -9,6 +9,7 @@ import shlex
 import sys
 import tomllib
 import types
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 import harness.registry
+import harness.tracking
 from harness.benchmark import parse_benchmark, read_benchmark
 from harness.cli import app
 from harness.registry import registry
@@ -127,6 +129,9 @@ def test_python_runs(block, monkeypatch):
     for library in OPTIONAL:
         if f"import {library}" in source or f"from {library}" in source:
             pytest.importorskip(library)
+    if "tracked_frame" in source:
+        Path("report").mkdir()
+        assert harness.tracking.Tracker(Path("results")).log_report("digits", Path("report"))
     # Dataclasses look their module up.
     module = types.ModuleType("page")
     monkeypatch.setitem(sys.modules, "page", module)
