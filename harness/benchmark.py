@@ -71,25 +71,20 @@ class Entry(_Section):
         model: name of the plugin.
         label: what tables call it; needed where one model is entered twice.
         settings: hyper-parameters that differ from the defaults.
-        devices: that a trial needs at once.
+        devices: that train a trial together; by default the benchmark's ``devices_per_trial``.
         memory: of the machine, that a trial needs at most, such as "8 GiB".
     """
 
     model: str
     label: Label = ""
     settings: dict[str, Any] = Field(default_factory=dict)
-    devices: Count = 1
+    devices: Count | None = None
     memory: Memory | None = None
 
     @property
     def title(self) -> str:
         """What tables call the entry."""
         return self.label or self.model
-
-    @property
-    def needs(self) -> Needs:
-        """What a worker must be given for a trial of it."""
-        return Needs(self.devices, int(self.memory or 0))
 
 
 def _entry(value: Any) -> Any:
@@ -143,6 +138,7 @@ class Benchmark(_Section):
         references: whether the real test set and the null model stand in the table.
         precision: fp32, tf32 or bf16 (autocast).
         compile: whether ``network`` goes through torch.compile.
+        devices_per_trial: that train a trial together, each with its share of every batch.
         averaging: longest half-life of the average of weights.
         checkpoint_seconds: time on the clock between checkpoints.
         patience_seconds: silence after which a trial counts as hung.
@@ -158,6 +154,7 @@ class Benchmark(_Section):
     references: Switch = True
     precision: Literal["fp32", "tf32", "bf16"] = "fp32"
     compile: Switch = False
+    devices_per_trial: Count = 1
     averaging: Images = Budget(500_000, Currency.IMAGES)
     checkpoint_seconds: Seconds = 60.0
     patience_seconds: Seconds = 900.0

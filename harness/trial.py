@@ -87,7 +87,7 @@ class Trial(BaseModel):
         exempt: Any = {
             "checkpoint_seconds": True,
             "patience_seconds": True,
-            "needs": True,
+            "needs": {"memory"} if self.needs.devices > 1 else True,
             "unsupported": True,
             "evaluation": {"robustness": True},  # which the features tell, with the hashes
         }
@@ -301,18 +301,35 @@ def _trial_of(
         plugin = registry.model(entry.model)
         model_class = registry.load(plugin.info)
     where = f"models.{index}.settings ({entry.title})"
+    config = resolve_config(model_class.Config, entry.settings, where)
     return Trial(
         **shared,
         model=entry.model,
         label=entry.title,
         family=plugin.info.family,
-        config=dataclasses.asdict(resolve_config(model_class.Config, entry.settings, where)),
+        config=dataclasses.asdict(config),
         seed=seed,
         budget=str(benchmark.budget),
         plugin=_describe(plugin),
-        needs=entry.needs,
+        needs=_needs(entry, config.batch_size, benchmark, where),
         unsupported=model_class.supports(dataset.spec),
     )
+
+
+def _needs(entry: Entry, batch_size: int, benchmark: Benchmark, where: str) -> Needs:
+    """Return what a worker must be given for a trial of an entry.
+
+    Raises:
+        UserError: its batches do not divide evenly by its devices.
+    """
+    devices = entry.devices or benchmark.devices_per_trial
+    if devices > 1 and (batch_size % devices or batch_size < 2 * devices):
+        raise UserError(
+            f"{where}.batch_size: {batch_size} images do not divide by {devices} devices into "
+            f"equal parts of at least two; write a multiple of {devices} from {2 * devices} on, "
+            "or another devices_per_trial"
+        )
+    return Needs(devices, int(entry.memory or 0))
 
 
 def _describe(plugin: Plugin[ModelInfo]) -> dict[str, str]:
