@@ -10,6 +10,8 @@ import psutil
 import torch
 
 from harness.ledger import peak_memory
+from harness.parallel.leader import ReplicaLost
+from harness.parallel.replicas import NotParallel
 from harness.row import Status
 from harness.store import disk_full_reason, is_disk_full
 from harness.training import Diverged
@@ -37,6 +39,10 @@ def diagnose(error: BaseException, device: torch.device, folder: Path) -> tuple[
     """
     if isinstance(error, Diverged):
         return "diverged", str(error)
+    if isinstance(error, ReplicaLost):
+        return error.status, str(error)
+    if isinstance(error, NotParallel):
+        return "error", str(error)
     if is_disk_full(error):
         return "killed", disk_full_reason(folder)
     if _is_out_of_memory(error):
