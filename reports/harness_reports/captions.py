@@ -152,7 +152,7 @@ def _groups(frame: pd.DataFrame) -> Iterable[str]:
         yield f"With fewer than {FEWEST_PAIRS} seeds of two models nothing tells them apart."
 
 
-def warnings(entry: Mapping[str, Any]) -> Iterable[str]:
+def warnings(entry: Mapping[Any, Any]) -> Iterable[str]:
     """Return what is wrong with a model's samples; references are what they are."""
     if entry["Role"] != "model":
         return ()

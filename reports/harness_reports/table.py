@@ -152,7 +152,7 @@ def _table(board: Board, frame: pd.DataFrame) -> Table:
     columns = _columns(frame)
     texts = {heading: _text(column, frame[heading]) for heading, column in columns.items()}
     places = {heading: _places(column, heading, frame) for heading, column in columns.items()}
-    over_seeds = bool(frame.filter(regex=" basis$").eq(SEEDS).any(axis=None))
+    over_seeds = bool((frame.filter(regex=" basis$") == SEEDS).any(axis=None))
     notes: dict[str, str] = {}
     lines = []
     for index, entry in enumerate(frame.to_dict("records")):
@@ -205,7 +205,7 @@ def _places(column: Column, heading: str, frame: pd.DataFrame) -> dict[int, int]
 
 
 def _cell(
-    entry: Mapping[str, Any],
+    entry: Mapping[Any, Any],
     heading: str,
     column: Column,
     text: Callable[[float], str],
@@ -218,15 +218,15 @@ def _cell(
     if pd.isna(value):
         return Cell(mark=mark)
     printed = text(float(value))
-    error, low, high = (entry.get(f"{heading} {name}") for name in ("error", "low", "high"))
-    certain = low is None or pd.isna(low)
-    half = error if certain else (high - low) / 2
+    error, low, high = (_number(entry, f"{heading} {end}") for end in ("error", "low", "high"))
+    bounded = not math.isnan(low)
+    half = (high - low) / 2 if bounded else error
     return Cell(
         text=printed,
         prefix=KINDS.get(entry.get(f"{heading} kind") or "", ""),
         error=_error(half, printed, column, text),
         standard_error=_error(error, printed, column, text),
-        interval="" if certain else f"{text(float(low))} to {text(float(high))}",
+        interval=f"{text(low)} to {text(high)}" if bounded else "",
         within=entry.get(f"{heading} basis") != SEEDS,
         mark=mark,
         group=group if isinstance(group := entry.get(f"{heading} group"), str) else "",
@@ -235,12 +235,17 @@ def _cell(
     )
 
 
-def _error(error: float | None, printed: str, column: Column, text: Callable[[float], str]) -> str:
-    if error is None or pd.isna(error) or (error == 0 and not column.ruler):
+def _number(entry: Mapping[Any, Any], name: str) -> float:
+    value = entry.get(name)
+    return math.nan if value is None else float(value)
+
+
+def _error(error: float, printed: str, column: Column, text: Callable[[float], str]) -> str:
+    if math.isnan(error) or (error == 0 and not column.ruler):
         # What is counted is the same for every seed, as a rule.
         return ""
     unit = printed[-1].isalpha()
-    return text(float(error)) if unit else spread(float(error), printed)
+    return text(error) if unit else spread(error, printed)
 
 
 def _mark(index: int) -> str:
@@ -252,7 +257,7 @@ def _mark(index: int) -> str:
     return letters
 
 
-def _line(entry: Mapping[str, Any], cells: Mapping[str, Cell]) -> Line:
+def _line(entry: Mapping[Any, Any], cells: Mapping[str, Cell]) -> Line:
     return Line(
         model=plain(entry["Model"]) or "(no name)",
         type=plain(entry["Type"]),

@@ -33,6 +33,21 @@ RESULTS = ("difference", "error", "low", "high", "p_value", "pairs", "unpaired",
 
 
 @dataclass(frozen=True)
+class Values:
+    """Figures that may be compared with each other.
+
+    Attributes:
+        identity: metric, table, heading, kind and data set.
+        labels: of the entries.
+        figures: (entries, seeds), means over sets, NaN for none.
+    """
+
+    identity: dict[str, Any]
+    labels: NDArray[Any]
+    figures: Array
+
+
+@dataclass(frozen=True)
 class Differences:
     """Differences of pairs of entries over seeds; arrays have one element a pair.
 
@@ -42,6 +57,7 @@ class Differences:
         mean: of a - b over the seeds that both have.
         variance: of a - b, with n - 1 degrees of freedom.
         seeds: n.
+        unpaired: seeds that only one of them has.
     """
 
     a: NDArray[np.intp]
@@ -49,6 +65,7 @@ class Differences:
     mean: Array
     variance: Array
     seeds: Array
+    unpaired: NDArray[np.intp]
 
 
 def compare(observations: pd.DataFrame, a: str, b: str, level: float = LEVEL) -> pd.DataFrame:
@@ -62,7 +79,7 @@ def compare(observations: pd.DataFrame, a: str, b: str, level: float = LEVEL) ->
         this pair alone: see ``pairwise`` for a family of them.
     """
     chosen = observations[observations["label"].isin([a, b])]
-    lines = [_compare(key, group, [a, b], level) for key, group in _comparable(chosen)]
+    lines = [_compare(values, a, b, level) for values in _comparable(chosen)]
     return pd.DataFrame([line for line in lines if line], columns=[*PAIRS, *RESULTS])
 
 
@@ -72,7 +89,7 @@ def pairwise(observations: pd.DataFrame, level: float = LEVEL) -> pd.DataFrame:
     All pairs of one table, column and kind are a family. ``p_adjusted`` is Holm's, and the verdicts
     follow it; ``low`` and ``high`` are of the one pair, unadjusted. Variances are moderated.
     """
-    frames = [_pairwise(key, group, level) for key, group in _comparable(observations)]
+    frames = [_pairwise(values, level) for values in _comparable(observations)]
     if not frames:
         return pd.DataFrame(columns=[*PAIRS, *RESULTS, "p_adjusted"])
     return pd.concat(frames, ignore_index=True)
@@ -140,13 +157,14 @@ def _inverse_trigamma(value: float) -> float:
     return float(x)
 
 
-def _comparable(observations: pd.DataFrame) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
-    """Yield the seeds' means of each set of comparable figures: labels by seeds."""
-    means = seed_means(observations)
-    for key, group in means.groupby([*COMPARABLE, "dataset"], sort=False):
-        identity = dict(zip([*COMPARABLE, "dataset"], key, strict=True))
-        table = group.pivot_table(index="label", columns="seed", values="mean", sort=False)
-        yield identity, table
+def _comparable(observations: pd.DataFrame) -> Iterator[Values]:
+    names = [*COMPARABLE, "dataset"]
+    for key, group in seed_means(observations).groupby(names, sort=False):
+        entry, labels = pd.factorize(group["label"])
+        seed, seeds = pd.factorize(group["seed"])
+        figures = np.full((len(labels), len(seeds)), np.nan)
+        figures[entry, seed] = group["mean"]
+        yield Values(dict(zip(names, key, strict=True)), np.asarray(labels, object), figures)
 
 
 def _differences(values: Array) -> Differences:
@@ -157,7 +175,9 @@ def _differences(values: Array) -> Differences:
     seeds = both.sum(axis=1).astype(float)
     mean = _divide(np.where(both, apart, 0.0).sum(axis=1), seeds)
     squares = np.where(both, apart - mean[:, None], 0.0) ** 2
-    return Differences(a, b, mean, _divide(squares.sum(axis=1), seeds - 1), seeds)
+    known = np.isfinite(values)
+    unpaired = (known[a] ^ known[b]).sum(axis=1)
+    return Differences(a, b, mean, _divide(squares.sum(axis=1), seeds - 1), seeds, unpaired)
 
 
 def _divide(numerator: Array, denominator: Array) -> Array:
@@ -165,41 +185,34 @@ def _divide(numerator: Array, denominator: Array) -> Array:
     return np.divide(numerator, denominator, out=nothing, where=denominator > 0)
 
 
-def _compare(
-    identity: dict[str, Any], table: pd.DataFrame, labels: list[str], level: float
-) -> dict[str, Any]:
-    if not set(labels) <= set(table.index):
+def _compare(values: Values, a: str, b: str, level: float) -> dict[str, Any]:
+    places = {label: i for i, label in enumerate(values.labels)}
+    if a not in places or b not in places:
         return {}
-    values = table.loc[labels].to_numpy(float)
-    found = _differences(values)
-    lines = _results(identity["metric"], values, found, found.variance, found.seeds - 1, level)
-    lines["verdict"] = verdicts(
-        identity["metric"], found.mean, lines["p_value"], found.seeds, level
-    )
-    return identity | {"a": labels[0], "b": labels[1]} | {k: v[0] for k, v in lines.items()}
+    found = _differences(values.figures[[places[a], places[b]]])
+    lines = _results(found, found.variance, found.seeds - 1, level)
+    metric = values.identity["metric"]
+    lines["verdict"] = verdicts(metric, found.mean, lines["p_value"], found.seeds, level)
+    return values.identity | {"a": a, "b": b} | {name: line[0] for name, line in lines.items()}
 
 
-def _pairwise(identity: dict[str, Any], table: pd.DataFrame, level: float) -> pd.DataFrame:
-    values = table.to_numpy(float)
-    found = _differences(values)
-    variance, freedom = moderated(found.variance, found.seeds - 1, len(values))
-    lines = _results(identity["metric"], values, found, variance, freedom, level)
+def _pairwise(values: Values, level: float) -> pd.DataFrame:
+    found = _differences(values.figures)
+    variance, freedom = moderated(found.variance, found.seeds - 1, len(values.labels))
+    lines = _results(found, variance, freedom, level)
     tested = found.seeds >= FEWEST_PAIRS
     adjusted = np.full(len(tested), np.nan)
     adjusted[tested] = holm(lines["p_value"][tested])
     lines["p_adjusted"] = adjusted
-    lines["verdict"] = verdicts(identity["metric"], found.mean, adjusted, found.seeds, level)
-    labels = table.index.to_numpy()
-    columns = identity | {"a": labels[found.a], "b": labels[found.b]} | lines
-    return pd.DataFrame(columns, columns=[*PAIRS, *RESULTS, "p_adjusted"])
+    metric = values.identity["metric"]
+    lines["verdict"] = verdicts(metric, found.mean, adjusted, found.seeds, level)
+    names = {"a": values.labels[found.a], "b": values.labels[found.b]}
+    return pd.DataFrame(values.identity | names | lines, columns=[*PAIRS, *RESULTS, "p_adjusted"])
 
 
-def _results(
-    metric: str, values: Array, found: Differences, variance: Array, freedom: Array, level: float
-) -> dict[str, Any]:
+def _results(found: Differences, variance: Array, freedom: Array, level: float) -> dict[str, Any]:
     error = np.sqrt(_divide(variance, found.seeds))
     margin = half_width(error, freedom, level)
-    known = np.isfinite(values)
     return {
         "difference": found.mean,
         "error": error,
@@ -207,7 +220,7 @@ def _results(
         "high": found.mean + margin,
         "p_value": _p_values(found.mean, error, freedom),
         "pairs": found.seeds.astype(int),
-        "unpaired": (known[found.a] ^ known[found.b]).sum(axis=1),
+        "unpaired": found.unpaired,
     }
 
 
