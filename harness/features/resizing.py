@@ -36,8 +36,12 @@ def resize(x: Tensor, size: int) -> Tensor:
     It is the "clean" resizing of clean-fid, which goes through PIL image by image: a = -1/2, the
     filter as wide as the scale when images shrink, no rounding.
     """
-    resized = F.interpolate(x, (size, size), mode="bicubic", align_corners=False, antialias=True)
-    return resized.clamp(0, 255)
+    # Channels that share their memory, those of a grey image, are resized once.
+    planes = x[:, :1] if x.stride(1) == 0 else x
+    resized = F.interpolate(
+        planes, (size, size), mode="bicubic", align_corners=False, antialias=True
+    )
+    return resized.clamp_(0, 255).expand(-1, x.shape[1], -1, -1)
 
 
 def normalise(x: Tensor, mean: tuple[float, ...], deviation: tuple[float, ...]) -> Tensor:

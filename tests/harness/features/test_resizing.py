@@ -36,6 +36,11 @@ def test_resizing_is_that_of_clean_fid():
     )
 
 
+def test_grey_channels_are_resized_as_any_others():
+    rgb = to_rgb(torch.randint(256, (2, 1, 28, 28), dtype=torch.uint8), levels=256)
+    assert_close(resize(rgb, 299), resize(rgb.contiguous(), 299), rtol=0, atol=1e-4)
+
+
 def test_resizing_keeps_the_range():
     edge = torch.zeros(1, 1, 16, 16)
     edge[..., 8:] = 255
