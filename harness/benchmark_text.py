@@ -19,8 +19,11 @@ def amended(source: str, benchmark: Benchmark) -> str:
     document.remove("models")
     entries = tomlkit.aot()
     for entry in benchmark.models:
+        written = entry.model_dump(mode="json", exclude_defaults=True)
+        if entry.memory:
+            written["memory"] = f"{entry.memory} B"
         try:
-            entries.append(tomlkit.item(entry.model_dump(mode="json", exclude_defaults=True)))
+            entries.append(tomlkit.item(written))
         except (TOMLKitError, ValueError) as error:
             raise UserError(f"{entry.title}: its settings cannot be written: {error}") from None
     # Last, where an array of tables can always stand.

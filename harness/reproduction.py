@@ -280,7 +280,12 @@ def _from_row(row: Row, recorded: Trial) -> Benchmark:
     from harness.trial import REFERENCES
 
     reference = row.model in REFERENCES
-    entry = {"model": row.model, "label": row.label, "settings": row.config}
+    entry = {
+        "model": row.model,
+        "label": row.label,
+        "settings": row.config,
+        "devices": recorded.needs.devices,
+    }
     try:
         benchmark = Benchmark.model_validate(
             {

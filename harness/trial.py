@@ -30,7 +30,7 @@ REAL, NULL = "real", "null"
 REFERENCES = {REAL: "test set", NULL: "noise, mean image"}
 """Rows that are not models, with what stands in the column of types."""
 
-PLANNED = ("evaluation", "plugin", "features")
+PLANNED = ("evaluation", "plugin", "features", "needs")
 """Parts of a trial that its row keeps as they are, under ``planned``."""
 
 

@@ -28,8 +28,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-DRAWN = (".html", ".svg", ".pdf")
+DRAWN = (".html", ".svg")
 """Files into which other libraries write more than figures, each version its own way."""
+RANDOM = ".pdf"
+"""Files whose writer numbers their parts at random: only their SHA-256 is checked."""
 
 
 @dataclass(frozen=True)
@@ -177,6 +179,8 @@ def _compare(
             continue
         if not files.has(name):
             faults.append(f"{name} is missing: the rows give one")
+            continue
+        if name.endswith(RANDOM):
             continue
         limit = report_folder.LIMIT
         found, expected = files.read(name, limit), again.read(name, limit)
