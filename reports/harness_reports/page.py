@@ -1,12 +1,11 @@
-"""One self-contained HTML page: leaderboards, samples, curves, failures, and every row in full."""
+"""One self-contained HTML page: leaderboards, charts, pictures, failures, and every row in full."""
 
 from __future__ import annotations
 
-import base64
+import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -15,61 +14,89 @@ from typing import Any
 import altair as alt
 import vl_convert
 from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
-from harness.frame import flatten
 from harness.results import Results
-from harness_reports.charts import CURRENCIES, Curves, chart, curves, specification, write_svg
-from harness_reports.columns import Group, column, flop, seconds
-from harness_reports.numbers import count, prefixed
-from harness_reports.table import Line, Table, plain, tables
+from harness_reports.charts.curves import one_model
+from harness_reports.charts.drawings import METRIC, Drawing, draw, draw_ranks
+from harness_reports.charts.style import save, specification
+from harness_reports.page_data import (
+    GROUPS,
+    capabilities,
+    curve_points,
+    leaderboards,
+    pictures,
+    trials,
+)
+from harness_reports.table import Table, tables
+from harness_reports.text import plain
 
-GROUPS: dict[Group, str] = {
-    "quality": "Quality",
-    "model": "Model",
-    "used": "Used in training",
-    "samples": "Samples",
-    "copies": "Copies of the training data",
-    "further": "Further",
-    "details": "Details",
-}
+SCRIPTS = ("dom.js", "tooltips.js", "leaderboard.js", "charts.js", "panel.js", "page.js")
 
 
-@dataclass(frozen=True)
-class Section:
-    """A leaderboard with its pictures and its curves.
-
-    Attributes:
-        groups: headings by the name of their group.
-        samples: lines with the trial of their first seed that has a picture.
-        curves: of FID; None where nothing was evaluated during training.
-        charts: Vega-Lite by currency.
-    """
-
-    table: Table
-    groups: Mapping[str, list[str]]
-    samples: list[tuple[Line, str]]
-    curves: Curves | None
-    charts: Mapping[str, dict[str, Any]]
+EXPORTED_TABLES = 6
+"""Tables whose charts are also written as files; a chart takes a fifth of a second."""
 
 
 def write(results: Results, folder: Path) -> Path:
-    """Write ``report.html`` in ``folder``, and its charts as SVG in ``folder/charts``."""
+    """Write ``report.html`` in ``folder``, and its charts as SVG and PDF in ``folder/charts``."""
     folder.mkdir(parents=True, exist_ok=True)
-    sections = _sections(results)
-    for i, section in enumerate(sections):
-        if section.curves is not None:
-            _write_charts(section.curves, folder / "charts", f"-{i + 1}" if i else "")
+    page = _Page(results)
     path = folder / "report.html"
-    path.write_text(_render(results, sections), encoding="utf-8")
+    path.write_text(page.html(), encoding="utf-8")
+    for i, drawings in enumerate(page.drawings[:EXPORTED_TABLES]):
+        for drawing in drawings.charts:
+            save(drawing.chart, folder / "charts" / f"{drawing.name}{f'-{i + 1}' if i else ''}")
+    for drawing in page.ranks:
+        save(drawing.chart, folder / "charts" / drawing.name)
     return path
 
 
 def to_html(results: Results) -> str:
     """Return the page: it needs no network, and whatever plugins are called it shows as text."""
-    return _render(results, _sections(results))
+    return _Page(results).html()
 
 
-def _render(results: Results, sections: list[Section]) -> str:
+class _Page:
+    """The tables and charts of a report, made once for the page and for files."""
+
+    def __init__(self, results: Results) -> None:
+        self.results = results
+        self.tables = tables(results.rows)
+        self.drawings = [draw(table, results.curves) for table in self.tables]
+        self.ranks = draw_ranks(results.rows)
+
+    def html(self) -> str:
+        """Return the page."""
+        results, shown = self.results, self.tables
+        charts: list[Drawing] = [chart for each in self.drawings for chart in each.charts]
+        charts += self.ranks
+        drawn = {id(chart): number for number, chart in enumerate(charts)}
+        template = _environment().get_template("page.html.j2")
+        return template.render(
+            results=results,
+            tables=shown,
+            drawings=self.drawings,
+            ranks=self.ranks,
+            number=lambda drawing: drawn[id(drawing)],
+            tally=dict(Counter(row.status for row in results.rows).most_common()),
+            choices=_choices(results, shown),
+            groups=_groups(shown),
+            documents={
+                "leaderboards": leaderboards(shown, results),
+                "trials": trials(results),
+                "curves": curve_points(results, METRIC),
+                "pictures": pictures(shown, results),
+                "charts": [specification(chart.chart) for chart in charts],
+                "one-model": specification(one_model(METRIC)),
+            },
+            style=Markup(_read("page.css")),
+            library=_library() if charts else "",
+            script=Markup("\n".join(map(_read, SCRIPTS))),
+        )
+
+
+def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("harness_reports"),
         autoescape=True,
@@ -77,72 +104,30 @@ def _render(results: Results, sections: list[Section]) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {
-        "plain": plain,
-        "count": count,
-        "seconds": seconds,
-        "flop": flop,
-        "bytes": lambda value: prefixed(value, "B"),
-        "flatten": flatten,
-        "heading": lambda metric: column(metric).heading,
+    environment.filters |= {"plain": plain, "json": to_json}
+    return environment
+
+
+def to_json(value: Any) -> Markup:
+    """Return JSON that cannot end the script element it stands in."""
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return Markup(text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))
+
+
+def _choices(results: Results, shown: Sequence[Table]) -> dict[str, list[str]]:
+    """Return what the page can be filtered by; a filter with one choice is none."""
+    choices = {
+        "dataset": {plain(row.dataset) for row in results.rows},
+        "type": {line.type for table in shown for line in table.lines if line.trained},
+        "capability": {name for row in results.rows for name in capabilities(row, results)},
     }
-    specifications = [section.charts for section in sections]
-    pictures = {trial: _address(png) for trial, png in results.pictures.items()}
-    shown = {trial for section in sections for _, trial in section.samples}
-    return environment.get_template("page.html.j2").render(
-        results=results,
-        sections=sections,
-        tally=dict(Counter(row.status for row in results.rows).most_common()),
-        specifications=specifications,
-        pictures=pictures,
-        shown=shown,
-        neighbours={trial: _address(png) for trial, png in results.neighbours.items()},
-        anchors={row.trial: f"trial-{i}" for i, row in enumerate(results.rows)},
-        failures=[row for row in results.rows if row.status != "ok"],
-        currencies={name: title for name, (title, _) in CURRENCIES.items()},
-        style=_read("page.css"),
-        script=_read("page.js"),
-        library=_library() if any(specifications) else "",
-    )
+    return {name: sorted(found - {""}) for name, found in choices.items() if len(found) > 1}
 
 
-def _sections(results: Results) -> list[Section]:
-    return [_section(table, results) for table in tables(results.rows)]
-
-
-def _section(table: Table, results: Results) -> Section:
-    trials = [trial for line in table.lines if line.trained for trial in line.trials]
-    drawn = curves(results.curves, trials)
-    charts = (
-        {name: specification(chart(drawn, name, legend=False)) for name in CURRENCIES}
-        if drawn
-        else {}
-    )
-    grouped = {title: table.group(group) for group, title in GROUPS.items()}
-    return Section(
-        table=table,
-        groups={title: headings for title, headings in grouped.items() if headings},
-        samples=list(_samples(table.lines, results.pictures)),
-        curves=drawn,
-        charts=charts,
-    )
-
-
-def _samples(lines: Iterable[Line], pictures: Mapping[str, bytes]) -> Iterable[tuple[Line, str]]:
-    for line in lines:
-        shown = next((trial for trial in line.trials if trial in pictures), None)
-        if shown is not None:
-            yield line, shown
-
-
-def _write_charts(curves: Curves, folder: Path, suffix: str) -> None:
-    folder.mkdir(exist_ok=True)
-    for currency in CURRENCIES:
-        write_svg(curves, currency, folder / f"{curves.metric}-{currency}{suffix}.svg")
-
-
-def _address(png: bytes) -> str:
-    return "data:image/png;base64," + base64.b64encode(png).decode()
+def _groups(shown: Sequence[Table]) -> list[str]:
+    """Return the titles of the groups of columns that a reader may add to the first."""
+    present = {column.group for table in shown for column in table.columns.values()}
+    return [title for group, title in GROUPS.items() if group in present and group != "quality"]
 
 
 def _read(name: str) -> str:
@@ -150,8 +135,8 @@ def _read(name: str) -> str:
 
 
 @cache
-def _library() -> str:
+def _library() -> Markup:
     """Return Vega, Vega-Lite and vega-embed as one script, which may not end its own element."""
     version = ".".join(alt.SCHEMA_VERSION.lstrip("v").split(".")[:2])
     bundle = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=version)
-    return re.sub(r"<(?=/script|script|!--)", r"\\x3C", bundle, flags=re.IGNORECASE)
+    return Markup(re.sub(r"<(?=/script|script|!--)", r"\\x3C", bundle, flags=re.IGNORECASE))

@@ -121,6 +121,30 @@ def digits_rows() -> list[Row]:
     return rows
 
 
+def many_rows(models: int = 100, datasets: int = 20, seeds: int = 5) -> list[Row]:
+    """Return rows of a large study, 10,000 unless told: some fail, and figures vary by seed."""
+    rng = np.random.default_rng(0)
+    names = list(FAMILIES)
+    rows = []
+    for d in range(datasets):
+        data = {"dataset": f"data-{d:02}", "fingerprint": f"{d:064}"}
+        for m in range(models):
+            model, level = names[m % len(names)], float(rng.lognormal(0, 1))
+            for seed in range(seeds):
+                own = {**data, "label": f"{model}-{m:03}", "seed": seed}
+                own["config"] = {"batch_size": 64, "width": m}
+                if rng.random() < 0.02:
+                    rows.append(failed(model, "diverged", "loss is NaN after 300 steps", **own))
+                    continue
+                fid = level * float(rng.normal(1, 0.03)) + 0.1
+                speed = Measurement(value=float(rng.lognormal(8, 2)), error=9.0, protocol=SPEED)
+                sets = (fid * 0.99, fid * 1.01)
+                measured = Measurement(value=fid, error=fid * 0.014, protocol=FID, sets=sets)
+                metrics = {"fid": measured, "images_per_second": speed}
+                rows.append(make_row(model, fid, metrics=metrics, **own))
+    return rows
+
+
 def make_curves(rows: Iterable[Row]) -> pd.DataFrame:
     """Return evaluations at powers of two of the budget, quality falling towards the row's."""
     lines = [

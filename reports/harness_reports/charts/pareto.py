@@ -1,0 +1,60 @@
+"""Pareto fronts: quality against what it costs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from harness_reports.charts.style import SIZE, amount, by_colour, colours, quality, zoomable
+
+NAMED = 15
+"""Models up to which all are named; of more, those on the front."""
+
+
+def pareto(points: pd.DataFrame, heading: str, cost: str, labels: Sequence[str]) -> Any:
+    """Return quality against a cost, with a line along the models that none dominates.
+
+    Args:
+        points: of one table; see ``harness_reports.statistics.pareto.trade_off``.
+        heading: column of the quality.
+        cost: column of the cost.
+        labels: in the order of their colours.
+    """
+    data = pd.DataFrame(
+        {
+            "model": points["Model"].astype(str),
+            "cost": points[cost].astype(float),
+            "quality": points[heading].astype(float),
+            "front": points["front"].map({True: "on the front", False: "dominated"}),
+        }
+    )
+    x, y = amount("cost", cost), quality("quality", data["quality"], heading)
+    front = data[points["front"].to_numpy(bool)]
+    line = alt.Chart(front).mark_line(strokeDash=[4, 3], strokeWidth=1.5, opacity=0.6)
+    dots = (
+        alt.Chart(data)
+        .mark_point(filled=True, size=90, opacity=1)
+        .encode(
+            x=x,
+            y=y,
+            color=by_colour("model", colours(labels), symbol="circle"),
+            opacity=alt.Opacity(
+                "front:N",
+                scale=alt.Scale(domain=["on the front", "dominated"], range=[1, 0.45]),
+                legend=None,
+            ),
+            tooltip=[
+                alt.Tooltip("model:N"),
+                alt.Tooltip("cost:Q", title=cost, format=".4~s"),
+                alt.Tooltip("quality:Q", title=heading, format=".4~r"),
+                alt.Tooltip("front:N", title="Pareto"),
+            ],
+        )
+    )
+    named = data if len(data) <= NAMED else front
+    names = alt.Chart(named).mark_text(align="center", dy=-11, fontSize=11)
+    names = names.encode(x=x, y=y, text="model:N")
+    return (line.encode(x=x, y=y) + zoomable(dots) + names).properties(**SIZE)
