@@ -6,10 +6,14 @@ that folder on PYTHONPATH, which is all that an installer would do.
 
 from __future__ import annotations
 
+import ctypes
+import locale
 import os
 import shutil
 import signal
+import subprocess
 import sys
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +34,20 @@ FAULTS = (
     "overflows-memory",
     "samples-floats",
     "unsupported",
+    "exits",
+    "exits-as-if-done",
+    "exits-as-if-stopped",
+    "interrupts",
+    "crashes",
+    "allocates",
+    "hangs-at-birth",
+    "hangs-in-sample",
+    "kills-itself",
+    "forks",
+    "leaves-threads",
+    "leaves-children",
+    "prints",
+    "disturbs",
 )
 
 
@@ -62,7 +80,7 @@ class Steady(GenerativeModel):
         self.optimizers = {"adam": torch.optim.Adam(self.parameters(), lr=0.05)}
 
     def log_p(self) -> Tensor:
-        one = torch.ones(1, 1, device=next(self.parameters()).device)
+        one = next(self.parameters()).new_ones(1, 1)
         return self.network(one).view(self.spec.dimensions, self.spec.levels).log_softmax(1)
 
     def training_step(self, batch: Batch, progress: float) -> dict[str, Tensor]:
@@ -128,6 +146,112 @@ class Unsupported(Steady):
     @classmethod
     def supports(cls, spec) -> str | None:
         return "it paints in oil only"
+
+
+class Exits(Steady):
+    def training_step(self, batch, progress):
+        sys.exit(0)
+
+
+class ExitsAsIfDone(Steady):
+    def training_step(self, batch, progress):
+        os._exit(0)
+
+
+class ExitsAsIfStopped(Steady):
+    def sample(self, n, labels=None):
+        os._exit(75)
+
+
+class Interrupts(Steady):
+    def training_step(self, batch, progress):
+        raise KeyboardInterrupt
+
+
+class Crashes(Steady):
+    def training_step(self, batch, progress):
+        ctypes.string_at(0)
+
+
+class Allocates(Steady):
+    def training_step(self, batch, progress):
+        torch.empty(1 << 50)
+
+
+class HangsAtBirth(Steady):
+    """Holds the interpreter's lock, so that no other thread and no handler of a signal runs."""
+
+    def __init__(self, spec, config) -> None:
+        super().__init__(spec, config)
+        ctypes.PyDLL(None).sleep(600)
+
+
+class HangsInSample(Steady):
+    def sample(self, n, labels=None):
+        threading.Event().wait()
+
+
+class KillsItself(Steady):
+    def training_step(self, batch, progress):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Forks(Steady):
+    """Comes back to the trial twice, in every step."""
+
+    def training_step(self, batch, progress):
+        os.fork()
+        return super().training_step(batch, progress)
+
+
+class LeavesThreads(Steady):
+    def training_step(self, batch, progress):
+        if progress == 0:
+            threading.Thread(target=time.sleep, args=(600,)).start()
+        return super().training_step(batch, progress)
+
+
+class LeavesChildren(Steady):
+    def training_step(self, batch, progress):
+        if progress == 0:
+            print("left", subprocess.Popen(["sleep", "600"]).pid, flush=True)
+        return super().training_step(batch, progress)
+
+
+class Prints(Steady):
+    def training_step(self, batch, progress):
+        if progress == 0:
+            print("first", flush=True)
+            for _ in range(40):
+                print("x" * 2**20, flush=True)
+            print("last", flush=True)
+        return super().training_step(batch, progress)
+
+
+class Disturbs(Steady):
+    """Changes whatever is global, and then does as ``Steady``."""
+
+    def training_step(self, batch, progress):
+        losses = super().training_step(batch, progress)
+        disturb()
+        return losses
+
+    def sample(self, n, labels=None):
+        images = super().sample(n, labels)
+        disturb()
+        return images
+
+
+def disturb() -> None:
+    torch.manual_seed(666)
+    torch.set_default_dtype(torch.float64)
+    torch.use_deterministic_algorithms(False)
+    torch.set_num_threads(3)
+    torch.backends.cudnn.benchmark = True
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    locale.setlocale(locale.LC_ALL, "C")
+    os.environ["OMP_NUM_THREADS"] = "3"
+    os.chdir("/")
 
 
 def install(folder: Path) -> dict[str, str]:

@@ -1,0 +1,104 @@
+"""Whatever a plugin does to its worker, one truthful row is left, and nothing else."""
+
+import time
+
+import psutil
+import pytest
+from support.forked_worker import fork
+
+
+@pytest.fixture
+def ended(planned):
+    """Run the trial of a faulty model to its end; return the worker and its row."""
+
+    def run(model):
+        worker = fork(planned.store, planned.trials[model])
+        return worker, worker.row()
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("model", "status", "reason"),
+    [
+        ("exits", "error", "SystemExit: 0 (faulty_plugin.py:"),
+        ("exits-as-if-done", "error", "exit code 0 and without a row at 0% of the budget"),
+        ("exits-as-if-stopped", "error", "exit code 75 at 100% of the budget"),
+        ("interrupts", "error", "KeyboardInterrupt"),
+        ("crashes", "error", "the worker died of SIGSEGV at 0% of the budget"),
+        ("kills-itself", "killed", "by hand or because the machine ran out of memory; it held"),
+    ],
+)
+def test_a_way_to_leave_is_told_as_what_it_was(ended, model, status, reason):
+    worker, row = ended(model)
+    assert row.status == status, worker.log
+    assert reason in row.reason
+    if model == "crashes":
+        # The lines of Python that led to it.
+        assert "Segmentation fault" in worker.log
+        assert "in training_step" in worker.log
+
+
+def test_memory_that_cannot_be_had_is_told_with_the_peak(ended):
+    worker, row = ended("allocates")
+    assert row.status == "out_of_memory", worker.log
+    assert "DefaultCPUAllocator: can't allocate memory" in row.reason
+    assert "of the host's" in row.reason and "GiB in use" in row.reason
+    assert row.usage.peak_memory > 2**26
+
+
+@pytest.mark.parametrize("model", ["hangs-at-birth", "hangs-in-sample"])
+def test_a_worker_that_hangs_ends_itself_and_says_where(planned, model):
+    """Also one whose driver is dead, and one that keeps all other threads from running."""
+    trial = planned.trials[model].model_copy(update={"patience_seconds": 6.0})
+    worker = fork(planned.store, trial)
+    row = worker.row()
+    assert row.status == "timeout", worker.log
+    assert row.reason.startswith("silent for 6 s at ")
+    assert "faulty_plugin.py" in worker.log
+    assert ("__init__" if model == "hangs-at-birth" else "in sample") in worker.log
+    assert not (worker.folder / "hang.txt").exists()
+
+
+def test_what_a_plugin_leaves_behind_ends_with_its_trial(ended):
+    worker, row = ended("leaves-threads")
+    assert row.status == "ok", worker.log
+    worker, row = ended("leaves-children")
+    assert row.status == "ok", worker.log
+    child = int(worker.log.partition("left ")[2].split()[0])
+    _wait_for_the_end_of(child)
+
+
+def test_a_fork_that_comes_back_to_the_trial_ends(ended, planned):
+    """Every step forks; if the copies went on they would be 2^24, each with a row of its own."""
+    worker, row = ended("forks")
+    assert row.status == "ok", worker.log
+    assert row.usage.steps == 24
+    assert row.digests == planned.steady.digests
+
+
+def test_settings_that_a_plugin_changes_are_put_back_and_told(ended, planned):
+    worker, row = ended("disturbs")
+    assert row.status == "ok", worker.log
+    assert row.digests == planned.steady.digests
+    fid, expected = row.metrics["fid"], planned.steady.metrics["fid"]
+    assert (fid.value, fid.protocol) == (expected.value, expected.protocol)
+    told = " ".join(row.provenance["disturbed"])
+    for what in (
+        "default dtype was changed to torch.float64",
+        "deterministic algorithms was changed to (False, False)",
+        "threads was changed to 3",
+        "working directory was changed to /",
+        "signal handlers",
+        "convolutions",
+    ):
+        assert what in told
+    assert "disturbed" not in planned.steady.provenance
+
+
+def _wait_for_the_end_of(pid):
+    """Wait for a process that was killed; nobody may be there to bury it."""
+    deadline = time.monotonic() + 60
+    while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < deadline, f"process {pid} lives on"
+        time.sleep(0.01)
