@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
@@ -16,10 +16,14 @@ from harness.launchers import log_file
 from harness.launchers.agenda import Agenda, Assignment
 from harness.launchers.ending import row_of
 from harness.launchers.memory import MemoryWatch
+from harness.launchers.processes import Starter, starter_for
 from harness.progress import FILE, HANG, Progress, Silence, read_progress
 from harness.trial import Trial
 
-POLL_SECONDS = 0.05
+POLL_SECONDS = 0.2
+"""Time between two looks at the workers; as often as one tells of itself."""
+QUICK_POLL_SECONDS = 0.02
+"""The same where the system does not tell when a worker ends."""
 GRACE_SECONDS = 30.0
 """Time that a worker has to write its checkpoint before it is killed."""
 HUNG_GRACE_SECONDS = 5.0
@@ -67,16 +71,22 @@ class LocalLauncher:
         devices: "cpu" or "cuda:0" and so on, one for each worker that may run at a time.
         threads: of each worker on a CPU; by default the cores, shared by the workers.
         memory: bytes that the trials may need together; by default the machine's.
+        starter: of workers; by default what is quickest on these devices.
     """
 
     def __init__(
-        self, devices: Sequence[str], threads: int | None = None, memory: int | None = None
+        self,
+        devices: Sequence[str],
+        threads: int | None = None,
+        memory: int | None = None,
+        starter: Starter | None = None,
     ) -> None:
         import psutil
 
         self.devices = tuple(devices)
         self.threads = threads or max(1, cores() // len(devices))
         self.memory = memory or psutil.virtual_memory().total
+        self._starter = starter or starter_for(devices)
         self._free = list(devices)
         self._unpromised = self.memory
 
@@ -102,10 +112,11 @@ class LocalLauncher:
             while agenda or jobs:
                 while self._free and (assignment := agenda.take(self._fits)) is not None:
                     jobs.append(self._start(assignment, agenda))
-                time.sleep(POLL_SECONDS)
+                _wait_for_any(jobs)
                 jobs = [job for job in jobs if not self._attend(job, agenda)]
         finally:
             self._stop(jobs, agenda)
+            self._starter.close()
 
     def _fits(self, needs: Needs) -> bool:
         return needs.devices <= len(self._free) and needs.memory <= self._unpromised
@@ -114,7 +125,7 @@ class LocalLauncher:
         needs = assignment.trial.needs
         devices = [self._free.pop(0) for _ in range(needs.devices)]
         self._unpromised -= needs.memory
-        job = _Job(assignment, devices, self.threads)
+        job = _Job(assignment, devices, self.threads, self._starter)
         agenda.observer.started(assignment.trial)
         return job
 
@@ -135,6 +146,7 @@ class LocalLauncher:
             return False
         # What it started goes with it.
         job.kill()
+        job.forget()
         self._free += job.devices
         self._unpromised += trial.needs.memory
         row = row_of(
@@ -171,7 +183,9 @@ class LocalLauncher:
 class _Job:
     """A worker process on one trial."""
 
-    def __init__(self, assignment: Assignment, devices: Sequence[str], threads: int) -> None:
+    def __init__(
+        self, assignment: Assignment, devices: Sequence[str], threads: int, starter: Starter
+    ) -> None:
         self.assignment = assignment
         self.devices = devices
         self.hung = False
@@ -181,27 +195,40 @@ class _Job:
         (folder / FILE).unlink(missing_ok=True)
         (folder / HANG).unlink(missing_ok=True)
         self.silence = Silence(folder)
-        command = [sys.executable, "-m", "harness.worker", str(folder)]
-        command += ["--device", "cpu" if devices[0] == "cpu" else "cuda:0"]
-        command += ["--threads", str(threads), "--origin", repr(time.monotonic())]
+        arguments = [str(folder), "--device", "cpu" if devices[0] == "cpu" else "cuda:0"]
+        arguments += ["--threads", str(threads), "--origin", repr(time.monotonic())]
+        environment = _environment(devices, threads)
         with open(folder / log_file.FILE, "ab") as log:
-            self.process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env=_environment(devices, threads),
-                pass_fds=(assignment.lock.fileno(),),
-                # Ctrl-C in the terminal is the driver's alone.
-                start_new_session=True,
-            )
-
+            self.process = starter.start(arguments, environment, log, assignment.lock)
+        self.sentinel = _sentinel(self.process.pid)
         self.memory = MemoryWatch(self.process.pid)
+
+    def forget(self) -> None:
+        """Give back what was needed to watch the worker."""
+        if self.sentinel is not None:
+            os.close(self.sentinel)
 
     def kill(self) -> None:
         """Kill the worker, and the processes that it started and left in its group."""
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
+
+
+def _sentinel(pid: int) -> int | None:
+    """Return a descriptor that is readable once the process has ended, where there is such."""
+    if not hasattr(os, "pidfd_open"):
+        return None
+    try:
+        return os.pidfd_open(pid)
+    except OSError:  # it has ended already
+        return None
+
+
+def _wait_for_any(jobs: Sequence[_Job]) -> None:
+    """Wait until a worker has ended, and not for longer than it takes until one is looked at."""
+    sentinels = [job.sentinel for job in jobs if job.sentinel is not None]
+    watched = len(jobs) > 0 and len(sentinels) == len(jobs)
+    select.select(sentinels, [], [], POLL_SECONDS if watched or not jobs else QUICK_POLL_SECONDS)
 
 
 def _environment(devices: Sequence[str], threads: int) -> dict[str, str]:

@@ -1,0 +1,106 @@
+"""Imports what all workers import, and forks one for each order.
+
+``python -m harness.launchers.fork_server LIBRARY...``, with the driver's socket as standard input.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import json
+import os
+import select
+import socket
+import sys
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class _Order:
+    """A worker to be, as the driver sent it."""
+
+    arguments: list[str]
+    environment: dict[str, str]
+    folder: str
+    log: int
+    tell: int
+    lock: int
+
+
+def main() -> None:
+    """Fork until the driver hangs up; become the worker in each fork."""
+    channel = socket.socket(fileno=os.dup(0))
+    for name in sys.argv[1:]:
+        importlib.import_module(name)
+    # What lives now lives in all forks: collecting it would copy its memory.
+    gc.collect()
+    gc.freeze()
+    order = _serve(channel)
+    if order is not None:
+        _work(order)
+
+
+def _serve(channel: socket.socket) -> _Order | None:
+    """Return an order in the process that was forked for it, and None where the driver hung up."""
+    workers: dict[int, tuple[int, int]] = {}
+    while True:
+        ready = select.select([channel.fileno(), *workers], [], [])[0]
+        for descriptor in workers.keys() & ready:
+            pid, tell = workers.pop(descriptor)
+            _, status = os.waitpid(pid, 0)
+            _say(tell, os.waitstatus_to_exitcode(status))
+            os.close(tell)
+            os.close(descriptor)
+        if channel.fileno() not in ready:
+            continue
+        message, descriptors, _, _ = socket.recv_fds(channel, 2**20, 3)
+        if not message:
+            return None
+        log, tell, lock = descriptors
+        order = _Order(**json.loads(message), log=log, tell=tell, lock=lock)
+        pid = os.fork()
+        if pid == 0:
+            # The ends of others: they tell of a server's death by being closed.
+            for descriptor, (_, tell) in workers.items():
+                os.close(descriptor)
+                os.close(tell)
+            channel.close()
+            return order
+        workers[os.pidfd_open(pid)] = pid, order.tell
+        os.close(order.log)
+        os.close(order.lock)
+
+
+def _work(order: _Order) -> None:
+    """Be what ``python -m harness.worker`` would be with the order's arguments."""
+    import numpy as np
+
+    from harness import worker
+
+    os.setsid()
+    _say(order.tell, os.getpid())
+    os.close(order.tell)
+    with open(os.devnull, "rb") as nothing:
+        os.dup2(nothing.fileno(), 0)
+    os.dup2(order.log, 1)
+    os.dup2(order.log, 2)
+    os.close(order.log)
+    os.environ.clear()
+    os.environ.update(order.environment)
+    os.chdir(order.folder)
+    # The one generator that a fork would share with its siblings: random's own is seeded anew.
+    np.random.seed()
+    sys.argv = [worker.__file__, *order.arguments]
+    worker.main()
+
+
+def _say(tell: int, number: int) -> None:
+    """Tell the driver, unless it is dead."""
+    try:
+        os.write(tell, f"{number}\n".encode())
+    except BrokenPipeError:
+        pass
+
+
+if __name__ == "__main__":
+    main()

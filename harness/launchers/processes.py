@@ -1,0 +1,205 @@
+"""How a worker's process comes about: spawned, with its imports before it, or forked after them."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import BinaryIO, Protocol
+
+from harness.locks import Lock
+
+LIBRARIES = (
+    "harness.worker",
+    "harness.trial_run",
+    "harness.features.classifier",
+    "harness.metrics.inception_score",
+    "pyarrow.parquet",
+    "sklearn.datasets",
+)
+"""With what they import: nearly all that a worker needs seconds for."""
+
+
+class Process(Protocol):
+    """A worker's process, which leads a session of its own."""
+
+    @property
+    def pid(self) -> int:
+        """Its number."""
+
+    def poll(self) -> int | None:
+        """Return its exit code, -n if it died of signal n, or None while it runs."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Return the exit code once it has ended; raises ``subprocess.TimeoutExpired``."""
+
+    def terminate(self) -> None:
+        """Ask it to stop."""
+
+
+class Starter(Protocol):
+    """Starts workers."""
+
+    def start(
+        self, arguments: Sequence[str], environment: Mapping[str, str], log: BinaryIO, lock: Lock
+    ) -> Process:
+        """Start ``python -m harness.worker`` with these arguments.
+
+        Args:
+            arguments: of the command line.
+            environment: all of it; the first worker's decides about the threads of libraries.
+            log: gets what it prints.
+            lock: held by it too.
+        """
+
+    def close(self) -> None:
+        """End what helped to start them, now that none runs."""
+
+
+class Spawner:
+    """Starts a new interpreter for each worker."""
+
+    def start(
+        self, arguments: Sequence[str], environment: Mapping[str, str], log: BinaryIO, lock: Lock
+    ) -> Process:
+        """Start a worker."""
+        return subprocess.Popen(
+            [sys.executable, "-m", "harness.worker", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            pass_fds=(lock.fileno(),),
+            # Ctrl-C in the terminal is the driver's alone.
+            start_new_session=True,
+        )
+
+    def close(self) -> None:
+        """Do nothing: it took nothing else."""
+
+
+class ForkServer:
+    """Starts each worker as a copy of one process that has imported what all of them import.
+
+    The server (``harness.launchers.fork_server``) starts with the first worker, with its
+    environment, and again after it was killed. It ends when it is closed, or when its driver dies;
+    workers that have lost their server stop, as those do that have lost their driver.
+
+    Args:
+        libraries: what the server imports. No plugins: what one changes would be changed for all.
+    """
+
+    def __init__(self, libraries: Sequence[str] = LIBRARIES) -> None:
+        self._libraries = libraries
+        self._server: subprocess.Popen[bytes] | None = None
+
+    def start(
+        self, arguments: Sequence[str], environment: Mapping[str, str], log: BinaryIO, lock: Lock
+    ) -> Process:
+        """Start a worker.
+
+        Raises:
+            ChildProcessError: the server has ended instead.
+        """
+        if self._server is None or self._server.poll() is not None:
+            self.close()
+            self._open(environment)
+        told, tell = os.pipe()
+        order = {
+            "arguments": list(arguments),
+            "environment": dict(environment),
+            "folder": os.getcwd(),
+        }
+        try:
+            descriptors = [log.fileno(), tell, lock.fileno()]
+            with suppress(BrokenPipeError):
+                socket.send_fds(self._channel, [json.dumps(order).encode()], descriptors)
+        finally:
+            os.close(tell)
+        return _Forked(told)
+
+    def close(self) -> None:
+        """Let the server end."""
+        if self._server is not None:
+            self._channel.close()
+            self._server.wait()
+            self._server = None
+
+    def _open(self, environment: Mapping[str, str]) -> None:
+        # Messages, not a stream: an order is read whole, with its descriptors.
+        self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._channel.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2**20)
+        with theirs:
+            self._server = subprocess.Popen(
+                [sys.executable, "-m", "harness.launchers.fork_server", *self._libraries],
+                stdin=theirs.fileno(),
+                env=environment,
+                start_new_session=True,
+            )
+
+
+class _Forked:
+    """A process that the server forked, and of which it tells: first the number, then the code."""
+
+    def __init__(self, told: int) -> None:
+        self._told = os.fdopen(told, "rb", buffering=0)
+        self._code: int | None = None
+        number = self._line()
+        if not number:
+            self._told.close()
+            raise ChildProcessError("the server that forks workers ended; its words are above")
+        self.pid = int(number)
+
+    def poll(self) -> int | None:
+        if self._code is None and select.select([self._told], [], [], 0)[0]:
+            code = self._line()
+            if code:
+                self._code = int(code)
+            elif not self._runs():
+                # The server was killed; a worker stops when it notices.
+                self._code = -signal.SIGTERM
+            if self._code is not None:
+                self._told.close()
+        return self._code
+
+    def wait(self, timeout: float | None = None) -> int:
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while (code := self.poll()) is None:
+            if deadline is not None and time.monotonic() >= deadline:
+                raise subprocess.TimeoutExpired(["harness.worker"], timeout or 0.0)
+            time.sleep(0.01)
+        return code
+
+    def terminate(self) -> None:
+        if self.poll() is None:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGTERM)
+
+    def _runs(self) -> bool:
+        try:
+            os.kill(self.pid, 0)
+        except ProcessLookupError:
+            return False
+        return True
+
+    def _line(self) -> bytes:
+        line = b""
+        while not line.endswith(b"\n") and (byte := self._told.read(1)):
+            line += byte
+        return line
+
+
+def starter_for(devices: Sequence[str]) -> Starter:
+    """Return what starts workers on these devices: forks where they are known to be safe.
+
+    They are on Linux and where no device but the CPU is used: nothing that the server imports
+    starts a thread that a fork would lose.
+    """
+    return ForkServer() if sys.platform == "linux" and set(devices) == {"cpu"} else Spawner()

@@ -1,0 +1,148 @@
+"""Workers that a server forks: each as if it had been spawned, with what it needs imported."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import psutil
+import pytest
+
+from harness.launchers.processes import ForkServer, Spawner, starter_for
+from harness.locks import Lock
+
+STAND_IN = '''
+"""Stands in for the libraries that a server imports, and puts a worker of moments in place."""
+import json, os, sys, time
+import harness.worker
+
+changed = []
+
+def work():
+    folder, task = sys.argv[1:3]
+    facts = {
+        "program": sys.argv[0], "leads": os.getsid(0) == os.getpid(), "folder": os.getcwd(),
+        "input": sys.stdin.read(), "own": os.environ.get("OWN"), "changed": list(changed),
+        "random": __import__("numpy").random.rand(),
+        "descriptors": len(os.listdir("/proc/self/fd")),
+    }
+    changed.append(task)
+    os.environ["OWN"] = "changed"
+    print("said", task, flush=True)
+    with open(f"{folder}/{task}.json", "w") as file:
+        json.dump(facts, file)
+    parent = os.getppid()
+    while task.startswith("waits") and os.getppid() == parent:
+        time.sleep(0.01)
+    if task == "dies":
+        os.kill(os.getpid(), 9)
+    sys.exit(7)
+
+harness.worker.main = work
+'''
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks are for Linux")
+
+
+@pytest.fixture
+def start(tmp_path, monkeypatch):
+    """Start a worker on a task, with the environment that it is given."""
+    (tmp_path / "stand_in.py").write_text(STAND_IN)
+    monkeypatch.chdir(tmp_path)
+    server = ForkServer(libraries=("stand_in",))
+
+    def start(task, **environment):
+        environment = os.environ | {"PYTHONPATH": str(tmp_path)} | environment
+        with open(tmp_path / f"{task}.log", "ab") as log:
+            lock = Lock(tmp_path / f"{task}.lock")
+            process = server.start([str(tmp_path), task], environment, log, lock)
+        os.close(lock.fileno())  # the worker holds it alone now
+        return process
+
+    yield start
+    server.close()
+
+
+def facts(folder, task):
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        path = folder / f"{task}.json"
+        if path.exists() and (text := path.read_text()):
+            return json.loads(text)
+        time.sleep(0.01)
+    raise AssertionError(f"{task} did not begin")
+
+
+def test_each_worker_is_a_process_of_its_own(tmp_path, start):
+    """Session, input, log, folder, environment are its own; nothing is left of another."""
+    codes = [start(task, OWN=task).wait(60) for task in ("one", "two")]
+    assert codes == [7, 7]
+    one, two = (facts(tmp_path, task) for task in ("one", "two"))
+    for task, found in (("one", one), ("two", two)):
+        assert found["leads"] and found["folder"] == str(tmp_path)
+        assert found["input"] == "" and found["own"] == task
+        assert found["program"].endswith("worker.py")
+        assert found["changed"] == []
+        assert (tmp_path / f"{task}.log").read_text() == f"said {task}\n"
+    assert one["random"] != two["random"]
+    assert one["descriptors"] == two["descriptors"]
+
+
+def test_the_ending_is_told_while_another_runs(tmp_path, start):
+    waits, dies = start("waits"), start("dies")
+    assert dies.wait(60) == -signal.SIGKILL
+    assert waits.poll() is None
+    with pytest.raises(subprocess.TimeoutExpired):
+        waits.wait(0.0)
+    facts(tmp_path, "waits")
+    with pytest.raises(BlockingIOError):
+        Lock(tmp_path / "waits.lock")
+    waits.terminate()
+    assert waits.wait(60) == -signal.SIGTERM
+    Lock(tmp_path / "waits.lock").release()
+
+
+def test_workers_stop_when_the_server_is_killed_and_the_next_has_a_new_one(tmp_path, start):
+    one, two = start("waits"), start("waits-too")
+    server = psutil.Process(one.pid).parent()
+    facts(tmp_path, "waits"), facts(tmp_path, "waits-too")
+    server.kill()
+    assert one.wait(60) == two.wait(60) == -signal.SIGTERM
+    assert start("next").wait(60) == 7
+
+
+def test_nothing_outlives_a_driver_that_is_killed(tmp_path):
+    (tmp_path / "stand_in.py").write_text(STAND_IN)
+    source = """
+import os, signal
+from harness.launchers.processes import ForkServer
+from harness.locks import Lock
+with open("log", "ab") as log:
+    worker = ForkServer(["stand_in"]).start([".", "waits"], os.environ, log, Lock("lock"))
+print(worker.pid, flush=True)
+signal.pause()
+"""
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    with subprocess.Popen(
+        [sys.executable, "-c", source], cwd=tmp_path, env=environment, stdout=subprocess.PIPE
+    ) as driver:
+        worker = psutil.Process(int(driver.stdout.readline()))
+        server = worker.parent()
+        driver.kill()
+    gone, alive = psutil.wait_procs([worker, server], timeout=60)
+    assert not alive
+
+
+def test_forks_are_for_the_cpu_alone():
+    assert isinstance(starter_for(["cpu", "cpu"]), ForkServer)
+    assert isinstance(starter_for(["cuda:0"]), Spawner)
+
+
+def test_a_server_that_cannot_import_says_so(tmp_path):
+    with (
+        open(tmp_path / "log", "ab") as log,
+        pytest.raises(ChildProcessError, match="ended"),
+    ):
+        ForkServer(["no_such_library"]).start([], os.environ, log, Lock(tmp_path / "lock"))
