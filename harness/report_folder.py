@@ -79,9 +79,12 @@ def write(results: Results, folder: Path, registry: Registry) -> dict[str, Path]
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        older = _files_of(UntrustedFolder(folder))
         with TemporaryDirectory(dir=folder.parent, prefix=".report-") as name:
             new = Path(name)
             written = build(results, new, registry)
+            for path in older:
+                path.unlink(missing_ok=True)
             _move(new, folder)
     except OSError as error:
         raise UserError(f"cannot write the report to {folder}: {error.strerror}") from None
@@ -109,12 +112,15 @@ def build(
     return written
 
 
+def _files_of(folder: UntrustedFolder) -> list[Path]:
+    """Return the files of the report in a folder, if there is one, and its manifest."""
+    if not folder.has(MANIFEST):
+        return []
+    return [folder / name for name in (MANIFEST, *read_manifest(folder).files)]
+
+
 def _move(new: Path, folder: Path) -> None:
     source, target = UntrustedFolder(new), UntrustedFolder(folder)
-    if target.has(MANIFEST):
-        for name in read_manifest(target).files:
-            (target / name).unlink(missing_ok=True)
-        (target / MANIFEST).unlink()
     # The manifest last: a folder that has one is whole.
     for name in sorted(source.files(), key=lambda name: name == MANIFEST):
         (target / name).parent.mkdir(parents=True, exist_ok=True)
