@@ -154,11 +154,35 @@ class MNISTClassifier(Classifier):
     trained_on = DataSpec((1, 28, 28), levels=256, classes=10)
 
 
+class MNISTClassifier2(MNISTClassifier):
+    """The same with a second seed."""
+
+    weights = "mnist-2"
+
+
+class MNISTClassifier3(MNISTClassifier):
+    """The same with a third seed."""
+
+    weights = "mnist-3"
+
+
 class FashionMNISTClassifier(Classifier):
     """The classifier of Fashion-MNIST."""
 
     data = weights = "fashion-mnist"
     trained_on = DataSpec((1, 28, 28), levels=256, classes=10)
+
+
+class FashionMNISTClassifier2(FashionMNISTClassifier):
+    """The same with a second seed."""
+
+    weights = "fashion-mnist-2"
+
+
+class FashionMNISTClassifier3(FashionMNISTClassifier):
+    """The same with a third seed."""
+
+    weights = "fashion-mnist-3"
 
 
 class CIFAR10JPEGClassifier(Classifier):
