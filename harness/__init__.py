@@ -15,21 +15,23 @@ if TYPE_CHECKING:
     from harness.reproduction import reproduce as reproduce
     from harness.tabulation import export as export
     from harness.verification import verify as verify
+    from harness_reports.leaderboard import leaderboard as leaderboard
 
 _HOMES = {
-    "plan": "api",
-    "run": "api",
-    "export": "tabulation",
-    "read_results": "gathering",
-    "reproduce": "reproduction",
-    "verify": "verification",
+    "plan": "harness.api",
+    "run": "harness.api",
+    "export": "harness.tabulation",
+    "leaderboard": "harness_reports.leaderboard",
+    "read_results": "harness.gathering",
+    "reproduce": "harness.reproduction",
+    "verify": "harness.verification",
 }
 
-__all__ = ["export", "plan", "read_results", "reproduce", "run", "verify"]
+__all__ = ["export", "leaderboard", "plan", "read_results", "reproduce", "run", "verify"]
 
 
 def __getattr__(name: str) -> Any:
     # Imported when first used: listing plugins must not import pandas.
     if name in _HOMES:
-        return getattr(import_module(f"harness.{_HOMES[name]}"), name)
+        return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

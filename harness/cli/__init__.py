@@ -13,6 +13,7 @@ import typer
 
 from harness.cli import (
     check_command,
+    compare_command,
     doctor_command,
     evaluate_command,
     export_command,
@@ -40,6 +41,7 @@ app.command("plan")(plan_command.plan_benchmark)
 app.command("status")(plan_command.show_status)
 app.command("report")(report_command.write_report)
 app.command("export")(export_command.export_rows)
+app.command("compare")(compare_command.compare_entries)
 app.command("verify")(verify_command.verify_report)
 app.command("reproduce")(reproduce_command.reproduce_rows)
 app.command("sync")(sync_command.sync_results)

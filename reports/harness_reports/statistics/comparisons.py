@@ -29,6 +29,7 @@ BETTER, WORSE, HIGHER, LOWER = "better", "worse", "higher", "lower"
 ALIKE = "cannot be told apart"
 TOO_FEW = "too few seeds"
 PAIRS = (*COMPARABLE, "dataset", "a", "b")
+MEANS = ("mean_a", "mean_b")
 RESULTS = ("difference", "error", "low", "high", "p_value", "pairs", "unpaired", "verdict")
 
 
@@ -72,15 +73,16 @@ def compare(observations: pd.DataFrame, a: str, b: str, level: float = LEVEL) ->
     """Return how entry ``a`` differs from ``b``, one line for each set of comparable figures.
 
     Returns:
-        Columns ``PAIRS`` and ``RESULTS``: ``difference`` is the mean of a - b over the seeds that
-        both have a figure for; ``unpaired`` counts the seeds that only one of them has;
+        Columns ``PAIRS``, ``MEANS`` and ``RESULTS``: ``difference`` is the mean of a - b over the
+        seeds that both have a figure for, and ``mean_a`` and ``mean_b`` are of the same seeds;
+        ``unpaired`` counts the seeds that only one of them has;
         ``verdict`` is of ``a``: "better" or "worse" ("higher" or "lower" where neither is),
         "cannot be told apart", or "too few seeds" with fewer than three pairs. ``p_value`` is of
         this pair alone: see ``pairwise`` for a family of them.
     """
     chosen = observations[observations["label"].isin([a, b])]
     lines = [_compare(values, a, b, level) for values in _comparable(chosen)]
-    return pd.DataFrame([line for line in lines if line], columns=[*PAIRS, *RESULTS])
+    return pd.DataFrame([line for line in lines if line], columns=[*PAIRS, *MEANS, *RESULTS])
 
 
 def pairwise(observations: pd.DataFrame, level: float = LEVEL) -> pd.DataFrame:
@@ -189,11 +191,15 @@ def _compare(values: Values, a: str, b: str, level: float) -> dict[str, Any]:
     places = {label: i for i, label in enumerate(values.labels)}
     if a not in places or b not in places:
         return {}
-    found = _differences(values.figures[[places[a], places[b]]])
+    figures = values.figures[[places[a], places[b]]]
+    found = _differences(figures)
     lines = _results(found, found.variance, found.seeds - 1, level)
     metric = values.identity["metric"]
     lines["verdict"] = verdicts(metric, found.mean, lines["p_value"], found.seeds, level)
-    return values.identity | {"a": a, "b": b} | {name: line[0] for name, line in lines.items()}
+    paired = figures[:, np.isfinite(figures).all(axis=0)]
+    mean_a, mean_b = paired.mean(axis=1) if paired.size else (np.nan, np.nan)
+    means = {"a": a, "b": b, "mean_a": mean_a, "mean_b": mean_b}
+    return values.identity | means | {name: line[0] for name, line in lines.items()}
 
 
 def _pairwise(values: Values, level: float) -> pd.DataFrame:

@@ -27,7 +27,8 @@ def groups(observations: pd.DataFrame, level: float = LEVEL) -> dict[tuple[objec
         lower = column(str(metric)).better == "lower"
         order = means.xs(key, level=tuple(COMPARABLE)).sort_values(ascending=lower).index
         judged = family[family["verdict"] != TOO_FEW]
-        present = [label for label in order if label in {*judged["a"], *judged["b"]}]
+        compared = {*judged["a"], *judged["b"]}
+        present = [label for label in order if label in compared]
         apart = judged[judged["verdict"] != ALIKE]
         letters = letter_display(present, zip(apart["a"], apart["b"], strict=True))
         found |= {(*key, label): text for label, text in letters.items()}
