@@ -266,9 +266,9 @@ def _trials_on(dataset: Dataset, benchmark: Benchmark, registry: Registry) -> li
         "patience_seconds": benchmark.patience_seconds,
     }
     trials = [
-        _trial_of(entry, index, seed, benchmark, dataset, registry, shared)
+        trial
         for index, entry in enumerate(benchmark.models)
-        for seed in benchmark.seeds
+        for trial in _trials_of(entry, index, benchmark, dataset, registry, shared)
     ]
     if not benchmark.references:
         return trials
@@ -288,32 +288,33 @@ def _trials_on(dataset: Dataset, benchmark: Benchmark, registry: Registry) -> li
     return [real, *trials, null]
 
 
-def _trial_of(
+def _trials_of(
     entry: Entry,
     index: int,
-    seed: int,
     benchmark: Benchmark,
     dataset: Dataset,
     registry: Registry,
     shared: Mapping[str, Any],
-) -> Trial:
+) -> list[Trial]:
+    """Return the trials of an entry, which is resolved once for all seeds."""
     with placed(f"models.{index}"):
         plugin = registry.model(entry.model)
         model_class = registry.load(plugin.info)
     where = f"models.{index}.settings ({entry.title})"
     config = resolve_config(model_class.Config, entry.settings, where)
-    return Trial(
+    first = Trial(
         **shared,
         model=entry.model,
         label=entry.title,
         family=plugin.info.family,
         config=dataclasses.asdict(config),
-        seed=seed,
+        seed=benchmark.seeds[0],
         budget=str(benchmark.budget),
         plugin=_describe(plugin),
         needs=_needs(entry, config.batch_size, benchmark, where),
         unsupported=model_class.supports(dataset.spec),
     )
+    return [first.model_copy(update={"seed": seed}) for seed in benchmark.seeds]
 
 
 def _needs(entry: Entry, batch_size: int, benchmark: Benchmark, where: str) -> Needs:

@@ -97,7 +97,10 @@ def test_nothing_else_is(change):
             ('["vae"]', '[{model = "vae", settings = {batch_size = "many"}}]'),
             r"models.0.settings \(vae\).batch_size: .*whole number",
         ),
-        (('["vae"]', '[{model = "vae", settings = {batch_size = 0}}]'), "batch_size: 0: write a whole number"),
+        (
+            ('["vae"]', '[{model = "vae", settings = {batch_size = 0}}]'),
+            "batch_size: 0: write a whole number",
+        ),
     ],
 )
 def test_impossible_plans_say_why(change, message):
@@ -119,3 +122,11 @@ def test_the_test_split_is_disjoint_from_what_a_model_sees():
     data = load_dataset(registry(), "digits")
     train = {image.tobytes() for image in data.train.images}
     assert not train & {image.tobytes() for image in data.test.images}
+
+
+def test_an_entry_is_resolved_once_however_many_seeds_it_has(monkeypatch):
+    described = []
+    monkeypatch.setattr("harness.trial._describe", lambda plugin: described.append(plugin) or {})
+    planned = trials(SOURCE.replace('["vae"]', f'["vae", "dcgan"]\nseeds = {list(range(500))}'))
+    assert len({trial.id for trial in planned}) == len(planned) == 1002
+    assert len(described) == 2

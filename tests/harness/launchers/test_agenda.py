@@ -1,26 +1,15 @@
 """What a run does of a benchmark that other runs work on at the same time."""
 
+import os
+import subprocess
+
 import pytest
+from support.launching import Heard
 from support.stored import trial
 
 from harness.benchmark import Needs
-from harness.launchers import Observer
 from harness.launchers.agenda import Agenda
 from harness.store import Store
-
-
-class Heard(Observer):
-    def __init__(self):
-        self.events = []
-
-    def finished(self, trial, row):
-        self.events.append(("finished", trial.seed, row.status))
-
-    def held(self, trial):
-        self.events.append(("held", trial.seed))
-
-    def ended_elsewhere(self, trial, row):
-        self.events.append(("ended elsewhere", trial.seed, row.status))
 
 
 @pytest.fixture(autouse=True)
@@ -61,13 +50,9 @@ def test_two_runs_share_the_trials_and_hear_of_each_others(store):
 
 
 def test_a_trial_is_held_until_its_worker_is_gone_too(store):
-    import subprocess
-
     one, two = agenda(store, [0]), agenda(store, [0])
     lock = one.take().lock
     worker = subprocess.Popen(["sleep", "60"], pass_fds=(lock.fileno(),))
-    import os
-
     os.close(lock.fileno())  # as when the driver is killed
     assert two.take() is None
     worker.kill()

@@ -1,0 +1,149 @@
+"""Who runs where: devices, memory and threads of workers on this machine."""
+
+import os
+
+import pytest
+from support.launching import Heard, Instant
+from support.stored import trial
+
+from harness.benchmark import Needs
+from harness.errors import UserError
+from harness.launchers import local
+from harness.launchers.agenda import Agenda
+from harness.launchers.local import LocalLauncher, choose_devices
+from harness.store import Store
+
+GIB = 2**30
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = Store(tmp_path, "mine")
+    store.prepare()
+    return store
+
+
+@pytest.fixture(autouse=True)
+def hurried(monkeypatch):
+    monkeypatch.setattr(local, "POLL_SECONDS", 0.0)
+    monkeypatch.setattr(local, "QUICK_POLL_SECONDS", 0.0)
+
+
+def needing(*needs):
+    return [
+        trial(seed).model_copy(update={"needs": Needs(*need)}) for seed, need in enumerate(needs)
+    ]
+
+
+def run(store, trials, **options):
+    heard = Heard()
+    launcher = LocalLauncher(**options)
+    launcher.check(trials)
+    launcher.run(Agenda(trials, store, heard))
+    return heard.events
+
+
+def at_once(events):
+    """The most trials that ran at the same time."""
+    running, most = 0, 0
+    for what, *_ in events:
+        running += {"started": 1, "finished": -1}[what]
+        most = max(most, running)
+    return most
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+def test_as_many_workers_as_devices(store, workers):
+    starter = Instant(polls=2)
+    devices = ["cpu"] * workers
+    events = run(store, needing(*[(1,)] * 7), devices=devices, starter=starter)
+    assert at_once(events) == workers
+    assert {event[1:] for event in events if event[0] == "finished"} == {
+        (s, "ok") for s in range(7)
+    }
+    assert starter.closed
+
+
+def test_workers_share_the_cores(store, monkeypatch):
+    monkeypatch.setattr(local, "cores", lambda: 8)
+    for workers, threads in ((1, "8"), (3, "2"), (16, "1")):
+        starter = Instant()
+        run(store, [trial(workers)], devices=["cpu"] * workers, starter=starter)
+        ((_, environment),) = starter.started
+        assert {environment[f"{name}_NUM_THREADS"] for name in ("OMP", "MKL", "OPENBLAS")} == {
+            threads
+        }
+
+
+def test_a_trial_gets_the_devices_that_it_needs(store, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,7")
+    starter = Instant()
+    devices = [f"cuda:{index}" for index in range(3)]
+    run(store, needing((1,), (2,)), devices=devices, starter=starter)
+    assert [(t.seed, env["CUDA_VISIBLE_DEVICES"]) for t, env in starter.started] == [
+        (1, "4,5"),
+        (0, "7"),
+    ]
+
+
+def test_trials_never_need_more_memory_than_there_is(store):
+    held = []
+    starter = Instant(polls=3, during=lambda t: held.append(t.needs.memory))
+    needs = [(1, 6 * GIB), (1, 5 * GIB), (1, 2 * GIB), (1, 0)]
+    events = run(store, needing(*needs), devices=["cpu"] * 4, memory=8 * GIB, starter=starter)
+    running, most = set(), 0
+    for what, seed, *_ in events:
+        (running.add if what == "started" else running.discard)(seed)
+        most = max(most, sum(needs[s][1] for s in running))
+    assert most == 8 * GIB
+    # The one that fits goes past the one that does not.
+    assert held == [6 * GIB, 2 * GIB, 0, 5 * GIB]
+
+
+def test_what_can_never_run_is_refused_in_a_sentence_before_anything_runs(store):
+    with pytest.raises(UserError, match="vae needs 2 devices at once, and there are 1: cpu"):
+        run(store, needing((1,), (2,)), devices=["cpu"])
+    with pytest.raises(UserError, match="vae needs 9 GiB of memory, and there are 8"):
+        run(store, needing((1, 9 * GIB)), devices=["cpu"], memory=8 * GIB)
+    assert not list(store.trials.iterdir())
+
+
+def test_workers_do_not_share_a_gpu(monkeypatch):
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    assert choose_devices() == ["cuda:0", "cuda:1"]
+    assert choose_devices(workers=1) == ["cuda:0"]
+    assert choose_devices(["cpu"], workers=3) == ["cpu"] * 3
+    with pytest.raises(UserError, match="--workers 3 is more than the devices"):
+        choose_devices(workers=3)
+    with pytest.raises(UserError, match="cuda:1 is given twice"):
+        choose_devices(["cuda:1", "cuda:1"])
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
+    assert choose_devices(workers=2) == ["cpu", "cpu"]
+    assert choose_devices() == ["cpu"]
+
+
+def test_the_driver_writes_and_waits_for_a_trial_as_often_however_many_there_are(
+    store, monkeypatch
+):
+    """Per trial, from plan to row: files made durable, processes waited for, rows read."""
+    calls = dict.fromkeys(("fsync", "wait", "row"), 0)
+
+    def counted(name, function):
+        def call(*args):
+            calls[name] += 1
+            return function(*args)
+
+        return call
+
+    monkeypatch.setattr(os, "fsync", counted("fsync", os.fsync))
+    monkeypatch.setattr(local, "_wait_for_any", counted("wait", local._wait_for_any))
+    monkeypatch.setattr(Store, "row", counted("row", Store.row))
+    costs = []
+    for n in (2, 50):
+        calls.update(dict.fromkeys(calls, 0))
+        run(
+            store, [trial(1000 * n + seed) for seed in range(n)], devices=["cpu"], starter=Instant()
+        )
+        costs.append({name: count / n for name, count in calls.items()})
+    assert costs[0] == costs[1]
+    assert costs[0]["wait"] == 1

@@ -1,0 +1,76 @@
+"""Workers that end at once, and observers that remember, for tests of launchers."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from harness.launchers import Observer
+from harness.store import write_atomically
+from harness.trial import Trial
+
+
+class Ended:
+    """A process that has ended."""
+
+    pid = 2**30  # beyond what a system gives
+
+    def __init__(self, code: int, polls: int) -> None:
+        self.code = code
+        self.polls = polls
+
+    def poll(self) -> int | None:
+        self.polls -= 1
+        return None if self.polls >= 0 else self.code
+
+    def wait(self, timeout: float | None = None) -> int:
+        self.polls = 0
+        return self.code
+
+    def terminate(self) -> None:
+        pass
+
+
+class Instant:
+    """Starts workers that write their row at once and are seen to run for some polls.
+
+    Attributes:
+        started: the trial, and the worker's environment, of each in order.
+    """
+
+    def __init__(self, polls: int = 0, during: Callable[[Trial], None] = lambda trial: None):
+        self.polls = polls
+        self.during = during
+        self.started: list[tuple[Trial, dict[str, str]]] = []
+        self.closed = False
+
+    def start(self, arguments, environment, log, lock) -> Ended:
+        folder = Path(arguments[0])
+        trial = Trial.model_validate(json.loads((folder / "trial.json").read_text()))
+        self.started.append((trial, environment))
+        self.during(trial)
+        write_atomically(folder / "row.json", trial.row("ok").model_dump_json().encode())
+        return Ended(0, self.polls)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class Heard(Observer):
+    """Remembers what happened to which seed."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple] = []
+
+    def started(self, trial) -> None:
+        self.events.append(("started", trial.seed))
+
+    def finished(self, trial, row) -> None:
+        self.events.append(("finished", trial.seed, row.status))
+
+    def held(self, trial) -> None:
+        self.events.append(("held", trial.seed))
+
+    def ended_elsewhere(self, trial, row) -> None:
+        self.events.append(("ended elsewhere", trial.seed, row.status))
