@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import pandas as pd
 
@@ -38,30 +38,53 @@ def groups(observations: pd.DataFrame, level: float = LEVEL) -> dict[tuple[objec
 def letter_display(labels: Sequence[str], apart: Iterable[tuple[str, str]]) -> dict[str, str]:
     """Return the letters of each label: two share a letter exactly if they are not ``apart``.
 
-    By insertion and absorption (H.-P. Piepho, Journal of Computational and Graphical Statistics 13,
-    2004): one group of all is split at each pair that is apart, and groups within others are
-    dropped.
+    A letter is a largest group of labels none of which is apart from another (H.-P. Piepho, Journal
+    of Computational and Graphical Statistics 13, 2004); four letters in a row are written "B–E".
 
     Args:
         labels: the best first; letters are given in this order.
         apart: pairs of labels that are told apart.
     """
     position = {label: i for i, label in enumerate(labels)}
-    found = [(1 << len(labels)) - 1]
-    for first, second in apart:
-        one, other = 1 << position[first], 1 << position[second]
-        split = [group for group in found if group & one and group & other]
-        kept = [group for group in found if not (group & one and group & other)]
-        for group in (part for whole in split for part in (whole & ~one, whole & ~other)):
-            if not any(group & larger == group for larger in kept):
-                kept = [smaller for smaller in kept if smaller & group != smaller] + [group]
-        found = kept
-    bits = [[i for i in range(len(labels)) if group >> i & 1] for group in found]
-    ordered = sorted(bits)
-    return {
-        label: "".join(_letter(g) for g, members in enumerate(ordered) if i in members)
-        for i, label in enumerate(labels)
-    }
+    everyone = (1 << len(labels)) - 1
+    alike = [everyone & ~(1 << i) for i in range(len(labels))]
+    for a, b in apart:
+        alike[position[a]] &= ~(1 << position[b])
+        alike[position[b]] &= ~(1 << position[a])
+    found = sorted(map(_members, _largest(alike, 0, everyone, 0)))
+    own: list[list[int]] = [[] for _ in labels]
+    for letter, members in enumerate(found):
+        for member in members:
+            own[member].append(letter)
+    return {label: _letters(own[i]) for i, label in enumerate(labels)}
+
+
+def _largest(alike: Sequence[int], group: int, candidates: int, tried: int) -> Iterator[int]:
+    """Yield the largest groups that hold ``group``; sets are bits (Bron and Kerbosch, CACM 16)."""
+    if not candidates:
+        if not tried:
+            yield group
+        return
+    pivot = max(_members(candidates | tried), key=lambda i: (alike[i] & candidates).bit_count())
+    for member in _members(candidates & ~alike[pivot]):
+        bit = 1 << member
+        yield from _largest(alike, group | bit, candidates & alike[member], tried & alike[member])
+        candidates &= ~bit
+        tried |= bit
+
+
+def _members(bits: int) -> list[int]:
+    return [i for i in range(bits.bit_length()) if bits >> i & 1]
+
+
+def _letters(indices: Sequence[int]) -> str:
+    text, start = "", 0
+    for i, index in enumerate(indices):
+        if i + 1 == len(indices) or indices[i + 1] != index + 1:
+            run = [_letter(each) for each in indices[start : i + 1]]
+            text += f"{run[0]}–{run[-1]}" if len(run) > 3 else "".join(run)
+            start = i + 1
+    return text
 
 
 def _letter(index: int) -> str:
