@@ -37,8 +37,8 @@ CAPABILITIES = {
     "Conditional": "class labels",
     "HasSteps": "sampling steps",
 }
-PICTURE_BYTES = 24 * 2**20
-"""Of all pictures on a page; those of the best come first."""
+PICTURE_BYTES = 12 * 2**20
+"""Of all pictures on a page; those of the best models come first."""
 
 
 class Pool:

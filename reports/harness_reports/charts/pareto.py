@@ -10,6 +10,7 @@ import pandas as pd
 
 from harness_reports.charts.style import SIZE, amount, by_colour, colours, quality, zoomable
 
+FRONT = "on the front"
 NAMED = 15
 """Models up to which all are named; of more, those on the front."""
 
@@ -28,7 +29,7 @@ def pareto(points: pd.DataFrame, heading: str, cost: str, labels: Sequence[str])
             "model": points["Model"].astype(str),
             "cost": points[cost].astype(float),
             "quality": points[heading].astype(float),
-            "front": points["front"].map({True: "on the front", False: "dominated"}),
+            "front": points["front"].map({True: FRONT, False: "dominated"}),
         }
     )
     x, y = amount("cost", cost), quality("quality", data["quality"], heading)
@@ -41,11 +42,9 @@ def pareto(points: pd.DataFrame, heading: str, cost: str, labels: Sequence[str])
             x=x,
             y=y,
             color=by_colour("model", colours(labels), symbol="circle"),
-            opacity=alt.Opacity(
-                "front:N",
-                scale=alt.Scale(domain=["on the front", "dominated"], range=[1, 0.45]),
-                legend=None,
-            ),
+            opacity=alt.when(alt.datum.front == FRONT)
+            .then(alt.value(1))
+            .otherwise(alt.value(0.45)),
             tooltip=[
                 alt.Tooltip("model:N"),
                 alt.Tooltip("cost:Q", title=cost, format=".4~s"),

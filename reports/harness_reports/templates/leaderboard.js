@@ -101,7 +101,7 @@ class Leaderboard {
   }
 
   name(line) {
-    const button = element("button", { type: "button", class: "model", tabindex: -1 }, line.model);
+    const button = element("button", { type: "button", class: "open", tabindex: -1 }, line.model);
     button.addEventListener("click", () => this.open(line));
     const warned = element("span", { role: "img", "aria-label": line.warning }, " ⚠");
     if (line.warning) explain(button, () => [`${line.model} ${line.warning}`]);

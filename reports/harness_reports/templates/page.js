@@ -29,7 +29,7 @@ function apply_filters() {
     kept += board.show(groups, (line) => reference(line) || keeps(line));
   }
   const all = boards.flatMap((board) => board.table.lines).filter((line) => !REFERENCES.includes(line.role));
-  document.getElementById("matches").textContent =
+  document.getElementById("kept").textContent =
     kept === all.length ? `${kept} entries` : `${kept} of ${all.length} entries`;
 }
 
@@ -62,7 +62,7 @@ if (failures) {
     table.lines.filter((line) => line.role === "failed").map((line) => [table, line]));
   const chunks = new Chunks(failures.querySelector("ul"), failures.querySelector(".more"),
     ([table, line]) => {
-      const button = element("button", { type: "button", class: "model" }, line.model);
+      const button = element("button", { type: "button", class: "open" }, line.model);
       button.addEventListener("click", () => open_panel(table, line));
       return element("li", {}, button, ` on ${line.dataset} `, badge(line.status),
         element("p", {}, line.reason || "No reason was recorded."));
