@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from harness.image_files import (
     channels_first,
     described,
     image_paths,
+    read_array,
     read_array_file,
     read_images,
     user_path,
@@ -136,18 +136,21 @@ def read_image_set(source: str) -> ImageSet:
         jpegs = sum(file.suffix.lower() in LOSSY for file in paths)
         return ImageSet(source, read_images(source, paths), levels=256, jpegs=jpegs)
     if not path.is_file():
-        raise ImageError(f"{source}: there is no such folder or file")
+        raise ImageError(
+            f"{source}: there is no such folder or file; name a folder, an .npz or an .npy file"
+        )
     if path.suffix == ".npz":
         return _read_npz(source, path)
     if path.suffix == ".npy":
-        return ImageSet(source, _sound(source, "the array", _read_npy(source, path)))
+        return ImageSet(source, _sound(source, "the array", read_array(source, path)))
     raise ImageError(f"{source}: images are read from a folder, an .npz or an .npy file")
 
 
 def _read_npz(source: str, path: Path) -> ImageSet:
     arrays = read_array_file(source, path)
     levels = arrays.pop("levels", None)
-    if levels is not None and (levels.shape != () or not 2 <= levels <= 256):
+    whole = levels is None or (levels.shape == () and np.issubdtype(levels.dtype, np.integer))
+    if levels is not None and not (whole and 2 <= levels <= 256):
         raise ImageError(f"{source}: levels is {levels}; needs one integer from 2 to 256")
     pictures = {key: array for key, array in arrays.items() if array.ndim > 1}
     key = "images" if "images" in pictures else next(iter(pictures), "")
@@ -160,20 +163,10 @@ def _read_npz(source: str, path: Path) -> ImageSet:
     return ImageSet(source, images, None if levels is None else int(levels))
 
 
-def _read_npy(source: str, path: Path) -> NDArray[np.uint8]:
-    try:
-        array = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise ImageError(f"{source}: it is no sound .npy file: {error}") from error
-    if not isinstance(array, np.ndarray):
-        raise ImageError(f"{source}: it is an .npz file; call it so")
-    return array
-
-
 def _sound(source: str, key: str, array: NDArray[np.uint8]) -> NDArray[np.uint8]:
     images = channels_first(source, key, array)
     if not len(images):
-        raise ImageError(f"{source}: holds no images")
+        raise ImageError(f"{source}: holds no images; needs at least one")
     return images
 
 

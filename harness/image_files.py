@@ -5,22 +5,26 @@ Every function takes ``name``, what error messages begin with.
 
 from __future__ import annotations
 
+import warnings
 import zipfile
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 from numpy.typing import NDArray
 from PIL import Image
 
-from harness.errors import UserError
+from harness.errors import UserError, shown
 
 Images = NDArray[np.uint8]
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
+FORMATS = ("JPEG", "PNG", "PPM", "BMP", "TIFF", "WEBP")
+"""What content is decoded, whatever a file's name says: PostScript, for one, would be run."""
 CHANNELS = (1, 3)
+GIBIBYTE = 2**30
 
 
 class ImageError(UserError):
@@ -81,11 +85,37 @@ def read_array_file(name: str, path: Path) -> dict[str, NDArray[Any]]:
         ImageError: it is damaged, or no such file.
     """
     try:
+        with zipfile.ZipFile(path) as members:
+            unpacked = sum(member.file_size for member in members.infolist())
+        _check_memory(name, path, unpacked)
         with np.load(path, allow_pickle=False) as archive:
-            return {key: archive[key] for key in archive}
-    # A plain .npy file gives an array, which is neither a context manager nor a mapping.
-    except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
-        raise ImageError(f"{name}: {path} is no sound .npz file: {error}") from error
+            arrays = {key: archive[key] for key in archive}
+    except ImageError:
+        raise
+    # What numpy and zipfile raise depends on the damage.
+    except Exception as error:
+        raise _unsound(name, path, "npz", error) from error
+    if others := [key for key, array in arrays.items() if not isinstance(array, np.ndarray)]:
+        raise _unsound(name, path, "npz", f"{shown(others[0])} is no array")
+    return arrays
+
+
+def read_array(name: str, path: Path) -> NDArray[Any]:
+    """Return the array of an .npy file, without unpickling anything.
+
+    Raises:
+        ImageError: it is damaged, or no such file.
+    """
+    try:
+        _check_memory(name, path, path.stat().st_size)
+        array = np.load(path, allow_pickle=False)
+    except ImageError:
+        raise
+    except Exception as error:
+        raise _unsound(name, path, "npy", error) from error
+    if not isinstance(array, np.ndarray):
+        raise ImageError(f"{name}: {path} is an .npz file; call it so")
+    return array
 
 
 def channels_first(name: str, key: str, images: NDArray[Any]) -> Images:
@@ -97,6 +127,8 @@ def channels_first(name: str, key: str, images: NDArray[Any]) -> Images:
     wrong = f"{name}: {key} is {images.dtype} {images.shape}; "
     if images.dtype != np.uint8:
         raise ImageError(wrong + "needs uint8, integers in [0, levels): scale and round it first")
+    if 0 in images.shape[1:]:
+        raise ImageError(wrong + "needs images of at least one pixel")
     if images.ndim == 3:
         return images[:, np.newaxis]
     first, last = (images.ndim == 4 and images.shape[axis] in CHANNELS for axis in (1, -1))
@@ -116,17 +148,50 @@ def described(shape: Sequence[int]) -> str:
 
 def _decode(name: str, path: Path) -> Images:
     """Decode one file to (C, H, W)."""
+    if not path.is_file():
+        raise ImageError(f"{name}: {path} cannot be read, it is no file; remove it")
     try:
-        with Image.open(path) as image:
-            image.load()
-            if image.has_transparency_data or image.mode not in ("1", "L", "P", "RGB"):
-                transparency = " with transparency" if image.has_transparency_data else ""
-                raise ImageError(
-                    f"{name}: {path} has mode {image.mode}{transparency}; only grey and RGB with 8 "
-                    "bits a channel are read: convert it first"
-                )
-            pixels = np.asarray(image.convert("L" if image.mode in ("1", "L") else "RGB"))
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            return _pixels(name, path)
+    except ImageError:
+        raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ImageError(
+            f"{name}: {path} is not decoded: {error}; images have at most "
+            f"{Image.MAX_IMAGE_PIXELS} pixels"
+        ) from error
     # What Pillow raises depends on the format and on the damage.
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError) as error:
-        raise ImageError(f"{name}: {path} cannot be decoded: {error}") from error
+    except Exception as error:
+        raise ImageError(
+            f"{name}: {path} cannot be decoded: {error}; write it again or remove it"
+        ) from error
+
+
+def _pixels(name: str, path: Path) -> Images:
+    with Image.open(path, formats=FORMATS) as image:
+        image.load()
+        if (frames := getattr(image, "n_frames", 1)) > 1:
+            raise ImageError(f"{name}: {path} has {frames} frames; save each as a file")
+        if image.has_transparency_data or image.mode not in ("1", "L", "P", "RGB"):
+            transparency = " with transparency" if image.has_transparency_data else ""
+            raise ImageError(
+                f"{name}: {path} has mode {image.mode}{transparency}; only grey and RGB with 8 "
+                "bits a channel are read: convert it first"
+            )
+        pixels = np.asarray(image.convert("L" if image.mode in ("1", "L") else "RGB"))
     return pixels[np.newaxis] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
+
+
+def _check_memory(name: str, path: Path, unpacked: int) -> None:
+    free = psutil.virtual_memory().available
+    if unpacked > free:
+        raise ImageError(
+            f"{name}: {path} holds {unpacked / GIBIBYTE:.3g} GiB unpacked; at most "
+            f"{free / GIBIBYTE:.3g} GiB fit into the free memory"
+        )
+
+
+def _unsound(name: str, path: Path, kind: str, why: object) -> ImageError:
+    again = "numpy.savez" if kind == "npz" else "numpy.save"
+    return ImageError(f"{name}: {path} is no sound .{kind} file: {why}; write it with {again}")

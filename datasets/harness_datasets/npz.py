@@ -18,6 +18,8 @@ from harness_datasets.splits import assemble, split_by_content
 PREFIXES = ("", "train_", "validation_", "test_")
 KNOWN = ("levels", *(prefix + kind for prefix in PREFIXES for kind in ("images", "labels")))
 
+MOST_CLASSES = 2**16
+
 Arrays = Mapping[str, NDArray[Any]]
 
 
@@ -91,6 +93,11 @@ def _split(name: str, arrays: Arrays, prefix: str) -> Split:
         raise DatasetError(
             f"{name}: {prefix}labels is {labels.dtype} {labels.shape}; needs integers from 0 of "
             f"shape ({len(images)},), one for each image"
+        )
+    if labels.max(initial=0) >= MOST_CLASSES:
+        raise DatasetError(
+            f"{name}: {prefix}labels has the class {labels.max()}; at most {MOST_CLASSES} classes, "
+            "counted from 0"
         )
     return Split(images, labels.astype(np.int64))
 
