@@ -19,7 +19,7 @@ from harness_reports.text import plain
 
 
 def sentences(rows: Sequence[Row], a: str, b: str, metric: str = "fid") -> list[str]:
-    """Return a sentence for each table that has both entries, and one for all data sets.
+    """Return a sentence for each table that has both entries, and one for all of a budget.
 
     Args:
         rows: of any number of benchmarks.
@@ -44,8 +44,11 @@ def sentences(rows: Sequence[Row], a: str, b: str, metric: str = "fid") -> list[
     for line in found.to_dict("records"):
         where = f"{plain(line['dataset'])} ({plain(budgets[line['table']])})"
         told.append(_sentence(line, where))
-    ratio = overall(figures, a, b)
-    return told + ([_over_all(ratio, a, b, column(metric).heading)] if ratio else [])
+    for budget, alike in figures.groupby("budget", sort=False):
+        ratio = overall(alike, a, b)
+        if ratio is not None:
+            told.append(_over_all(ratio, str(budget), a, b, column(metric).heading))
+    return told
 
 
 def _sentence(line: dict[Any, Any], where: str) -> str:
@@ -65,10 +68,10 @@ def _sentence(line: dict[Any, Any], where: str) -> str:
     )
 
 
-def _over_all(ratio: Ratio, a: str, b: str, heading: str) -> str:
+def _over_all(ratio: Ratio, budget: str, a: str, b: str, heading: str) -> str:
     return (
-        f"Over {ratio.tables} tables, {_verdict(ratio.verdict, a, b)}: {heading} of {plain(a)} is "
-        f"{significant(ratio.ratio)} times that of {plain(b)} (geometric mean; 95% interval "
+        f"Over {ratio.tables} tables ({plain(budget)}), {_verdict(ratio.verdict, a, b)}: "
+        f"{heading} of {plain(a)} is {significant(ratio.ratio)} times that of {plain(b)} (geometric mean; 95% interval "
         f"{significant(ratio.low)} to {significant(ratio.high)}; {ratio.pairs} pairs)."
     )
 

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from harness.frame import machine
 from harness.row import Measurement, Row
 from harness_reports.boards import REFERENCES, Board, boards
 from harness_reports.columns import ANCHORS, COSTS, METRICS
@@ -25,6 +26,7 @@ SATELLITES = (
     *("kind", "protocol", "note", "warning"),
 )
 MEASUREMENT = "measurement"
+DEVICE_TIME = COSTS["seconds"].heading
 _ROLES = ("real", "model", "failed", "null")
 
 
@@ -71,8 +73,10 @@ def _board_frame(board: Board, table: int, found: Statistics) -> pd.DataFrame:
     names = entry_names(board.rows)
     entries = _entries(board.rows, names)
     planned = _planned(board.rows, names)
+    models = [row for row in board.rows if row.model not in REFERENCES and row.usage.steps]
+    several = len({machine(row) for row in models}) > 1
     lines = [
-        _identity(entry, board, table, name, planned[name]) | _costs(entry)
+        _identity(entry, board, table, name, planned[name]) | _costs(entry, several)
         for name, entry in entries
     ]
     figures: list[str] = []
@@ -87,6 +91,7 @@ def _board_frame(board: Board, table: int, found: Statistics) -> pd.DataFrame:
     lines.sort(key=_rank)
     costs = [cost.heading for cost in COSTS.values()]
     satellites = [f"{heading} {name}" for heading in figures for name in SATELLITES]
+    satellites.append(f"{DEVICE_TIME} note")
     return pd.DataFrame(lines, columns=[*LEADING, *figures, *costs, *CLOSING, *satellites])
 
 
@@ -129,17 +134,27 @@ def _identity(
     }
 
 
-def _costs(entry: Sequence[Row]) -> dict[str, float | None]:
-    """Return the means of what was used; a reference uses nothing."""
+def _costs(entry: Sequence[Row], several: bool) -> dict[str, Any]:
+    """Return the means of what was used; a reference uses nothing.
+
+    Where a table has several machines, device time is noted with its own, and no mean of seconds is
+    taken over two of them.
+    """
     if entry[0].model in REFERENCES:
         return {}
-    parameters = entry[0].parameters
-    used = {
+    used: dict[str, Any] = {
         cost.heading: fmean(getattr(row.usage, name) for row in entry)
         for name, cost in COSTS.items()
         if name != "parameters"
     }
-    return {COSTS["parameters"].heading: parameters, **used}
+    used[COSTS["parameters"].heading] = entry[0].parameters
+    machines = sorted({machine(row) or "not recorded" for row in entry})
+    if several:
+        used[f"{DEVICE_TIME} note"] = f"machine {', '.join(machines)}"
+    if len(machines) > 1:
+        used[DEVICE_TIME] = None
+        used[f"{DEVICE_TIME} note"] += ": seconds of several are not averaged"
+    return used
 
 
 def _metrics(board: Board) -> list[str]:

@@ -1,6 +1,11 @@
+import pandas as pd
+import pytest
 from support.rows import PROTOCOL, digits_rows, failed, make_row, reference
 
 from harness_reports.boards import boards
+from harness_reports.statistics.comparisons import compare, pairwise
+from harness_reports.statistics.intervals import intervals
+from harness_reports.statistics.observations import observations
 
 
 def models(board):
@@ -39,6 +44,41 @@ def test_machines_part_tables_under_time_budgets_only():
     counted = [make_row(budget="5k steps"), make_row("ddpm", budget="5k steps", **elsewhere)]
     assert [models(board) for board in boards(timed)] == [["vae"], ["ddpm"]]
     assert [models(board) for board in boards(counted)] == [["vae", "ddpm"]]
+
+
+def test_a_machine_that_is_not_recorded_is_another_machine():
+    first, second = boards([make_row(), make_row("ddpm", hardware={})])
+    assert second.apart == "machine is not recorded, not cpu-2-abcdef"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"budget": "10 device-seconds"},
+        {"fingerprint": "0" * 64},
+        {"dataset": "mnist"},
+        {"hardware": {"id": "gpu"}},
+        {"protocol": PROTOCOL | {"version": 2}},
+        {"protocol": PROTOCOL | {"samples": 100}},
+        {"protocol": PROTOCOL | {"features": {"name": "digits-cnn", "digest": "0"}}},
+        {"protocol": PROTOCOL | {"precision": "bf16"}},
+        {"protocol": PROTOCOL | {"compile": True}},
+        {"protocol": PROTOCOL | {"averaging": 1}},
+    ],
+    ids=str,
+)
+def test_nothing_is_compared_across_what_differs(changes):
+    """Neither in one table, nor in one mean, nor in a pair, nor in a rank."""
+    rows = [make_row(model, seed=s) for model in ("vae", "ddpm") for s in range(3)]
+    other = [make_row("ddpm", 1.0, seed=s, **changes) for s in range(3)]
+    assert len(boards([*rows, *other])) == 2
+    figures = observations([*rows, *other], "fid")
+    assert compare(figures, "vae", "ddpm")["table"].tolist() == [0]
+    assert set(intervals(figures).reset_index()["mean"]) == {3.186, 1.0}
+    apart = figures[figures["label"] != "vae"]
+    assert pairwise(
+        pd.concat([figures[figures["label"] == "vae"], apart[apart["table"] == 1]])
+    ).empty
 
 
 def test_every_spelling_of_time_is_a_time_budget():

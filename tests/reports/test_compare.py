@@ -49,8 +49,19 @@ def test_several_data_sets_have_a_sentence_each_and_one_for_all():
     ]
     first, second, both = sentences(rows, "vae", "ddpm")
     assert first.startswith("On digits") and second.startswith("On mnist")
-    assert both.startswith("Over 2 tables, vae is worse than ddpm: FID of vae is 2.72 times that")
+    assert both.startswith(
+        "Over 2 tables (20 device-seconds), vae is worse than ddpm: FID of vae is 2.72 times that"
+    )
     assert "6 pairs" in both
+
+
+def test_budgets_are_not_taken_together():
+    rows = [
+        *ROWS,
+        *three("vae", 3, 3, 3, budget="5k steps"),
+        *three("ddpm", 1, 1, 1, budget="5k steps"),
+    ]
+    assert len(sentences(rows, "vae", "ddpm")) == 2
 
 
 def test_metrics_without_a_direction_are_higher_or_lower():

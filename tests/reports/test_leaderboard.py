@@ -114,6 +114,34 @@ def test_speeds_of_different_machines_or_batches_share_no_column():
     assert "images/s (2)" in leaderboard(rows)
 
 
+def test_device_time_names_its_machine_and_is_not_averaged_over_two():
+    steps = {"budget": "5k steps"}
+    rows = [
+        make_row("vae", **steps),
+        make_row("vae", seed=1, hardware={"id": "gpu"}, **steps),
+        make_row("sngan", hardware={"id": "gpu"}, **steps),
+    ]
+    frame = leaderboard(rows).set_index("Model")
+    assert pd.isna(frame.loc["vae", "Device time"]) and frame.loc["vae", "Steps"] == 4704
+    assert "several are not averaged" in frame.loc["vae", "Device time note"]
+    assert frame.loc["sngan", "Device time"] == 20.01
+    assert frame.loc["sngan", "Device time note"] == "machine gpu"
+    assert leaderboard(rows[1:])["Device time note"].isna().all()
+
+
+def test_a_mean_has_the_interval_of_student_and_says_over_what():
+    rows = [make_row("vae", fid, seed=seed) for seed, fid in enumerate((3.0, 3.6, 4.5))]
+    sets = Measurement(value=1.0, protocol=FID, sets=(0.9, 1.1))
+    frame = leaderboard([*rows, make_row("ddpm", metrics={"fid": sets}), make_row("sngan", 9.0)])
+    frame = frame.set_index("Model")
+    assert list(frame["FID basis"]) == ["sets", "seeds", "measurement"]
+    # Student's quantile with two degrees of freedom is 4.303.
+    half = 4.303 * math.sqrt(0.57 / 3)
+    assert frame.loc["vae", "FID high"] == pytest.approx(3.7 + half, abs=1e-3)
+    assert frame.loc["ddpm", "FID low"] == pytest.approx(1 - 12.706 * 0.1, abs=1e-3)
+    assert frame.loc["sngan", ["FID low", "FID high"]].isna().all()
+
+
 def test_how_often_a_timing_was_repeated_is_no_other_protocol():
     def speed(times):
         protocol = f"median of {times} batches of 64, warm"

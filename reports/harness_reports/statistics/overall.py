@@ -43,6 +43,12 @@ def overall(observations: pd.DataFrame, a: str, b: str, level: float = LEVEL) ->
 
     There is no answer for fewer than two tables, figures that are not all positive, or a table with
     a single pair.
+
+    Args:
+        observations: of one metric and budget.
+        a: an entry.
+        b: another.
+        level: of the interval.
     """
     means = seed_means(observations[observations["label"].isin([a, b])])
     figures = means.pivot_table(index=[*COMPARABLE, "seed"], columns="label", values="mean")

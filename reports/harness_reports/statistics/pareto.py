@@ -47,7 +47,7 @@ def trade_off(leaderboard: pd.DataFrame, quality: str, cost: str) -> pd.DataFram
 
     Returns:
         ``Dataset``, ``Table``, ``Model``, both headings and ``front``, which is found for each
-        table by itself; sorted by cost.
+        table by itself, and for device time for each machine; sorted by cost.
 
     Raises:
         KeyError: one of the headings has no direction.
@@ -56,6 +56,8 @@ def trade_off(leaderboard: pd.DataFrame, quality: str, cost: str) -> pd.DataFram
     better = {quality: directions[quality], cost: COST_DIRECTIONS[cost]}
     models = leaderboard[leaderboard["Role"] == "model"].dropna(subset=[quality, cost])
     points = models[["Dataset", "Table", "Model", quality, cost]].copy()
-    fronts = [pareto_front(table, better) for _, table in points.groupby("Table", sort=False)]
+    machine = models.get(f"{cost} note", pd.Series(index=models.index, dtype=object)).fillna("")
+    apart = points.groupby(["Table", machine], sort=False)
+    fronts = [pareto_front(group, better) for _, group in apart]
     points["front"] = pd.concat(fronts) if fronts else pd.Series(dtype=bool)
     return points.sort_values(["Table", cost], ignore_index=True)

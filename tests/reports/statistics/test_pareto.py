@@ -38,6 +38,14 @@ def test_each_table_has_a_front_of_its_own():
     assert trade_off(leaderboard(rows), "FID", "Training FLOPs")["front"].tolist() == [True, True]
 
 
+def test_device_time_has_a_front_for_each_machine():
+    steps = {"budget": "5k steps"}
+    rows = [make_row("vae", 3.0, **steps), make_row("ddpm", 1.0, hardware={"id": "x"}, **steps)]
+    board = leaderboard(rows)
+    assert trade_off(board, "FID", "Device time")["front"].tolist() == [True, True]
+    assert sorted(trade_off(board, "FID", "Steps")["front"]) == [False, True]
+
+
 def test_what_has_no_direction_is_no_axis():
     with pytest.raises(KeyError):
         trade_off(leaderboard([make_row()]), "FID", "FID gap")
