@@ -71,8 +71,9 @@ def _sentence(line: dict[Any, Any], where: str) -> str:
 def _over_all(ratio: Ratio, budget: str, a: str, b: str, heading: str) -> str:
     return (
         f"Over {ratio.tables} tables ({plain(budget)}), {_verdict(ratio.verdict, a, b)}: "
-        f"{heading} of {plain(a)} is {significant(ratio.ratio)} times that of {plain(b)} (geometric mean; 95% interval "
-        f"{significant(ratio.low)} to {significant(ratio.high)}; {ratio.pairs} pairs)."
+        f"{heading} of {plain(a)} is {significant(ratio.ratio)} times that of {plain(b)} "
+        f"(geometric mean; 95% interval {significant(ratio.low)} to {significant(ratio.high)}; "
+        f"{ratio.pairs} pairs)."
     )
 
 
