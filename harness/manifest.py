@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from harness.errors import UserError
 from harness.untrusted import UntrustedFolder, is_plain
 
-NAME = "MANIFEST.json"
+MANIFEST_NAME = "MANIFEST.json"
 WRITERS = (
     "genharness",
     "altair",
@@ -49,7 +49,7 @@ class Manifest(BaseModel):
     def write(self, folder: Path) -> None:
         """Write it in a folder."""
         text = json.dumps(self.model_dump(), indent=2, sort_keys=True, ensure_ascii=False)
-        (folder / NAME).write_text(text + "\n", encoding="utf-8")
+        (folder / MANIFEST_NAME).write_text(text + "\n", encoding="utf-8")
 
 
 def read_manifest(folder: UntrustedFolder) -> Manifest:
@@ -58,17 +58,18 @@ def read_manifest(folder: UntrustedFolder) -> Manifest:
     Raises:
         UserError: there is none, or it is damaged.
     """
-    if not folder.has(NAME):
-        raise UserError(f"{folder.path} is no report folder: it has no {NAME}")
+    place = folder.path / MANIFEST_NAME
+    if not folder.has(MANIFEST_NAME):
+        raise UserError(f"{folder.path} is no report folder: it has no {MANIFEST_NAME}")
     try:
-        manifest = Manifest.model_validate_json(folder.read(NAME))
+        manifest = Manifest.model_validate_json(folder.read(MANIFEST_NAME))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise UserError(f"{folder.path / NAME} is damaged: {where}: {first['msg']}") from None
+        raise UserError(f"{place} is damaged: {where}: {first['msg']}") from None
     for path in manifest.files:
         if not is_plain(path):
-            raise UserError(f"{folder.path / NAME}: {path!r} is no path of a file in this folder")
+            raise UserError(f"{place}: {path!r} is no path of a file in this folder")
     return manifest
 
 

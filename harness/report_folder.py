@@ -32,7 +32,7 @@ from harness.environments import Environment, environments, machines
 from harness.errors import UserError
 from harness.formats import write_formats
 from harness.instructions import instructions
-from harness.manifest import NAME as MANIFEST
+from harness.manifest import MANIFEST_NAME as MANIFEST
 from harness.manifest import Manifest, read_manifest, sha256, writers
 from harness.registry import Registry
 from harness.results import CURVE_COLUMNS, Results

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from harness import report_folder
 from harness.benchmark import Benchmark, parse_benchmark
 from harness.curves import read_curves
-from harness.manifest import NAME as MANIFEST
+from harness.manifest import MANIFEST_NAME as MANIFEST
 from harness.manifest import Manifest, read_manifest, sha256, writers
 from harness.results import CURVE_COLUMNS, Results
 from harness.row import Row

@@ -73,6 +73,17 @@ def test_the_same_rows_in_another_order_give_the_same_bytes(report, tmp_path):
     assert content(tmp_path) == content(report)
 
 
+def test_the_page_and_its_charts_are_the_same_twice_in_one_process(tmp_path):
+    written = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        report_folder.build(results(), tmp_path / name, registry(), ["html"])
+        files = content(tmp_path / name)
+        written.append({name: files[name] for name in files if name.endswith((".html", ".svg"))})
+    assert len(written[0]) > 1
+    assert written[0] == written[1]
+
+
 def test_what_is_read_back_is_what_was_written(report, tmp_path):
     found = report_folder.read(report)
     assert sorted(found.rows, key=lambda row: row.trial) == sorted(
