@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import stat
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from harness.errors import UserError, shown
 
 if TYPE_CHECKING:
     import torch
@@ -14,8 +18,29 @@ if TYPE_CHECKING:
 BenchmarkName = Annotated[
     str, typer.Argument(metavar="BENCHMARK", help="A name, or a file that ends in .toml.")
 ]
+
+
+def _can_be_folder(path: Path) -> Path:
+    """Refuse a path that is no folder and can never be one."""
+    why = "it is no folder"
+    try:
+        if stat.S_ISDIR(os.stat(path).st_mode):
+            return path
+    except FileNotFoundError:
+        return path
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
+        why = error.strerror or "" if isinstance(error, OSError) else str(error)
+    raise UserError(f"{shown(str(path))}: {why}; name another folder with --results")
+
+
 ResultsFolder = Annotated[
-    Path, typer.Option("--results", help="Folder of results.", envvar="GENHARNESS_RESULTS")
+    Path,
+    typer.Option(
+        "--results",
+        help="Folder of results.",
+        envvar="GENHARNESS_RESULTS",
+        callback=_can_be_folder,
+    ),
 ]
 AlsoModels = Annotated[
     list[str] | None,
@@ -28,6 +53,18 @@ SetOptions = Annotated[
         metavar="MODEL.KEY=VALUE",
         help="Replace a hyper-parameter of a model or a label; repeatable.",
     ),
+]
+
+DeviceNames = Annotated[
+    list[str] | None,
+    typer.Option("--device", help="cpu, cuda:0, ...; all of the machine's by default."),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(min=1, help="Trials at once; one for each CUDA device, or one on a CPU."),
+]
+Threads = Annotated[
+    int | None, typer.Option(min=1, help="Threads of a worker on a CPU; its share of the cores.")
 ]
 
 DeviceName = Annotated[str, typer.Option("--device", help="cpu, cuda or cuda:1, for example.")]
@@ -48,15 +85,13 @@ def torch_device(name: str) -> torch.device:
     """
     import torch
 
-    from harness.errors import UserError
-
     count = torch.cuda.device_count()
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise UserError(f"--device {name!r} is no device; write cpu, cuda or cuda:0") from None
-    if device.type not in ("cpu", "cuda") or (
-        device.type == "cuda" and count <= (device.index or 0)
+        raise UserError(f"--device {shown(name)} is none; write cpu, cuda or cuda:0") from None
+    if (device.type, device.index) != ("cpu", None) and (
+        device.type != "cuda" or count <= (device.index or 0)
     ):
         raise UserError(f"--device {name}: torch finds the cpu and {count} CUDA devices here")
     return device

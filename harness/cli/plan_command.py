@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
-from harness.cli.options import AlsoModels, BenchmarkName, ResultsFolder, SetOptions
+import typer
+
+from harness.cli.options import (
+    AlsoModels,
+    BenchmarkName,
+    DeviceNames,
+    ResultsFolder,
+    SetOptions,
+    Threads,
+    Workers,
+)
 
 if TYPE_CHECKING:
+    from harness.estimate import Estimate
     from harness.store import Store
     from harness.trial import Trial
 
@@ -17,25 +29,68 @@ def plan_benchmark(
     results: ResultsFolder = Path("results"),
     also: AlsoModels = None,
     settings: SetOptions = None,
+    estimate: Annotated[
+        bool, typer.Option("--estimate", help="Try each model for moments, and say what all takes.")
+    ] = False,
+    device: DeviceNames = None,
+    workers: Workers = None,
+    threads: Threads = None,
 ) -> None:
-    """Show the trials of a benchmark with their identities, and run nothing."""
+    """Show the trials of a benchmark with their identities, and run none of them."""
     from harness import api
     from harness.benchmark import parse_settings
 
     planned = api.plan(benchmark, results, also=also or (), settings=parse_settings(settings or ()))
-    _print_table(
-        ["Trial", "Model", "Data set", "Seed", "Budget"],
+    headings = ["Trial", "Model", "Data set", "Seed", "Budget"]
+    lines = [
         [
-            [
-                trial.id,
-                trial.label,
-                trial.dataset,
-                "-" if trial.is_reference else str(trial.seed),
-                f"skipped: {trial.unsupported}" if trial.unsupported else trial.budget or "-",
-            ]
-            for trial in planned.trials
-        ],
+            trial.id,
+            trial.label,
+            trial.dataset,
+            "-" if trial.is_reference else str(trial.seed),
+            f"skipped: {trial.unsupported}" if trial.unsupported else trial.budget or "-",
+        ]
+        for trial in planned.trials
+    ]
+    if not estimate:
+        _print_table(headings, lines)
+        return
+
+    from harness import estimate as estimates
+    from harness.launchers.local import LocalLauncher, choose_devices
+
+    devices = choose_devices(device or (), workers)
+    found = estimates.estimate(planned.trials, LocalLauncher(devices, threads))
+    costs = [_cost(found.get(trial.id)) for trial in planned.trials]
+    _print_table(
+        [*headings, "Training", "Evaluation", "In all"],
+        [line + cost for line, cost in zip(lines, costs, strict=True)],
     )
+    print(_sum_up(found.values(), len(devices)))
+    print(f"It rests on {estimates.BASIS}.")
+
+
+def _cost(estimate: Estimate | None) -> list[str]:
+    if estimate is None:
+        return ["-", "-", "-"]
+    if estimate.reason:
+        return ["?", "?", estimate.reason]
+    return [_duration(s) for s in (estimate.training, estimate.evaluation, estimate.total)]
+
+
+def _sum_up(estimates: Collection[Estimate], workers: int) -> str:
+    total = sum(estimate.total for estimate in estimates)
+    failed = sum(estimate.reason is not None for estimate in estimates)
+    at_once = f", or {_duration(total / workers)} with {workers} at once" if workers > 1 else ""
+    unknown = f", and {failed} that could not be tried" if failed else ""
+    return f"{len(estimates) - failed} trials: about {_duration(total)}{at_once}{unknown}."
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def show_status(

@@ -7,7 +7,17 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.options import AlsoModels, BenchmarkName, ResultsFolder, SetOptions, Tracking
+from harness.cli.options import (
+    AlsoModels,
+    BenchmarkName,
+    DeviceNames,
+    ResultsFolder,
+    SetOptions,
+    Threads,
+    Tracking,
+    Workers,
+    torch_device,
+)
 
 
 def run_benchmark(
@@ -21,17 +31,9 @@ def run_benchmark(
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Run failed trials again.")
     ] = False,
-    device: Annotated[
-        list[str] | None, typer.Option(help="cpu, cuda:0, ...; all of the machine's by default.")
-    ] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option(min=1, help="Trials at once; one for each CUDA device, or one on a CPU."),
-    ] = None,
-    threads: Annotated[
-        int | None,
-        typer.Option(min=1, help="Threads of a worker on a CPU; its share of the cores."),
-    ] = None,
+    device: DeviceNames = None,
+    workers: Workers = None,
+    threads: Threads = None,
 ) -> None:
     """Run a benchmark: finished trials are skipped, interrupted ones resume, changed ones run."""
     from harness import api
@@ -41,6 +43,9 @@ def run_benchmark(
     from harness.launchers.local import LocalLauncher, choose_devices
 
     planned = api.plan(benchmark, results, also=also or (), settings=parse_settings(settings or ()))
+    for name in device or ():
+        torch_device(name)
+    planned.store.prepare()  # before anything is printed
     launcher = LocalLauncher(choose_devices(device or (), workers), threads)
     todo = planned.open_trials(retry_failed)
     done = len(planned.trials) - len(todo)

@@ -38,6 +38,8 @@ def main() -> None:
     order = _serve(channel)
     if order is not None:
         _work(order)
+    # Nothing is left to do or to write, and some libraries complain of what was frozen.
+    os._exit(0)
 
 
 def _serve(channel: socket.socket) -> _Order | None:

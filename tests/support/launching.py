@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from harness.launchers import Observer
+from harness.row import Row
 from harness.store import write_atomically
 from harness.trial import Trial
 
@@ -39,9 +40,15 @@ class Instant:
         started: the trial, and the worker's environment, of each in order.
     """
 
-    def __init__(self, polls: int = 0, during: Callable[[Trial], None] = lambda trial: None):
+    def __init__(
+        self,
+        polls: int = 0,
+        during: Callable[[Trial], None] = lambda trial: None,
+        row: Callable[[Trial], Row] = lambda trial: trial.row("ok"),
+    ) -> None:
         self.polls = polls
         self.during = during
+        self.row = row
         self.started: list[tuple[Trial, dict[str, str]]] = []
         self.closed = False
 
@@ -50,7 +57,7 @@ class Instant:
         trial = Trial.model_validate(json.loads((folder / "trial.json").read_text()))
         self.started.append((trial, environment))
         self.during(trial)
-        write_atomically(folder / "row.json", trial.row("ok").model_dump_json().encode())
+        write_atomically(folder / "row.json", self.row(trial).model_dump_json().encode())
         return Ended(0, self.polls)
 
     def close(self) -> None:
