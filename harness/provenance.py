@@ -29,6 +29,7 @@ from urllib.request import url2pathname
 
 from harness.errors import UserError
 from harness.hooks import GROUP
+from harness.registry import allowed_plugins
 
 
 def source_digest(target: str) -> str:
@@ -74,7 +75,7 @@ def environment() -> dict[str, Any]:
     ``packages`` gives versions, ``direct`` where those came from that no index has: a repository
     with its commit, an archive's address, or "" for files of this machine. ``commit`` and ``dirty``
     (tracked files differ from it) are of the working tree that the harness runs from; both are None
-    outside of one.
+    outside of one. ``plugins`` are those that could load; None if all could.
     """
     commit, dirty = _commit()
     return {
@@ -84,7 +85,8 @@ def environment() -> dict[str, Any]:
         "dirty": dirty,
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "command": ["python", *sys.orig_argv[1:]],
+        "plugins": allowed_plugins(),
+        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 
