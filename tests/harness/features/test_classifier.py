@@ -149,11 +149,12 @@ def test_further_seeds_differ_in_the_seed_alone():
         assert own | {"seed": 0} == first
 
 
-def test_the_seeds_of_the_rulers_are_told():
-    told = INFOS["digits-classifier"].seeds
-    assert told == ("digits-classifier-2", "digits-classifier-3")
-    assert [Registry.load(INFOS[name]).weights for name in told] == ["digits-2", "digits-3"]
-    assert not INFOS["digits-classifier-2"].seeds
+@pytest.mark.parametrize("data", ["digits", "mnist", "fashion-mnist"])
+def test_the_seeds_of_the_rulers_are_told(data):
+    told = INFOS[f"{data}-classifier"].seeds
+    assert told == (f"{data}-classifier-2", f"{data}-classifier-3")
+    assert [Registry.load(INFOS[name]).weights for name in told] == [f"{data}-2", f"{data}-3"]
+    assert not INFOS[f"{data}-classifier-2"].seeds
 
 
 def test_damaged_weights_are_named(tmp_path, monkeypatch):
