@@ -144,6 +144,7 @@ class LocalLauncher:
                 job.hung = True
                 job.kill()
             return False
+        job.ended = True
         # What it started goes with it.
         job.kill()
         job.forget()
@@ -163,6 +164,7 @@ class LocalLauncher:
 
     def _stop(self, jobs: list[_Job], agenda: Agenda) -> None:
         """Let the workers write their checkpoints, and end them; a second Ctrl-C ends them now."""
+        jobs = [job for job in jobs if not job.ended]
         for job in jobs:
             job.asked = True
             job.process.terminate()
@@ -188,6 +190,7 @@ class _Job:
     ) -> None:
         self.assignment = assignment
         self.devices = devices
+        self.ended = False
         self.hung = False
         self.asked = False
         self.progress: Progress | None = None
