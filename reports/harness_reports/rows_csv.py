@@ -9,7 +9,11 @@ from harness.results import Results
 
 
 def write(results: Results, folder: Path) -> Path:
-    """Write every row to ``rows.csv`` in ``folder``, figures in full precision."""
+    """Write every row to ``rows.csv`` in ``folder``, figures in full precision.
+
+    ``pandas.read_csv`` takes the label ``null`` for a missing value unless it is told
+    ``keep_default_na=False, na_values=[""]``.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "rows.csv"
     rows_frame(results.rows).to_csv(path, index=False)

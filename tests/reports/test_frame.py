@@ -4,7 +4,7 @@ import sys
 
 import pandas as pd
 import pytest
-from support.rows import FID, digits_rows, failed, make_results, make_row
+from support.rows import FID, digits_rows, failed, make_results, make_row, reference
 
 from harness.frame import rows_frame
 from harness.row import Measurement
@@ -47,6 +47,13 @@ def test_the_csv_gives_every_value_back(tmp_path):
         assert float(line["fid"]) == row.metrics["fid"].value
         assert float(line["flops"]) == row.usage.flops
     assert lines[-1]["reason"] == third.reason
+
+
+def test_the_label_null_survives_being_read_as_documented(tmp_path):
+    path = write(make_results([reference("null", 48.2, 1.31, label="null"), make_row()]), tmp_path)
+    frame = pd.read_csv(path, keep_default_na=False, na_values=[""])
+    assert list(frame["label"]) == ["null", "vae"]
+    assert frame["fid"].tolist() == [48.2, 3.186] and pd.isna(frame["parameters"][0])
 
 
 @pytest.mark.parametrize(

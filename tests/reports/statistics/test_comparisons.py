@@ -44,10 +44,10 @@ def test_a_false_verdict_among_all_pairs_is_as_rare_as_stated(models, spread):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("spread", [0.0, 0.7, 1.5])
-@pytest.mark.parametrize("seeds", [3, 5, 10])
+@pytest.mark.parametrize("seeds", [3, 5])
 @pytest.mark.parametrize("models", [2, 3, 4, 6, 10, 30])
 def test_a_false_verdict_among_all_pairs_is_as_rare_as_stated_thoroughly(models, seeds, spread):
-    tables = 500 if models == 30 else 4000
+    tables = 150 if models == 30 else 800
     three_errors = 3 * np.sqrt(0.05 * 0.95 / tables)
     assert false_families(models, seeds, spread, tables) <= 0.05 + three_errors
 
