@@ -1,4 +1,4 @@
-r"""Anytime curves: how good a model is after part of its budget, and who is best at each point.
+"""Anytime curves: how good a model is after part of its budget, and who is best at each point.
 
 All take the curves of one table (``Results.curves`` of its trials), and use averaged weights. Seeds
 are measured at the same fractions, so they are averaged point by point. Between two points quality
@@ -40,9 +40,9 @@ def progress(curves: pd.DataFrame, metric: str, level: float = LEVEL) -> pd.Data
 
 
 def areas(curves: pd.DataFrame, metric: str, level: float = LEVEL) -> pd.DataFrame:
-    r"""Return the normalised area under each curve: mean quality over log fraction.
+    """Return the normalised area under each curve: mean quality over log fraction.
 
-    :math:`A = \int_{f_0}^{f_1} q(f)\, d \log f \,/\, \log (f_1 / f_0)`, in the unit of the metric
+    A = integral of q(f) d log f from f0 to f1, over log(f1 / f0), in the unit of the metric
     and with its direction, over the fractions that all trials which reached the end share.
 
     Returns:
@@ -111,7 +111,7 @@ def staircase(curves: pd.DataFrame, metric: str, currency: str = "flops") -> pd.
     its seeds; the best of all models so far leads until another is better.
 
     Args:
-        curves: of one table.
+        curves: of one table; for seconds, of trials on one machine.
         metric: ranked.
         currency: "seconds", "flops", "images" or "steps".
 

@@ -120,13 +120,12 @@ def holm(p_values: Array) -> Array:
 
 
 def moderated(variances: Array, freedom: Array, entries: int) -> tuple[Array, Array]:
-    r"""Return variances shrunk towards what they have in common, with their degrees of freedom.
+    """Return variances shrunk towards what they have in common, with their degrees of freedom.
 
-    With :math:`s^2 \sim s_0^2 F_{d, d_0}`, the posterior mean is :math:`(d_0 s_0^2 + d s^2) /
-    (d_0 + d)` with :math:`d_0 + d` degrees of freedom; :math:`d_0` and :math:`s_0^2` are fitted to
-    the mean and variance of :math:`\log s^2`. Smyth fits them to thousands of genes. Here they rest
-    on k entries, so :math:`d_0` is at most (k - 1) / 2: with more, simulation shows more false
-    verdicts than promised.
+    With s^2 ~ s0^2 F(d, d0), the posterior is (d0 s0^2 + d s^2) / (d0 + d) with d0 + d degrees of
+    freedom; d0 and s0^2 are fitted to the mean and the variance of log s^2. Smyth fits them to
+    thousands of genes. Here they rest on k entries, so d0 is at most (k - 1) / 2: with more,
+    simulation shows more false verdicts than promised.
 
     Args:
         variances: s^2 of each pair.

@@ -1,17 +1,19 @@
-r"""How sure a figure is: over training seeds, and over sets of samples within a seed.
+"""How sure a figure is: over training seeds, and over sets of samples within a seed.
 
-The figure of set j of seed i is :math:`y_{ij} = \mu + b_i + e_{ij}`. Seeds are what one trains
-again, so :math:`\mu` is estimated from the n means of seeds :math:`\bar y_i`, whose spread already
-holds that of their sets: Var :math:`\bar y_i = \sigma_b^2 + \sigma_w^2 / k_i`. The interval is
-Student's, :math:`\bar y \pm t_{n-1}\, s / \sqrt n`.
+The figure of set j of seed i is y_ij = mu + b_i + e_ij. Seeds are what one trains again, so mu is
+estimated from the n means m_i of seeds, whose spread s already holds that of their sets:
+Var m_i = Var b + Var e / k_i. The interval is Student's, m +- t_(n-1) s / sqrt(n).
 
 That is the hierarchical bootstrap in closed form, corrected for small n. Drawing seeds with
-replacement gives the mean a variance of :math:`(n - 1) s^2 / n^2`, exactly; times n / (n - 1), and
-with the quantile of Student in place of the normal's, it is the interval above (T. Hesterberg, What
-teachers should know about the bootstrap, The American Statistician 69, 2015, section 3.2). Drawing
-sets within the drawn seeds would count the variance of sets twice. Percentiles of draws cannot
-mend n = 3: the extreme draw, one seed three times, has a chance of 1/27, and the range of three
-values covers their median 75 times in 100. ``docs/statistics.md`` has the measured coverage.
+replacement gives the mean a variance of (n - 1) s^2 / n^2, exactly; times n / (n - 1), and with the
+quantile of Student in place of the normal's, it is the interval above (T. Hesterberg, What teachers
+should know about the bootstrap, The American Statistician 69, 2015). Drawing sets within the drawn
+seeds would count the variance of sets twice. Percentiles of draws cannot mend n = 3: the range of
+three values covers their median 75 times in 100, and no percentile lies beyond it.
+
+Measured coverage, of 95 in 100, with normal spreads: 95.2 at 3 seeds, 94.9 to 95.4 at 5 and 94.9
+to 95.0 at 10, for 1 to 5 sets; percentiles of the bootstrap over seeds cover 75, 84 and 90.
+Skewed spreads cost up to 5 in 100; see ``docs/statistics.md``.
 """
 
 from __future__ import annotations

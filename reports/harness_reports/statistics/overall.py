@@ -35,11 +35,11 @@ class Ratio:
 
 
 def overall(observations: pd.DataFrame, a: str, b: str, level: float = LEVEL) -> Ratio | None:
-    r"""Return how a stands to b over all tables that have both, or None where it has no answer.
+    """Return how a stands to b over all tables that have both, or None where it has no answer.
 
-    With :math:`d_t` the mean over seeds of :math:`\log a - \log b` in table t, paired by seed, the
-    estimate is :math:`\bar d`, its variance :math:`\sum_t s_t^2 / n_t\, /\, T^2`, with Welch and
-    Satterthwaite's degrees of freedom. The tables are these, not a sample of all there might be.
+    With d_t the mean over seeds of log a - log b in table t, paired by seed, the estimate is the
+    mean of all d_t and its variance is sum_t (s_t^2 / n_t) / T^2, with Welch and Satterthwaite's
+    degrees of freedom. The tables are these, not a sample of all there might be.
 
     There is no answer for fewer than two tables, figures that are not all positive, or a table with
     a single pair.

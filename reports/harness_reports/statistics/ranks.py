@@ -1,4 +1,4 @@
-r"""Mean ranks over data sets and seeds, and which of them differ (J. Demsar, JMLR 7, 2006).
+"""Mean ranks over data sets and seeds, and which of them differ (J. Demsar, JMLR 7, 2006).
 
 A block is one seed of one table: within it the models are ranked, 1 the best, ties averaged, and a
 trial without a figure comes last (several share the last places). Nothing else is imputed: a block
@@ -101,7 +101,7 @@ def friedman(blocks: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> float
 
 
 def critical_difference(models: int, blocks: int, level: float = LEVEL) -> float:
-    r"""Return Nemenyi's :math:`q_\alpha \sqrt{k (k + 1) / 6 N}`; NaN with fewer than two."""
+    """Return Nemenyi's q sqrt(k (k + 1) / 6N), q Student's range by sqrt(2); NaN for k or N < 2."""
     if models < 2 or blocks < 2:
         return float("nan")
     from scipy.stats import studentized_range
