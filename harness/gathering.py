@@ -26,7 +26,7 @@ ACCEPTED = (
 )
 
 
-def read_results(path: Path) -> Results:
+def read_results(path: Path | str) -> Results:
     """Return the results in a folder or a file, which anybody may have made.
 
     Args:
@@ -37,6 +37,7 @@ def read_results(path: Path) -> Results:
     Raises:
         UserError: it is none of these, or damaged.
     """
+    path = Path(path)
     if path.is_dir() and is_report(path):
         return read(path)
     if (path / "trials").is_dir():

@@ -190,7 +190,7 @@ def reproduce(
     """
     from harness.registry import registry
 
-    recorded = read_results(Path(report))
+    recorded = read_results(report)
     rows = choose(recorded, trials, only, seed)
     subjects = [prepare(row, recorded, registry()) for row in rows]
     folder = Path(results) if results is not None else Path(mkdtemp(prefix="genharness-"))

@@ -53,13 +53,13 @@ def figures_frame(rows: Iterable[Row]) -> pd.DataFrame:
     return pd.DataFrame(lines).astype(FIGURE_COLUMNS)
 
 
-def export(rows: Iterable[Row], folder: Path) -> list[Path]:
+def export(rows: Iterable[Row], folder: Path | str) -> list[Path]:
     """Write ``rows`` and ``figures``, each as CSV and Parquet, to a folder; return the paths.
 
     Raises:
         UserError: the folder cannot be written.
     """
-    rows = list(rows)
+    rows, folder = list(rows), Path(folder)
     frames = {"rows": rows_frame(rows), "figures": figures_frame(rows)}
     written = []
     try:

@@ -26,7 +26,7 @@ from harness.registry import registry
 from harness.row import Measurement
 
 # Commands that take moments here. Of the others, only the arguments are looked at.
-EXECUTED = {"evaluate", "list", "plan", "report", "run", "status"}
+EXECUTED = {"evaluate", "export", "list", "plan", "report", "run", "status", "verify"}
 # Programs of others, which install, serve or test: not run here.
 OTHERS = {".", ".ci/run", "git", "mlflow", "pip", "pre-commit", "pytest", "python3", "tox"}
 COMMANDS = ("sh", "console")
