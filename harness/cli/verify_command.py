@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from harness.errors import for_terminal
+
 
 def verify_report(
     report: Annotated[Path, typer.Argument(metavar="REPORT", help="A report folder.")],
@@ -16,9 +18,9 @@ def verify_report(
 
     found = verify(report)
     for note in found.notes:
-        print(f"note: {note}")
+        print(for_terminal(f"note: {note}"))
     for fault in found.faults:
-        print(f"fault: {fault}")
+        print(for_terminal(f"fault: {fault}"))
     files = f"{found.files} files, {found.rows} rows"
     if found.faults:
         print(f"{report} does not follow from its rows: {len(found.faults)} faults ({files})")
