@@ -1,6 +1,8 @@
-"""Distort real digits in steps and show how every metric answers.
+r"""Distort real images in steps and show how every metric answers.
 
     python scripts/metric_ladder.py docs/assets
+    python scripts/metric_ladder.py docs/assets --data fashion-mnist --most 2000 \
+        --features fashion-mnist-classifier
 
 The validation images and half of the test images stand for an ideal generator; the other half is
 held out. They are distorted by noise, blur, shift, by leaving out classes, or by training images in
@@ -39,6 +41,7 @@ SHOWN = (
     "memorisation",
     "c_t",
     "auth_pct",
+    "mifid",
     "fid_gap",
     "label_kl",
     "vendi",
@@ -61,7 +64,7 @@ def blur(data: Dataset, images: Tensor, labels: Tensor, strength: float) -> Tens
 
 
 def shift(data: Dataset, images: Tensor, labels: Tensor, strength: float) -> Tensor:
-    """Move images right by up to five pixels of eight."""
+    """Move images right by up to five pixels."""
     by = round(5 * strength)
     return F.pad(images, (by, 0))[..., : images.shape[-1]]
 
@@ -93,6 +96,15 @@ def _quantise(x: Tensor, data: Dataset) -> Tensor:
     return x.round().clamp(0, data.spec.levels - 1).to(torch.uint8)
 
 
+def first(data: Dataset, most: int) -> Dataset:
+    """Return the data with the first images of each split alone."""
+    train, validation, test = (
+        Split(split.images[:most], None if split.labels is None else split.labels[:most])
+        for split in (data.train, data.validation, data.test)
+    )
+    return replace(data, train=train, validation=validation, test=test)
+
+
 def generator_and_held_out(data: Dataset) -> tuple[Dataset, Split]:
     """Return the data with half of its test split, and an ideal generator's samples."""
     test, validation = data.test, data.validation
@@ -104,10 +116,22 @@ def generator_and_held_out(data: Dataset) -> tuple[Dataset, Split]:
     return replace(data, test=held_out), drawn
 
 
-def climb(features: str = "digits-classifier", steps: tuple[float, ...] = STEPS) -> pd.DataFrame:
-    """Return a line for each distortion and strength, with a column for each metric."""
+def climb(
+    features: str = "digits-classifier",
+    dataset: str = "digits",
+    most: int = 10_000,
+    steps: tuple[float, ...] = STEPS,
+) -> pd.DataFrame:
+    """Return a line for each distortion and strength, with a column for each metric.
+
+    Args:
+        features: what the metrics see.
+        dataset: whose images are distorted.
+        most: images of each split.
+        steps: strengths.
+    """
     found = registry()
-    data, drawn = generator_and_held_out(load_dataset(found, "digits"))
+    data, drawn = generator_and_held_out(first(load_dataset(found, dataset), most))
     metrics = {name: found.load(entry.info) for name, entry in found.metrics.items()}
     extractor = load_extractor(found, features, data)
     scorer = SampleScorer(data, extractor, metrics, torch.device("cpu"))
@@ -153,10 +177,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--features", nargs="+", default=["digits-classifier", "pixels"])
+    parser.add_argument("--data", default="digits", help="whose images are distorted")
+    parser.add_argument("--most", type=int, default=10_000, help="images of each split")
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
     for features in arguments.features:
-        ladder = climb(features)
+        ladder = climb(features, arguments.data, arguments.most)
         path = arguments.folder / f"ladder-{features}.csv"
         ladder.to_csv(path, index=False, float_format="%.6g")
         chart(ladder).save(path.with_suffix(".svg"))

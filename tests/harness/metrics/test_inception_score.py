@@ -5,7 +5,6 @@ import pytest
 import torch
 from support.gaussians import features, moments_of
 from torch.testing import assert_close
-from torchmetrics.image.inception import InceptionScore as Theirs
 
 from harness.features.base import Features
 from harness.metrics.base import NonFiniteFeatures, Reference
@@ -24,16 +23,6 @@ def score(logits, batch_size=100):
 def logits(n, classes=10, scale=3.0, seed=0):
     generator = torch.Generator().manual_seed(seed)
     return scale * torch.randn(n, classes, dtype=torch.float64, generator=generator)
-
-
-@pytest.mark.parametrize("n", [100, 1_000, 10_000])
-@pytest.mark.parametrize("scale", [0.1, 3.0, 10.0])
-def test_equals_torchmetrics(n, scale):
-    x = logits(n, scale=scale)
-    theirs = Theirs(feature=torch.nn.Identity(), splits=1)
-    theirs.features = [x]
-    theirs._update_count = 1
-    assert_close(theirs.compute()[0], score(x), rtol=1e-6, atol=0)
 
 
 def test_of_certain_and_even_predictions_is_the_number_of_classes():

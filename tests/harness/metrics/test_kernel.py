@@ -8,7 +8,6 @@ from support.gaussians import features
 from support.real import real, updated
 from support.two_processes import expect
 from torch.testing import assert_close
-from torchmetrics.image.kid import poly_mmd
 
 from harness.metrics import tiles as tiling
 from harness.metrics.base import NonFiniteFeatures, Reference
@@ -58,29 +57,6 @@ def test_gaussian_kernel_equals_the_formula_on_whole_matrices():
 
     found = kid(x, y, GaussianDistance)
     assert float(found.value) == pytest.approx(dense(kernel, x.numpy(), y.numpy()), rel=1e-9)
-
-
-SIZES = [
-    pytest.param(n, d, marks=[pytest.mark.slow] if n == 10_000 or (n, d) == (1000, 2048) else [])
-    for d in (64, 256, 2048)
-    for n in (100, 1_000, 10_000)
-]
-
-
-@pytest.mark.parametrize(("n", "d"), SIZES)
-def test_equals_torchmetrics_with_the_full_set_as_one_subset(n, d):
-    x, y = features(n, d, seed=1, shift=0.1), features(n, d, seed=2)
-    assert_close(kid(x, y).value, poly_mmd(y, x), rtol=1e-6, atol=0)
-
-
-def test_equals_torch_fidelity_with_the_full_set_as_one_subset():
-    fidelity = pytest.importorskip("torch_fidelity.metric_kid")
-    x, y = features(300, 64, seed=1, shift=0.1), features(300, 64, seed=2)
-    theirs = fidelity.kid_features_to_metric(
-        x, y, kid_subsets=1, kid_subset_size=300, verbose=False
-    )
-    value = float(kid(x, y).value)
-    assert theirs["kernel_inception_distance_mean"] == pytest.approx(value, rel=1e-6)
 
 
 def gaussian_mmd(shift, d, bandwidth):

@@ -61,15 +61,6 @@ def test_points_on_the_sphere_are_inside(tile_size):
     assert values(x + 0.1, y + 0.1) == pytest.approx(dense(x, y), rel=1e-12)
 
 
-def test_equals_torch_fidelity():
-    fidelity = pytest.importorskip("torch_fidelity.metric_prc")
-    x, y = features(300, 16, seed=1, shift=0.2), features(300, 16, seed=2)
-    theirs = fidelity.prc_features_to_metric(x, y, prc_neighborhood=5, verbose=False)
-    ours = values(x, y)
-    assert theirs["precision"] == pytest.approx(ours["precision"], rel=1e-6)
-    assert theirs["recall"] == pytest.approx(ours["recall"], rel=1e-6)
-
-
 def test_smallest_distances_leave_out_the_image_itself_and_not_its_twin(tile_size):
     x = torch.cat([features(40, 3, seed=1), features(1, 3, seed=2).repeat(2, 1)])
     whole = torch.cdist(x, x, compute_mode="donot_use_mm_for_euclid_dist").square()
