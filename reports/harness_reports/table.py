@@ -12,15 +12,20 @@ import pandas as pd
 
 from harness.row import Row
 from harness_reports.boards import Board, boards
-from harness_reports.captions import KINDS as KINDS
-from harness_reports.captions import MEANINGS as MEANINGS
-from harness_reports.captions import WARNING as WARNING
-from harness_reports.captions import WITHIN, captions, legend, protocols, remarks, warnings
+from harness_reports.captions import (
+    KINDS,
+    WITHIN,
+    captions,
+    legend,
+    protocols,
+    remarks,
+    warnings,
+)
 from harness_reports.columns import COSTS, METRICS, Column, Group
 from harness_reports.leaderboard import LEADING, board_frames
 from harness_reports.numbers import decimals, fixed, spread
 from harness_reports.statistics.intervals import SEEDS
-from harness_reports.text import plain as plain
+from harness_reports.text import plain
 
 NOTHING = "–"
 GROUP = "Group"
