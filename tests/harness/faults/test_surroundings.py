@@ -3,11 +3,13 @@
 import locale
 import os
 import signal
+import sys
 
 import pytest
 import torch
 from support.faulty_plugin import disturb
 
+from harness import api, registry
 from harness.surroundings import ENVIRONMENT, SETTINGS, Surroundings, unchanged
 
 CHANGES = {
@@ -71,3 +73,45 @@ def test_a_working_directory_that_is_gone_is_left(tmp_path):
     surroundings = Surroundings(SETTINGS)
     assert surroundings.restore() == {}
     os.chdir(tmp_path)
+
+
+RUDE = """
+from harness.hooks import ModelInfo, hookimpl
+
+@hookimpl
+def harness_models():
+    return [ModelInfo("rude", "changes everything when imported", "rude_model:Rude", family="toy")]
+"""
+BENCHMARK = 'name = "mine"\ndatasets = ["digits"]\nmodels = ["rude"]\nbudget = "5 steps"\n'
+RUDE_MODEL = """
+from support.faulty_plugin import Steady, disturb
+
+disturb()
+
+class Rude(Steady):
+    pass
+"""
+
+
+def test_what_a_plugin_changes_when_imported_reaches_no_worker(tmp_path, monkeypatch):
+    """A driver imports every model that it plans; what it starts later must not notice."""
+    for name, content in {
+        "rude_plugin.py": RUDE,
+        "rude_model.py": RUDE_MODEL,
+        "rude-1.dist-info/METADATA": "Metadata-Version: 2.1\nName: rude\nVersion: 1\n",
+        "rude-1.dist-info/entry_points.txt": "[harness]\nrude = rude_plugin\n",
+        "mine.toml": BENCHMARK,
+    }.items():
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(content)
+    monkeypatch.syspath_prepend(tmp_path)
+    registry._installed.cache_clear()
+    before = state()
+    try:
+        planned = api.plan("mine.toml")
+    finally:
+        registry._installed.cache_clear()
+    assert "rude" in [trial.model for trial in planned.trials]
+    assert "rude_model" in sys.modules
+    assert state() == before
