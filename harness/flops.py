@@ -89,7 +89,7 @@ def _does_arithmetic(func: Any) -> bool:
     if not isinstance(func, torch._ops.OpOverload):
         return True
     if func.namespace != "aten":
-        return func.namespace not in ("prim", "prims", "profiler", "c10d")
+        return func.namespace not in ("prim", "prims", "profiler")
     name = func.overloadpacket.__name__
     return bool(_ARITHMETIC.search(name)) and not _LINEAR.search(name)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -166,9 +166,17 @@ class TrialRun:
     def _train(self) -> Training:
         trial, devices = self.trial, self.trial.needs.devices
         self.ledger.devices = devices
-        with replicas_for(
-            self.folder, self.device, devices, trial.patience_seconds, self.heartbeat.beat
-        ) as replicas:
+        with ExitStack() as others:
+            with self.ledger.phase("setup"):
+                replicas = others.enter_context(
+                    replicas_for(
+                        self.folder,
+                        self.device,
+                        devices,
+                        trial.patience_seconds,
+                        self.heartbeat.beat,
+                    )
+                )
             training = self._prepare(replicas)
             self.sampler = Sampler(
                 training.model,

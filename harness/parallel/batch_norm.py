@@ -7,12 +7,13 @@ from functools import partial
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 
-def synchronise(model: nn.Module, count: int, sharing: Callable[[], bool]) -> None:
+def synchronise(
+    model: nn.Module, count: int, average: Callable[[Tensor], None], sharing: Callable[[], bool]
+) -> None:
     """Make every batch normalisation of a model use the moments over all devices.
 
     ``torch.nn.SyncBatchNorm`` refuses tensors on a CPU and cannot be differentiated twice, as
@@ -21,31 +22,37 @@ def synchronise(model: nn.Module, count: int, sharing: Callable[[], bool]) -> No
     Args:
         model: its layers keep their parameters, buffers and names.
         count: of devices, each with as many images.
+        average: puts the mean over the devices into a tensor's place.
         sharing: whether each device has a part of the batch at this moment.
     """
     for module in model.modules():
         if isinstance(module, _BatchNorm):
-            together = partial(_forward, module, type(module).forward, count, sharing)
-            module.forward = together  # type: ignore[method-assign]
+            alone = partial(type(module).forward, module)
+            together = partial(_normalise, module, count, average)
+            module.forward = partial(_either, module, alone, together, sharing)  # type: ignore[method-assign]
 
 
-def _forward(
-    layer: _BatchNorm,
-    alone: Callable[[_BatchNorm, Tensor], Tensor],
-    count: int,
+def _either(
+    layer: nn.Module,
+    alone: Callable[[Tensor], Tensor],
+    together: Callable[[Tensor], Tensor],
     sharing: Callable[[], bool],
     x: Tensor,
 ) -> Tensor:
+    return together(x) if layer.training and sharing() else alone(x)
+
+
+def _normalise(
+    layer: _BatchNorm, count: int, average: Callable[[Tensor], None], x: Tensor
+) -> Tensor:
     """Return (x - m) / sqrt(v + eps) weight + bias, with m and v over the batch of all devices."""
-    if not (layer.training and sharing()):
-        return alone(layer, x)
     others = [dim for dim in range(x.ndim) if dim != 1]
     shape = (1, -1) + (1,) * (x.ndim - 2)
     wide = x.float()
-    mean = _mean_over_devices(wide.mean(others))
+    mean = _mean_over_devices(wide.mean(others), average)
     centred = wide - mean.view(shape)
     # A second pass: E[x^2] - E[x]^2 would cancel.
-    variance = _mean_over_devices(centred.square().mean(others))
+    variance = _mean_over_devices(centred.square().mean(others), average)
     _track(layer, mean.detach(), variance.detach(), count * x.numel() // x.shape[1])
     scale = (variance + layer.eps).rsqrt().view(shape)
     y = centred * scale
@@ -58,18 +65,19 @@ class _MeanOverDevices(torch.autograd.Function):
     """The mean of a tensor over the devices: linear and its own adjoint, so its own gradient."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor) -> Tensor:
-        total = x.clone()
-        dist.all_reduce(total)
-        return total / dist.get_world_size()
+    def forward(ctx: Any, x: Tensor, average: Callable[[Tensor], None]) -> Tensor:
+        ctx.average = average
+        mean = x.clone()
+        average(mean)
+        return mean
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        return _mean_over_devices(gradient)
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        return _mean_over_devices(gradient, ctx.average), None
 
 
-def _mean_over_devices(x: Tensor) -> Tensor:
-    mean: Tensor = _MeanOverDevices.apply(x)
+def _mean_over_devices(x: Tensor, average: Callable[[Tensor], None]) -> Tensor:
+    mean: Tensor = _MeanOverDevices.apply(x, average)
     return mean
 
 

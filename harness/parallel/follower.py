@@ -76,7 +76,6 @@ def _follow(arguments: argparse.Namespace) -> None:
     store.set(f"ready {arguments.rank}", "")
     replicas = Replicas(arguments.rank, arguments.count, store, device, trial.patience_seconds)
     run.follow(replicas)
-    replicas.close()
 
 
 def _die_with(parent: int) -> None:

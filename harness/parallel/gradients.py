@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import groupby
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 
 
@@ -20,9 +20,14 @@ class GradientAverage:
     (``inverse`` of a flow), and does its own ``backward``, sometimes for some ``inputs`` alone.
 
     Averaging is linear, so gradients that accumulate over several calls come out right as well.
+
+    Args:
+        model: whose parameters are looked after.
+        average: puts the mean over the devices into a tensor's place.
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, average: Callable[[Tensor], None]) -> None:
+        self._mean = average
         self._parameters = list(model.parameters())
         self._ready: list[int] = []
         for index, parameter in enumerate(self._parameters):
@@ -47,13 +52,11 @@ class GradientAverage:
         gradients = [self._parameters[i].grad for i in sorted(self._ready)]
         self._ready.clear()
         for _, group in groupby(gradients, key=lambda g: g.dtype if g is not None else None):
-            _average_together([gradient for gradient in group if gradient is not None])
+            self._average_together([gradient for gradient in group if gradient is not None])
 
-
-def _average_together(tensors: list[Tensor]) -> None:
-    flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
-    dist.all_reduce(flat)
-    flat /= dist.get_world_size()
-    parts = torch.split(flat, [tensor.numel() for tensor in tensors])
-    for tensor, part in zip(tensors, parts, strict=True):
-        tensor.copy_(part.view_as(tensor))
+    def _average_together(self, tensors: list[Tensor]) -> None:
+        flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
+        self._mean(flat)
+        parts = torch.split(flat, [tensor.numel() for tensor in tensors])
+        for tensor, part in zip(tensors, parts, strict=True):
+            tensor.copy_(part.view_as(tensor))

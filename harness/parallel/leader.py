@@ -13,7 +13,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import torch
-import torch.distributed as dist
 from torch._C._distributed_c10d import TCPStore
 
 from harness.parallel.replicas import Alone, Replicas
@@ -61,7 +60,6 @@ def replicas_for(
         _await(store, others, beat)
         replicas = Replicas(0, count, store, device, patience)
         yield replicas
-        replicas.close()
         _wait(others, until=all)
     except Exception as error:
         if _is_of_communication(error):
@@ -96,7 +94,7 @@ def _await(
     """Wait until every process says that it is ready: connecting to a dead one would take long."""
     while not all(store.check([f"ready {rank}"]) for rank in range(1, len(others) + 1)):
         if any(process.poll() is not None for process in others):
-            raise dist.DistError("a process ended at its start")
+            raise ConnectionError("a process ended at its start")
         beat()
         time.sleep(POLL_SECONDS)
 
@@ -114,8 +112,8 @@ def _wait(
 def _is_of_communication(error: Exception) -> bool:
     """Return whether the others did not answer, of which gloo says nothing in the error's type."""
     frames = traceback.extract_tb(error.__traceback__)
-    return isinstance(error, dist.DistError) or any(
-        "distributed" in Path(frame.filename).parts for frame in frames
+    return isinstance(error, ConnectionError) or any(
+        Path(frame.filename).parent == Path(__file__).parent for frame in frames[-2:]
     )
 
 

@@ -8,8 +8,8 @@ from datetime import timedelta
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
+from torch._C import _distributed_c10d as c10d
 
 from harness.contract import Batch
 from harness.parallel.batch_norm import synchronise
@@ -76,24 +76,21 @@ class Replicas(Alone):
         self.rank = rank
         self.count = count
         self._sharing = False
-        dist.init_process_group(
-            "nccl" if device.type == "cuda" else "gloo",
-            store=store,
-            rank=rank,
-            world_size=count,
-            timeout=timedelta(seconds=patience),
+        # Not init_process_group: torchmetrics, and who knows which plugin, behave otherwise where
+        # they find a default group, and the leader would wait for others while it measures alone.
+        kind: Any = c10d.ProcessGroupNCCL if device.type == "cuda" else c10d.ProcessGroupGloo
+        self._gradients = kind(
+            c10d.PrefixStore("gradients", store), rank, count, timedelta(seconds=patience)
         )
         # While the leader measures, the others wait for its word: as long as that takes.
-        self._word: Any = dist.new_group(backend="gloo", timeout=_FOREVER)
-
-    def close(self) -> None:
-        """Leave the others."""
-        dist.destroy_process_group()
+        self._word: Any = c10d.ProcessGroupGloo(
+            c10d.PrefixStore("word", store), rank, count, _FOREVER
+        )
 
     def prepare(self, model: nn.Module) -> None:
         """Average gradients, and the moments of batch normalisation, over the processes."""
-        GradientAverage(model)
-        synchronise(model, self.count, lambda: self._sharing)
+        GradientAverage(model, self._average)
+        synchronise(model, self.count, self._average, lambda: self._sharing)
 
     @contextmanager
     def share(self, batch: Batch) -> Iterator[Batch]:
@@ -111,7 +108,7 @@ class Replicas(Alone):
     def agree(self, value: float) -> float:
         """Return the ``value`` of the first process, in all of them."""
         word = torch.tensor(value, dtype=torch.float64)
-        dist.broadcast(word, src=0, group=self._word)
+        self._word.broadcast(word, 0).wait()
         return float(word)
 
     def mean(self, values: Mapping[str, float]) -> dict[str, float]:
@@ -119,8 +116,13 @@ class Replicas(Alone):
         if not values:
             return {}
         means = torch.tensor(list(values.values()), dtype=torch.float64)
-        dist.all_reduce(means, group=self._word)
+        self._word.allreduce(means).wait()
         return dict(zip(values, (means / self.count).tolist(), strict=True))
+
+    def _average(self, tensor: Tensor) -> None:
+        """Put the mean over the processes into the tensor's place."""
+        self._gradients.allreduce(tensor).wait()
+        tensor /= self.count
 
     def verify(self, model: nn.Module) -> None:
         """Hold parameters and buffers to being the same in all processes.
@@ -131,9 +133,9 @@ class Replicas(Alone):
         state = dict(model.named_parameters()) | dict(model.named_buffers())
         sums = torch.stack([_sum(tensor) for tensor in state.values()]).cpu()
         leader = sums.clone()
-        dist.broadcast(leader, src=0, group=self._word)
+        self._word.broadcast(leader, 0).wait()
         differs = (sums != leader).to(torch.uint8)
-        dist.all_reduce(differs, op=dist.ReduceOp.MAX, group=self._word)
+        self._word.allreduce(differs, c10d.ReduceOp.MAX).wait()
         if differs.any():
             name = list(state)[int(differs.argmax())]
             raise NotParallel(
