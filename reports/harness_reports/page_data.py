@@ -172,7 +172,7 @@ def _figure(name: str, measured: Measurement, pool: Pool) -> list[Any]:
 
 
 def _number(value: float | None) -> str:
-    return "" if value is None else repr(value)
+    return "" if value is None else f"{value:.6g}"
 
 
 def _usage(usage: Usage) -> dict[str, str]:

@@ -292,7 +292,11 @@ def test_nothing_that_plugins_or_files_say_runs(visit, tmp_path):
         for chart in page.locator(".chart:visible").all():
             chart.scroll_into_view_if_needed()
             chart.locator("svg").wait_for()
-    page.locator(".chart:visible .mark-rule line").first.hover()
+    page.locator("[data-table='1'] .drawings input").first.check()
+    page.locator("[data-table='1'] .chart:visible .mark-symbol path").first.hover(force=True)
+    told = page.locator("#vg-tooltip-element")
+    told.wait_for()
+    assert "onerror" in told.inner_text()
     assert page.evaluate("window.owned") is None
     assert page.locator("img[src=x], script[src]").count() == 0
 

@@ -1,3 +1,5 @@
+"""What is in the page's file; what a reader makes of it is in test_browser."""
+
 import base64
 import json
 import re
@@ -6,17 +8,18 @@ from html.parser import HTMLParser
 import pytest
 from support.rows import digits_rows, failed, make_results, make_row, png
 
-from harness_reports.page import to_html, write
+from harness_reports import page_data
+from harness_reports.page import CHARTED_TABLES, to_html, write
 
 HOSTILE = "<script>alert(1)</script>"
 
 
 class Page(HTMLParser):
-    """Collects the elements and, by element, the text of a page."""
+    """Collects the elements and addresses of a page."""
 
     def __init__(self, text):
         super().__init__()
-        self.elements, self.cells, self.addresses, self._open = [], [], [], []
+        self.elements, self.addresses = [], []
         self.feed(text)
 
     def handle_starttag(self, tag, attributes):
@@ -24,17 +27,10 @@ class Page(HTMLParser):
         attributes = dict(attributes)
         self.addresses += [attributes[name] for name in ("src", "href") if name in attributes]
         assert not any(name.startswith("on") for name in attributes)
-        if tag in ("td", "th"):
-            self.cells.append("")
-            self._open.append(tag)
 
-    def handle_endtag(self, tag):
-        if tag in ("td", "th"):
-            self._open.pop()
 
-    def handle_data(self, data):
-        if self._open:
-            self.cells[-1] += data
+def document(page, name):
+    return json.loads(re.search(rf'id="{name}">(.*?)</script>', page, re.DOTALL)[1])
 
 
 @pytest.fixture(scope="module")
@@ -53,21 +49,28 @@ def page(results):
     return to_html(results)
 
 
-def test_every_figure_of_the_leaderboard_is_on_it(page, results):
-    text = " ".join(" ".join(cell.split()) for cell in Page(page).cells)
+def test_every_figure_of_the_leaderboard_is_in_it(page, results):
+    (table,) = document(page, "leaderboards")["tables"]
+    headings = [column["heading"] for column in table["columns"]]
+    lines = {line["model"]: line for line in table["lines"]}
+    assert list(lines)[1] == "sngan" and lines[HOSTILE]["type"] == "<img src=x onerror=alert(2)>"
     for row in results.rows:
-        assert row.label in text
+        cell = lines[row.label]["cells"][headings.index("FID")]
         if "fid" in row.metrics:
-            assert f"{row.metrics['fid'].value:.3f}" in text
-    assert "≤ 3.05" in text.replace("≤3.05", "≤ 3.05") and "35,200" in text
+            value, _, protocol, text, *_ = cell
+            assert value == row.metrics["fid"].value and text == f"{value:.3f}"
+            assert "360 samples" in document(page, "leaderboards")["texts"][protocol]
+        else:
+            assert cell == []
 
 
 def test_everything_that_plugins_say_is_text(page):
     parsed = Page(page)
-    assert parsed.elements.count("script") == 3
+    assert parsed.elements.count("script") == 8
     assert all(address.startswith(("data:", "#")) for address in parsed.addresses)
-    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
-    assert "<script>alert" not in page and "onerror=alert(2)&gt;" in page
+    markup = re.sub(r"<script>.*?</script>", "", page, flags=re.DOTALL)
+    assert "<script>alert" not in page and "<img" not in markup
+    assert "&lt;/pre&gt;&lt;script&gt;alert(4)" in page
 
 
 def test_it_needs_no_network(page):
@@ -76,52 +79,74 @@ def test_it_needs_no_network(page):
     assert "<link" not in markup.replace('<link rel="icon" href="data:,">', "")
 
 
-def test_each_picture_is_in_the_page_once_and_by_rank(results):
+def test_pictures_of_the_best_come_first_and_fill_a_bounded_room(results, monkeypatch):
     again = make_row("vae", 4.0, seed=1)
-    rows = make_results([*results.rows, again])
-    shown = re.findall(r'<img [^>]*src="data:image/png;base64,([^"]+)"', to_html(rows))
-    pictures = [base64.b64decode(text) for text in shown]
-    assert pictures[:2] == [rows.pictures[t] for t in ("test set-0-digits", "sngan-0-digits")]
-    assert pictures[-1] == rows.pictures["vae-1-digits"]
-    assert sorted(pictures) == sorted(rows.pictures.values())
+    rows = make_results([*results.rows, again], neighbours={again.trial: png(9)})
+    pictures = document(to_html(rows), "pictures")
+    places = {row.trial: str(i) for i, row in enumerate(rows.rows)}
+    assert set(pictures) == {places[trial] for trial in rows.pictures}
+    decoded = base64.b64decode(pictures[places[again.trial]]["neighbours"])
+    assert decoded == png(9)
+    room = sum(len(rows.pictures[trial]) for trial in ("test set-0-digits", "sngan-0-digits"))
+    monkeypatch.setattr(page_data, "PICTURE_BYTES", room)
+    kept = document(to_html(rows), "pictures")
+    assert set(kept) == {places["test set-0-digits"], places["sngan-0-digits"]}
 
 
 def test_curves_hold_the_evaluations(page, results):
-    text = re.search(r'id="specifications">(.*?)</script>', page, re.DOTALL)[1]
-    ((charts),) = json.loads(text)
-    assert set(charts) == {"fraction", "seconds", "flops", "images"}
-    (data,) = charts["flops"]["datasets"].values()
-    assert len(data) == len(results.curves)
-    last = next(p for p in data if p["model"] == "sngan" and p["used"] == 4.2e12)
-    assert last["quality"] == 0.487
-    assert HOSTILE in {point["model"] for point in data}
+    curves = document(page, "curves")
+    assert sum(map(len, curves.values())) == len(results.curves)
+    sngan = next(i for i, row in enumerate(results.rows) if row.label == "sngan")
+    assert curves[str(sngan)][-1] == [1.0, 0.487, "averaged"]
+    charts = [json.dumps(chart) for chart in document(page, "charts")]
+    assert any('"used": 4200000000000.0, "quality": 0.487' in chart for chart in charts)
+    assert any(json.dumps(HOSTILE) in chart for chart in charts)
 
 
-def test_failures_are_shown_whole(page):
-    assert "loss is NaN\n&lt;/pre&gt;&lt;script&gt;alert(3)" in page
-    assert "needs two domains" in page
-    assert "11 trials: 9 ok, 1 diverged, 1 skipped" in page
+def test_rows_are_there_in_full_and_what_they_share_is_there_once(page, results):
+    trials = document(page, "trials")
+    assert [trial["id"] for trial in trials["trials"]] == [row.trial for row in results.rows]
+    sngan = next(trial for trial in trials["trials"] if trial["label"] == "sngan")
+    settings = trials["pool"][sngan["shared"]["Settings"]]
+    assert settings == {"batch_size": "64", "width": "32"}
+    assert trials["pool"][sngan["shared"]["Protocol"]]["features.digest"] == "ab12"
+    assert sngan["own"]["Used"]["peak memory"] == "412 MB"
+    assert page.count('"features.digest":"ab12"') == 1
+    failure = next(trial for trial in trials["trials"] if trial["label"] == "glow")
+    assert failure["reason"].startswith("loss is NaN\n</pre>")
 
 
-def test_the_protocol_of_every_row_is_there(page):
-    for text in (
-        "batch_size",
-        "features.digest",
-        "cpu-2-abcdef",
-        "412 MB",
-        "uniform dequantisation",
-    ):
-        assert text in page
+def test_figures_that_are_no_numbers_are_still_json():
+    rows = [make_row(fid=float("nan")), make_row("ddpm", float("inf"))]
+    (table,) = document(to_html(make_results(rows)), "leaderboards")["tables"]
+    assert {line["cells"][0][0] for line in table["lines"]} == {None}
+    assert {line["cells"][0][3] for line in table["lines"]} == {"–", "∞"}
 
 
 def test_charts_are_written_beside_it(tmp_path):
-    rows = [make_row(), make_row("ddpm", 0.6), make_row("vae", dataset="mnist", fingerprint="e")]
+    models = {"vae": 3.0, "ddpm": 0.6}
+    rows = [
+        make_row(model, fid + seed / 10, seed=seed, dataset=dataset, fingerprint=dataset)
+        for model, fid in models.items()
+        for dataset in ("digits", "mnist")
+        for seed in (0, 1)
+    ]
     path = write(make_results(rows), tmp_path)
     assert path == tmp_path / "report.html" and path.read_text().startswith("<!doctype html>")
-    charts = sorted(p.name for p in (tmp_path / "charts").iterdir())
-    currencies = ("flops", "fraction", "images", "seconds")
-    assert charts == sorted(f"fid-{c}{i}.svg" for c in currencies for i in ("", "-2"))
+    currencies = ("seconds", "flops", "images")
+    names = ["anytime-fid", *(f"{kind}-{c}" for kind in ("fid", "staircase") for c in currencies)]
+    stems = {"ranks-fid", *(f"{name}{end}" for name in names for end in ("", "-2"))}
+    expected = {f"{stem}.{kind}" for stem in stems for kind in ("svg", "pdf")}
+    assert {p.name for p in (tmp_path / "charts").iterdir()} == expected
     assert ">ddpm<" in (tmp_path / "charts" / "fid-flops.svg").read_text()
+    assert (tmp_path / "charts" / "fid-flops.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_the_first_tables_have_charts():
+    rows = [make_row(dataset=f"d{i}", fingerprint=str(i)) for i in range(CHARTED_TABLES + 1)]
+    page = to_html(make_results(rows, pictures={}))
+    assert page.count('class="drawings"') == CHARTED_TABLES
+    assert page.count(f"The first {CHARTED_TABLES} tables have charts.") == 1
 
 
 def test_without_curves_or_rows_it_is_still_a_page():

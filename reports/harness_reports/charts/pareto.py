@@ -32,7 +32,8 @@ def pareto(points: pd.DataFrame, heading: str, cost: str, labels: Sequence[str])
             "front": points["front"].map({True: FRONT, False: "dominated"}),
         }
     )
-    x, y = amount("cost", cost), quality("quality", data["quality"], heading)
+    x = amount("cost", cost, padding=45)
+    y = quality("quality", data["quality"], heading, padding=25)
     front = data[points["front"].to_numpy(bool)]
     line = alt.Chart(front).mark_line(strokeDash=[4, 3], strokeWidth=1.5, opacity=0.6)
     dots = (

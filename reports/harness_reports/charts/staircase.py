@@ -30,7 +30,7 @@ def staircase(
     data["until"] = data["used"].shift(-1).fillna(max(end, data["used"].iloc[-1]))
     data["next"] = data["quality"].shift(-1).fillna(data["quality"])
     base = alt.Chart(data).encode(x=amount("used", title))
-    y = quality("quality", data["quality"], heading)
+    y = quality("quality", data["quality"], heading, padding=25)
     treads = base.mark_rule(strokeWidth=4).encode(
         y=y,
         x2="until:Q",
@@ -42,7 +42,10 @@ def staircase(
         ],
     )
     risers = base.mark_rule(opacity=0.4).encode(x=amount("until", title), y=y, y2="next:Q")
+    measured = base.mark_point(filled=True, size=45, opacity=1).encode(
+        y=y, color=by_colour("model", colours(labels))
+    )
     leaders = data[data["model"] != data["model"].shift()]
     names = alt.Chart(leaders).mark_text(align="left", dy=-9, fontSize=11)
     named = names.encode(x=amount("used", title), y=y, text="model:N")
-    return (zoomable(treads) + risers + named).properties(**SIZE)
+    return (risers + zoomable(treads) + measured + named).properties(**SIZE)

@@ -37,24 +37,27 @@ def by_colour(field: str, colours: Mapping[str, str], symbol: str = "stroke") ->
     )
 
 
-def quality(field: str, values: pd.Series[float], title: str) -> alt.Y:
-    """Return the axis of a metric: logarithmic, as distances fall by decades, if it can be."""
+def quality(field: str, values: pd.Series[float], title: str, padding: int = 12) -> alt.Y:
+    """Return the axis of a metric: logarithmic, as distances fall by decades, if it can be.
+
+    ``padding`` is the room beyond the data, in pixels: for the names of points, say.
+    """
     return alt.Y(
         f"{field}:Q",
         title=title,
-        scale=alt.Scale(type="log", nice=False, padding=12)
+        scale=alt.Scale(type="log", nice=False, padding=padding)
         if (values > 0).all()
-        else alt.Scale(zero=False, padding=12),
+        else alt.Scale(zero=False, padding=padding),
         axis=alt.Axis(format="~g", tickCount=5, labelOverlap="greedy"),
     )
 
 
-def amount(field: str, title: str, ticks: str = "~s") -> alt.X:
+def amount(field: str, title: str, ticks: str = "~s", padding: int = 12) -> alt.X:
     """Return the logarithmic axis of what was used."""
     return alt.X(
         f"{field}:Q",
         title=title,
-        scale=alt.Scale(type="log", nice=False, padding=12),
+        scale=alt.Scale(type="log", nice=False, padding=padding),
         axis=alt.Axis(format=ticks, tickCount=5, labelOverlap="greedy", grid=False),
     )
 

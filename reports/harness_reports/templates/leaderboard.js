@@ -1,6 +1,6 @@
 // A leaderboard: sorted by any column, filtered, walked through with the arrow keys.
 
-const ROWS_AT_ONCE = 100;
+const ROWS_AT_ONCE = 40;
 const REFERENCES = ["real", "null"];
 
 class Leaderboard {

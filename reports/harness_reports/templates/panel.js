@@ -96,12 +96,13 @@ function panel_trial(trial, open) {
     element("tr", {}, element("th", { scope: "row", class: "name" }, name),
       element("td", { class: "number" }, value || "–"), element("td", { class: "number" }, error),
       element("td", {}, kind), element("td", { class: "how" }, pool[how])));
-  const headings = ["Figure", "Value", "±", "Kind", "How it was measured"];
+  const headings = ["Figure", "Value", "±", "Kind", "How it was measured"].map((text, i) =>
+    element("th", { scope: "col", class: ["name", "number", "number"][i] }, text));
   return element("details", { class: "trial", id: trial.id, open },
     element("summary", {}, element("strong", {}, `Seed ${trial.seed}`), " ", badge(trial.status)),
     figures.length > 0 && element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Figures" },
       element("table", {},
-        element("thead", {}, element("tr", {}, headings.map((text) => element("th", { scope: "col" }, text)))),
+        element("thead", {}, element("tr", {}, headings)),
         element("tbody", {}, figures))),
     ...Object.entries(trial.own).map(([title, pairs]) => folded(title, pairs, title === "Used")));
 }
