@@ -130,6 +130,8 @@ def read_image_set(source: str) -> ImageSet:
     Raises:
         UserError: naming what cannot be read.
     """
+    if not source.strip():  # which would be the folder that one is in
+        raise ImageError("'' is no path; name a folder, an .npz or an .npy file")
     path = user_path(source, source)
     if path.is_dir():
         paths = image_paths(source, path)

@@ -18,13 +18,16 @@ def write_formats(
     """Write the report in the given formats, all by default; return the path of each.
 
     One that fails is reported in a warning and does the others no harm.
+
+    Raises:
+        UserError: there is no format of a name; nothing was written.
     """
+    entries = [registry.report(name) for name in names or sorted(registry.reports)]
     folder.mkdir(parents=True, exist_ok=True)
     written = {}
-    for name in names if names is not None else sorted(registry.reports):
-        entry = registry.report(name)
+    for name, info in ((entry.info.name, entry.info) for entry in entries):
         try:
-            written[name] = registry.load(entry.info)(results, folder)
+            written[name] = registry.load(info)(results, folder)
         except Exception as error:
             log.warning("report %r failed: %s: %s", name, type(error).__name__, error)
     return written

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
@@ -254,22 +255,57 @@ class Registry:
         return found
 
 
-def registry(strict: bool = False) -> Registry:
-    """Return what is installed, discovered once a process.
+PLUGINS, STRICT = "GENHARNESS_PLUGINS", "GENHARNESS_STRICT"
+"""Environment variables, because workers inherit them: the plugins that may load, with commas
+between their names; and, if it is not empty, that none of them may be broken."""
+
+
+def registry() -> Registry:
+    """Return what is installed and may load, discovered once a process.
 
     Raises:
-        UserError: if ``strict`` and a plugin is broken or a name is claimed twice.
+        UserError: a plugin that may load is not installed; or, where it matters, one is broken or
+            a name is claimed twice.
     """
-    found = _installed()
-    if strict:
+    found = _installed(allowed_plugins())
+    if os.environ.get(STRICT):
         found.require_sound()
     return found
 
 
+def allowed_plugins() -> tuple[str, ...] | None:
+    """Return which plugins may load, by distribution or entry point; None if all may."""
+    text = os.environ.get(PLUGINS, "")
+    return tuple(sorted({name.strip() for name in text.split(",")} - {""})) if text else None
+
+
 @cache
-def _installed() -> Registry:
-    points = entry_points(group=hooks.GROUP)
-    return Registry(sorted(points, key=lambda point: (_origin(point.dist)[0], point.name)))
+def _installed(allowed: tuple[str, ...] | None) -> Registry:
+    points = sorted(
+        entry_points(group=hooks.GROUP), key=lambda point: (_origin(point.dist)[0], point.name)
+    )
+    return Registry(points if allowed is None else _chosen(points, allowed))
+
+
+def _chosen(points: Iterable[EntryPoint], allowed: Iterable[str]) -> list[EntryPoint]:
+    """Return the entry points of the allowed names; the others are never imported."""
+    names = {point: {point.name, _origin(point.dist)[0]} for point in points}
+    known = {_normal(name): name for of_point in names.values() for name in of_point}
+    wanted = {_normal(name) for name in allowed}
+    if not wanted:
+        raise UserError("--plugins names none; write names with commas between them")
+    for name in allowed:
+        if _normal(name) not in known:
+            hint = did_you_mean(name, known.values())
+            raise UserError(
+                f"--plugins: no plugin or distribution is called {shown(name)}"
+                f"{hint or '; there are: ' + ', '.join(sorted(known.values()))}"
+            )
+    return [point for point, own in names.items() if wanted & {_normal(name) for name in own}]
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def split_argument(name: str) -> tuple[str, str]:

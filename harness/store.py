@@ -96,7 +96,10 @@ class Store:
             for folder in (self.trials, self.locks):
                 folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise UserError(f"cannot write results to {self.folder}: {error.strerror}") from None
+            raise UserError(
+                f"cannot write results to {self.folder}: {error.strerror}; name another folder "
+                "with --results"
+            ) from None
 
     def claim(self, trial: str) -> Lock | None:
         """Return a lock on a trial, or None while another run or its worker holds it."""

@@ -5,6 +5,7 @@ To add one, import its module and register its function below.
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from typing import Annotated
@@ -66,6 +67,14 @@ def _options(
     strict: Annotated[
         bool, typer.Option("--strict", help="Stop if a plugin is broken or a name is taken twice.")
     ] = False,
+    plugins: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME,...",
+            envvar="GENHARNESS_PLUGINS",
+            help="Load these distributions or single entry points alone.",
+        ),
+    ] = None,
     version: Annotated[
         bool,
         typer.Option(
@@ -73,10 +82,15 @@ def _options(
         ),
     ] = False,
 ) -> None:
+    # Through the environment, so that the workers hear of it too.
     if strict:
+        os.environ["GENHARNESS_STRICT"] = "1"
+    if plugins is not None:
+        os.environ["GENHARNESS_PLUGINS"] = plugins or ","
+    if strict or plugins is not None:
         from harness.registry import registry
 
-        registry(strict=True)
+        registry()
 
 
 def main() -> None:

@@ -31,11 +31,14 @@ def check_model(
     from harness.benchmark import parse_settings
     from harness.checks.outcome import outcomes
     from harness.checks.parameters import DIGITS
+    from harness.errors import UserError, shown
     from harness.registry import registry
     from harness.trial import load_dataset, resolve_config
 
     model_class = _load(model)
     spec = load_dataset(registry(), dataset).spec if dataset else DIGITS
+    if wrong := [text for text in settings or () if not text.partition("=")[1]]:
+        raise UserError(f"{shown(wrong[0])} is not a setting; write KEY=VALUE: batch_size=32")
     given = parse_settings(f"{model}.{text}" for text in settings or ()).get(model, {})
     config = resolve_config(model_class.Config, given, model) if given else None
     overrides = {name: dataclasses.asdict(config)[name] for name in given} if config else {}

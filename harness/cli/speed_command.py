@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -24,7 +26,7 @@ def measure_speed(
         float, typer.Option(help="End before a call that would take more seconds.")
     ] = 60.0,
     device: DeviceName = "cpu",
-    threads: Annotated[int, typer.Option(help="Of torch on a CPU; 0: as it finds them.")] = 0,
+    threads: Annotated[int, typer.Option(min=0, help="Of torch on a CPU; 0: its own.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Time the sampling of untrained models, each in a fresh process: weights change no speed."""
@@ -32,6 +34,8 @@ def measure_speed(
     from harness.speed.sweep import BATCH_SIZES, Request, measure
 
     torch_device(device)
+    _check_seconds("--seconds", seconds)
+    _check_seconds("--longest", longest)
     sizes = _sizes(batch_sizes) if batch_sizes else BATCH_SIZES
     for model in models:
         registry().model(model)
@@ -47,12 +51,19 @@ def measure_speed(
         print(sweeps_frame(swept).to_json(orient="records", indent=2))
 
 
-def _sizes(text: str) -> tuple[int, ...]:
+def _check_seconds(option: str, value: float) -> None:
     from harness.errors import UserError
 
+    if not 0 < value < math.inf:
+        raise UserError(f"{option} {value:g}: write a positive, finite number of seconds")
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    from harness.errors import UserError, shown
+
     words = text.replace(" ", "").split(",")
-    if not all(word.isdecimal() and int(word) for word in words):
-        raise UserError(f"--batch-sizes {text!r}: write positive integers, such as 1,8,64")
+    if not all(re.fullmatch(r"[1-9][0-9]{0,8}", word) for word in words):
+        raise UserError(f"--batch-sizes {shown(text)}: write positive integers, such as 1,8,64")
     return tuple(sorted({int(word) for word in words}))
 
 

@@ -174,7 +174,7 @@ def test_a_damaged_file_is_named(tmp_path, suffix, content):
 def test_an_archive_under_the_name_of_an_array_is_refused(tmp_path):
     np.savez(tmp_path / "a.npz", images=pictures(3))
     (tmp_path / "a.npz").rename(tmp_path / "a.npy")
-    with pytest.raises(UserError, match="it is an .npz file; call it so"):
+    with pytest.raises(UserError, match="is an .npz file; call it so"):
         read_image_set(str(tmp_path / "a.npy"))
 
 

@@ -234,8 +234,9 @@ def test_strict_makes_a_fault_fatal(site, monkeypatch):
     try:
         assert registry() is registry()
         assert [plugin.distribution for plugin in registry().broken] == ["sick"]
+        monkeypatch.setenv("GENHARNESS_STRICT", "1")
         with pytest.raises(UserError, match="sick"):
-            registry(strict=True)
+            registry()
     finally:
         registry_module._installed.cache_clear()
 

@@ -62,6 +62,8 @@ def assert_refused(
     monkeypatch.setattr(sys, "argv", ["harness", *case.command])
     monkeypatch.setattr("signal.signal", lambda *_: None)  # main() takes over SIGTERM
     monkeypatch.setenv("COLUMNS", "1000")
+    for name in ("GENHARNESS_PLUGINS", "GENHARNESS_STRICT"):
+        monkeypatch.setenv(name, "")  # and take back what the command line sets
     case.make(folder)
     before = contents(folder)
     with pytest.raises(SystemExit) as ending:
@@ -79,7 +81,8 @@ def assert_is_refusal(code: object, out: str, err: str) -> None:
     assert code == 2, err
     assert out == ""
     assert "Traceback" not in err
-    assert err.lower().count("error:") + err.count("─ Error ─") == 1, err
+    starts = [line for line in err.splitlines() if line.startswith("error:") or "─ Error ─" in line]
+    assert len(starts) == 1, err
     assert len(err) < 4_000, "nobody reads so much"
     unprintable = [c for c in err if not c.isprintable() and c != "\n"]
     assert not unprintable, f"control characters reach the terminal: {unprintable}"
