@@ -1,11 +1,10 @@
-import os
-import subprocess
-import sys
-
 import pytest
 from support.rows import failed, make_row, reference
+from typer.testing import CliRunner
 
+from harness.cli import app
 from harness.errors import UserError
+from harness.row import Measurement
 from harness_reports.compare import sentences
 
 
@@ -65,8 +64,6 @@ def test_budgets_are_not_taken_together():
 
 
 def test_metrics_without_a_direction_are_higher_or_lower():
-    from harness.row import Measurement
-
     def gap(value):
         return {"fid_gap": Measurement(value=value)}
 
@@ -103,14 +100,7 @@ def test_errors_say_what_would_be_right(a, b, metric, message):
 def test_the_command_prints_sentences(tmp_path):
     rows = tmp_path / "rows.jsonl"
     rows.write_text("\n".join(row.model_dump_json() for row in ROWS))
-    command = [sys.executable, "-m", "harness", "compare", "vae"]
-    env = os.environ | {"PYTHONIOENCODING": "utf-8"}
-
-    def told(*arguments):
-        return subprocess.run([*command, *arguments], capture_output=True, text=True, env=env)
-
-    done = told("ddpm", str(rows))
-    assert done.stdout.splitlines() == sentences(ROWS, "vae", "ddpm") and done.returncode == 0
-    wrong = told("dpm", str(rows))
-    assert wrong.returncode == 2 and "did you mean 'ddpm'" in wrong.stderr
-    assert "Traceback" not in wrong.stderr
+    done = CliRunner().invoke(app, ["compare", "vae", "ddpm", str(rows)])
+    assert done.stdout.splitlines() == sentences(ROWS, "vae", "ddpm") and done.exit_code == 0
+    wrong = CliRunner().invoke(app, ["compare", "vae", "dpm", str(rows), "--metric", "is"])
+    assert isinstance(wrong.exception, UserError) and "'ddpm'" in str(wrong.exception)
