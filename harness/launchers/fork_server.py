@@ -5,14 +5,19 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import importlib
 import json
 import os
 import select
+import signal
 import socket
 import sys
 from dataclasses import dataclass
+
+PR_SET_PDEATHSIG = 1
+"""Of <linux/prctl.h>."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +27,7 @@ class _Order:
     arguments: list[str]
     environment: dict[str, str]
     folder: str
+    server: int
     log: int
     tell: int
     lock: int
@@ -59,7 +65,7 @@ def _serve(channel: socket.socket) -> _Order | None:
         if not message:
             return None
         log, tell, lock = descriptors
-        order = _Order(**json.loads(message), log=log, tell=tell, lock=lock)
+        order = _Order(**json.loads(message), server=os.getpid(), log=log, tell=tell, lock=lock)
         pid = os.fork()
         if pid == 0:
             # The ends of others: they tell of a server's death by being closed.
@@ -79,6 +85,7 @@ def _work(order: _Order) -> None:
 
     from harness import worker
 
+    _stop_with(order.server)
     os.setsid()
     _say(order.tell, os.getpid())
     os.close(order.tell)
@@ -94,6 +101,13 @@ def _work(order: _Order) -> None:
     np.random.seed()
     sys.argv = [worker.__file__, *order.arguments]
     worker.main()
+
+
+def _stop_with(server: int) -> None:
+    """Have the kernel ask this process to stop when the server dies, even before it can look."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != server:
+        os._exit(1)
 
 
 def _say(tell: int, number: int) -> None:

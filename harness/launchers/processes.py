@@ -129,6 +129,8 @@ class ForkServer:
         """Let the server end."""
         if self._server is not None:
             self._channel.close()
+            # It may be in the middle of its imports.
+            self._server.terminate()
             self._server.wait()
             self._server = None
 

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -33,8 +34,7 @@ def work():
     print("said", task, flush=True)
     with open(f"{folder}/{task}.json", "w") as file:
         json.dump(facts, file)
-    parent = os.getppid()
-    while task.startswith("waits") and os.getppid() == parent:
+    while task.startswith("waits"):
         time.sleep(0.01)
     if task == "dies":
         os.kill(os.getpid(), 9)
@@ -111,6 +111,22 @@ def test_workers_stop_when_the_server_is_killed_and_the_next_has_a_new_one(tmp_p
     server.kill()
     assert one.wait(60) == two.wait(60) == -signal.SIGTERM
     assert start("next").wait(60) == 7
+
+
+def test_ctrl_c_while_the_server_imports_leaves_no_worker(tmp_path, monkeypatch):
+    (tmp_path / "slow.py").write_text("import time; time.sleep(600)")
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    server = ForkServer(["slow"])
+    monkeypatch.setattr(
+        "harness.launchers.processes.socket.send_fds",
+        lambda *args, send=socket.send_fds: (send(*args), signal.raise_signal(signal.SIGINT)),
+    )
+    lock = Lock(tmp_path / "lock")
+    with open(tmp_path / "log", "ab") as log, pytest.raises(KeyboardInterrupt):
+        server.start(["."], environment, log, lock)
+    server.close()
+    os.close(lock.fileno())
+    Lock(tmp_path / "lock").release()
 
 
 def test_nothing_outlives_a_driver_that_is_killed(tmp_path):
