@@ -136,13 +136,13 @@ def trials(results: Results) -> dict[str, Any]:
 
 
 def _trial(row: Row, logs: Mapping[str, str], pool: Pool) -> dict[str, Any]:
-    shared = {
+    shared: dict[str, dict[str, Any]] = {
         "Settings": row.config,
         "Protocol": row.protocol,
         "Machine": row.hardware,
         "Provenance": row.provenance,
     }
-    own = {
+    own: dict[str, dict[str, Any]] = {
         "Used": _usage(row.usage) if row.usage.batches else {},
         "Operators without a FLOP count": row.usage.uncounted,
         "Calibration": row.calibration,

@@ -107,3 +107,11 @@ def test_a_key_is_in_the_file_and_not_in_the_page(points, tmp_path):
     made = specification(chart)
     legend = made["encoding"]["color"]["condition"]["legend"]
     assert legend is None and made["width"] == "container"
+
+
+def test_drawn_twice_a_chart_is_the_same():
+    def drawn():
+        (table,) = tables(digits_rows())
+        return [specification(d.chart) for d in draw(table, make_curves(digits_rows())).charts]
+
+    assert drawn() == drawn()

@@ -35,12 +35,14 @@ def measured(points: pd.DataFrame, labels: Mapping[str, str], metric: str) -> pd
         metric: a column of ``points``.
     """
     if metric not in points:
-        return points.iloc[:0].assign(**{metric: pd.Series(dtype=float)})
+        return points.iloc[:0].reindex(columns=[*points, metric])
     chosen = points[points["trial"].isin(list(labels))]
     figures = pd.to_numeric(chosen[metric], errors="coerce").astype(float)
     names = chosen["trial"].map(labels)
     known = figures.abs().lt(float("inf"))
-    return chosen.assign(**{metric: figures, "label": names})[known]
+    chosen = chosen.assign(label=names)
+    chosen[metric] = figures
+    return chosen[known]
 
 
 def curves(points: pd.DataFrame, metric: str, currency: str, labels: Sequence[str]) -> Any:
@@ -91,7 +93,7 @@ def one_model(metric: str) -> Any:
     Points have ``fraction``, ``quality``, ``seed`` and ``weights``.
     """
     heading = column(metric).heading
-    line = alt.Chart(alt.Data(values=[])).mark_line(point=True)
+    line = alt.Chart(alt.InlineData(values=[])).mark_line(point=True)
     return line.encode(
         x=amount("fraction", "fraction of the budget", ".1~%"),
         y=alt.Y("quality:Q", title=heading, scale=alt.Scale(zero=False)),

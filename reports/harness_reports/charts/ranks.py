@@ -51,7 +51,7 @@ def critical_difference_diagram(ranks: Ranks) -> Any:
     base = alt.Chart(names)
     drops = base.mark_rule(color=NEUTRAL).encode(x=x, y=y, y2="axis:Q", tooltip=tooltip)
     arms = base.mark_rule(color=NEUTRAL).encode(x=x, x2="edge:Q", y=y, tooltip=tooltip)
-    layers = [drops, arms, *_names(names, models, y, tooltip), *_bars(ranks, y)]
+    layers = [drops, arms, *_names(names, y, tooltip), *_bars(ranks, y)]
     if pd.notna(ranks.critical_difference):
         layers += _scale(ranks.critical_difference, y)
     height = LINE * (depth + 1.4)
@@ -60,17 +60,14 @@ def critical_difference_diagram(ranks: Ranks) -> Any:
     )
 
 
-def _names(
-    names: pd.DataFrame, models: int, y: alt.Y, tooltip: Sequence[alt.Tooltip]
-) -> list[alt.Chart]:
+def _names(names: pd.DataFrame, y: alt.Y, tooltip: Sequence[alt.Tooltip]) -> list[alt.Chart]:
     texts = names.assign(text=names["model"] + "  " + names["rank"].map("{:.2f}".format))
-    sides = ((texts["edge"] == 1, "right", -6), (texts["edge"] != 1, "left", 6))
-    return [
-        alt.Chart(texts[side])
-        .mark_text(align=align, dx=dx, fontSize=11)
-        .encode(x="edge:Q", y=y, text="text:N", tooltip=tooltip)
-        for side, align, dx in sides
+    left, right = texts[texts["edge"] == 1], texts[texts["edge"] != 1]
+    marks = [
+        alt.Chart(left).mark_text(align="right", dx=-6, fontSize=11),
+        alt.Chart(right).mark_text(align="left", dx=6, fontSize=11),
     ]
+    return [mark.encode(x="edge:Q", y=y, text="text:N", tooltip=tooltip) for mark in marks]
 
 
 def _bars(ranks: Ranks, y: alt.Y) -> list[alt.Chart]:

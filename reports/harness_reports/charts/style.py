@@ -25,7 +25,7 @@ def colours(labels: Iterable[str]) -> dict[str, str]:
     return dict(zip(dict.fromkeys(labels), PALETTE, strict=False))
 
 
-def by_colour(field: str, colours: Mapping[str, str], symbol: str = "stroke") -> alt.Color:
+def by_colour(field: str, colours: Mapping[str, str], symbol: str = "stroke") -> Any:
     """Return the colour of ``field``; what has no colour of its own is gray, and not in the key."""
     scale = alt.Scale(domain=[*colours], range=[*colours.values()])
     legend = alt.Legend(symbolType=symbol, symbolStrokeWidth=3, title=None)
@@ -66,8 +66,9 @@ def zoomable(chart: Any) -> Any:
     """Let a reader drag a chart and, with Ctrl, zoom it by the wheel: without, the page scrolls."""
     mouse = "[pointerdown[event.pointerType === 'mouse'], window:pointerup] > window:pointermove!"
     zoom = "wheel![event.ctrlKey || event.metaKey]"
-    scales = alt.selection_interval(bind="scales", translate=mouse, zoom=zoom)
-    return chart.add_params(scales)
+    scales = alt.selection_interval(name="zoom", bind="scales", translate=mouse, zoom=zoom)
+    # Altair numbers what has no name, over all charts of a process.
+    return chart.properties(name="zoomed").add_params(scales)
 
 
 def specification(chart: Any) -> dict[str, Any]:
