@@ -47,13 +47,15 @@ def reproduce_rows(
     recorded = read_results(report)
     rows = choose(recorded, trials or (), only or (), seed)
     subjects = [prepare(row, recorded, registry()) for row in rows]
-    folder = results or Path(mkdtemp(prefix="genharness-"))
-    with open_display(sum(not subject.changed for subject in subjects)) as display:
+    runnable = sum(not subject.changed for subject in subjects)
+    folder = results or (Path(mkdtemp(prefix="genharness-")) if runnable else Path())
+    with open_display(runnable) as display:
         outcomes = run_again(subjects, recorded, folder, display)
     for outcome in outcomes:
         print("\n" + "\n".join(map(for_terminal, _lines(outcome))))
     agreeing = sum(outcome.agrees for outcome in outcomes)
-    print(f"\n{agreeing} of {len(outcomes)} rows agree; the new results are in {folder}")
+    where = f"; the new results are in {folder}" if runnable else ""
+    print(f"\n{agreeing} of {len(outcomes)} rows agree{where}")
     if agreeing < len(outcomes):
         raise typer.Exit(1)
 
