@@ -40,8 +40,8 @@ def _store_finding(results: Path) -> Finding:
 def _server_finding(tracker: Tracker) -> Finding:
     subject, remedy = "MLflow's store", f"start the server, or mend MLFLOW_TRACKING_URI; {_LATER}"
     try:
-        # The address without user and password, which urlopen does not take and health not need.
-        with urlopen(f"{tracker.address.rstrip('/')}/health", timeout=PATIENCE):
+        # The user's own address, without the password that urlopen does not take nor health need.
+        with urlopen(f"{tracker.address.rstrip('/')}/health", timeout=PATIENCE):  # nosec B310
             return ok(subject, f"{tracker.address} answers")
     except HTTPError as error:
         seen = f"{tracker.address} answers with {error.code} {error.reason}"

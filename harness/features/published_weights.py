@@ -109,7 +109,8 @@ def _copy(address: str, target: Path) -> None:
     from rich.console import Console
     from rich.progress import Progress
 
-    with urlopen(address, timeout=SILENCE) as source, target.open("wb") as file:
+    # The addresses are constants of this package.
+    with urlopen(address, timeout=SILENCE) as source, target.open("wb") as file:  # nosec B310
         announced = source.headers.get("Content-Length")
         total = int(announced) if announced else None
         with Progress(console=Console(stderr=True), disable=not sys.stderr.isatty()) as progress:
