@@ -310,7 +310,7 @@ def _trials_of(
         config=dataclasses.asdict(config),
         seed=benchmark.seeds[0],
         budget=str(benchmark.budget),
-        plugin=_describe(plugin),
+        plugin=describe(plugin),
         needs=_needs(entry, config.batch_size, benchmark, where),
         unsupported=model_class.supports(dataset.spec),
     )
@@ -333,7 +333,7 @@ def _needs(entry: Entry, batch_size: int, benchmark: Benchmark, where: str) -> N
     return Needs(devices, int(entry.memory or 0))
 
 
-def _describe(plugin: Plugin[ModelInfo]) -> dict[str, str]:
+def describe(plugin: Plugin[ModelInfo]) -> dict[str, str]:
     """Return what decides how a plugin computes."""
     facts = {
         "distribution": plugin.distribution,

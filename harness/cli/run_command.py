@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,6 +19,16 @@ from harness.cli.options import (
     Workers,
     torch_device,
 )
+
+if TYPE_CHECKING:
+    from harness.launchers import Launcher
+
+
+class Place(StrEnum):
+    """Where trials run."""
+
+    local = "local"
+    ray = "ray"
 
 
 def run_benchmark(
@@ -34,26 +45,30 @@ def run_benchmark(
     device: DeviceNames = None,
     workers: Workers = None,
     threads: Threads = None,
+    launcher: Annotated[
+        Place, typer.Option(help="'ray' runs the trials on a Ray cluster.")
+    ] = Place.local,
+    address: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="Of the Ray cluster; this machine's by default."),
+    ] = None,
 ) -> None:
     """Run a benchmark: finished trials are skipped, interrupted ones resume, changed ones run."""
     from harness import api
     from harness.benchmark import parse_settings
     from harness.cli.progress_display import open_display
     from harness.cli.report_command import print_reports
-    from harness.launchers.local import LocalLauncher, choose_devices
 
     planned = api.plan(benchmark, results, also=also or (), settings=parse_settings(settings or ()))
-    for name in device or ():
-        torch_device(name)
     planned.store.prepare()  # before anything is printed
-    launcher = LocalLauncher(choose_devices(device or (), workers), threads)
+    chosen = _launcher(launcher, address, device or [], workers, threads)
     todo = planned.open_trials(retry_failed)
     done = len(planned.trials) - len(todo)
     print(f"{planned.benchmark.name}: {len(planned.trials)} trials, {done} done before")
     with open_display(len(todo)) as display:
         tracker = api.carry_out(
             planned,
-            launcher,
+            chosen,
             tracking=tracking.value,
             retry_failed=retry_failed,
             observer=display,
@@ -64,3 +79,33 @@ def run_benchmark(
         print(f"{row.label} on {row.dataset}, seed {row.seed}: {row.status}: {row.reason}")
     if failed:
         raise typer.Exit(1)
+
+
+def _launcher(
+    place: Place, address: str | None, devices: list[str], workers: int | None, threads: int | None
+) -> Launcher:
+    """Return what runs the trials.
+
+    Raises:
+        UserError: an option says nothing to the launcher that was chosen.
+    """
+    from harness.errors import UserError
+
+    if place is Place.local:
+        from harness.launchers.local import LocalLauncher, choose_devices
+
+        if address is not None:
+            raise UserError(f"--address {address} is that of a Ray cluster; add --launcher ray")
+        for name in devices:
+            torch_device(name)
+        return LocalLauncher(choose_devices(devices, workers), threads)
+    from harness.launchers.ray import RayLauncher
+
+    if workers is not None:
+        raise UserError("--workers: with --launcher ray, the resources of the cluster say how many")
+    if len(devices) > 1 or not {"cpu", "cuda"}.issuperset(devices):
+        raise UserError(
+            f"--device {', '.join(devices)}: with --launcher ray, write cpu or cuda; which one is "
+            "the cluster's to choose"
+        )
+    return RayLauncher(address or "auto", devices[0] if devices else None, threads or 1)

@@ -126,7 +126,7 @@ def test_the_test_split_is_disjoint_from_what_a_model_sees():
 
 def test_an_entry_is_resolved_once_however_many_seeds_it_has(monkeypatch):
     described = []
-    monkeypatch.setattr("harness.trial._describe", lambda plugin: described.append(plugin) or {})
+    monkeypatch.setattr("harness.trial.describe", lambda plugin: described.append(plugin) or {})
     planned = trials(SOURCE.replace('["vae"]', f'["vae", "dcgan"]\nseeds = {list(range(500))}'))
     assert len({trial.id for trial in planned}) == len(planned) == 1002
     assert len(described) == 2

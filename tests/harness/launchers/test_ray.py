@@ -11,10 +11,9 @@ import time
 
 import pytest
 from support.faulty_plugin import harness, install
-from typer.testing import CliRunner
 
 from harness.benchmark import parse_benchmark
-from harness.cli import app
+from harness.cli import run_command
 from harness.errors import UserError
 from harness.launchers import ray as launcher
 from harness.launchers.agenda import Agenda, Observer
@@ -54,18 +53,16 @@ def test_without_ray_the_remedy_is_named(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("place", "address", "devices", "workers", "message"),
     [
-        (["--address", "localhost:1"], "add --launcher ray"),
-        (["--launcher", "ray", "--workers", "2"], "resources of the cluster"),
-        (["--launcher", "ray", "--device", "cuda:1"], "write cpu or cuda"),
+        ("local", "localhost:1", [], None, "add --launcher ray"),
+        ("ray", None, [], 2, "resources of the cluster"),
+        ("ray", None, ["cuda:1"], None, "write cpu or cuda"),
     ],
 )
-def test_options_that_do_not_go_together_are_refused(options, message, tmp_path):
-    found = CliRunner().invoke(
-        app, ["run", "digits-smoke", "--results", str(tmp_path), *options], catch_exceptions=True
-    )
-    assert message in " ".join(str(found.exception or found.output).split())
+def test_options_that_do_not_go_together_are_refused(place, address, devices, workers, message):
+    with pytest.raises(UserError, match=message):
+        run_command._launcher(run_command.Place(place), address, devices, workers, None)
 
 
 @pytest.fixture(scope="module")
@@ -187,7 +184,10 @@ def test_files_travel_where_nodes_do_not_share_a_path(cluster, environment, tmp_
 
         def progressed(self, trial, progress):
             self.seen.append(progress.fraction)
-            if first in cluster.worker_nodes and (store.working(trial.id) / "checkpoint.pt").exists():
+            if (
+                first in cluster.worker_nodes
+                and (store.working(trial.id) / "checkpoint.pt").exists()
+            ):
                 cluster.add_node(**NODE, num_cpus=1)
                 cluster.remove_node(first, allow_graceful=False)
 
@@ -195,8 +195,6 @@ def test_files_travel_where_nodes_do_not_share_a_path(cluster, environment, tmp_
     ray = launcher.RayLauncher(cluster.address)
     # No node finds what the driver wrote.
     monkeypatch.setattr(launcher, "TOKEN", ".written-elsewhere")
-    monkeypatch.setattr(launcher.RayLauncher, "token", "unknown", raising=False)
-    ray.token = "unknown"
     ray.check([trial])
     ray.run(Agenda([trial], store, observer))
     row = store.row(trial.id)
@@ -204,6 +202,18 @@ def test_files_travel_where_nodes_do_not_share_a_path(cluster, environment, tmp_
     assert observer.seen[-1] == 1.0
     assert (store.ended(trial.id) / "samples.npz").exists()
     assert len(cluster.worker_nodes) == 1
+
+
+def test_a_node_with_another_version_of_a_plugin_is_told(tmp_path):
+    text = (BENCHMARK % 0.0).split("models")[0] + 'models = ["vae"]\nbudget = "1 steps"\n'
+    trial = plan(parse_benchmark(text, "mine.toml"), registry())[1]
+    other = trial.model_copy(update={"plugin": trial.plugin | {"version": "9.9"}})
+    order = launcher.Order(other.model_dump_json(), str(tmp_path), "", {}, "cpu", 1, {})
+    row, files = launcher.carry_out(order, board=None)
+    row = json.loads(row)
+    assert (row["status"], files) == ("error", {})
+    assert f"version {trial.plugin['version']}, not 9.9" in row["reason"]
+    assert launcher._foreign(trial) is None
 
 
 @pytest.mark.slow
