@@ -48,8 +48,8 @@ def growth(benchmark, metric: str, n: int, d: int) -> int:
 
 
 def test_the_frechet_distance_holds_no_samples(benchmark):
-    """Those of 20,000 to 80,000 would be 59 MB in float32."""
-    assert growth(benchmark, "FrechetDistance", 20_000, 256) < 8 * MB
+    """Those of 20,000 to 80,000 would be 59 MB in float32; equal processes differ by some 6 MB."""
+    assert growth(benchmark, "FrechetDistance", 20_000, 256) < 16 * MB
 
 
 @pytest.mark.parametrize("metric", ["KernelDistance", "Neighbours"])
