@@ -127,6 +127,7 @@ def test_a_row_holds_everything(tmp_path, environment):
         "environment.json",
         "log.txt",
         "trial.json",
+        "SHA256SUMS",
     }
     assert np.load(folder / "samples.npz", allow_pickle=False)["images"].shape == (50, 1, 8, 8)
     usage = row["usage"]
