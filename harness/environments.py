@@ -6,8 +6,10 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, ValidationError
 
+from harness.errors import UserError
+from harness.mistakes import mistakes
 from harness.results import Results
 from harness.row import Row
 
@@ -62,14 +64,27 @@ class Environment(BaseModel):
 
 
 def environments(results: Results) -> list[Environment]:
-    """Return the distinct environments of rows, that of most rows first."""
+    """Return the distinct environments of rows, that of most rows first.
+
+    Raises:
+        UserError: the record of one holds something else.
+    """
     recorded = (
-        (row.trial, Environment.model_validate_json(results.environments[row.trial]))
+        (row.trial, _read(row.trial, results.environments[row.trial]))
         for row in results.rows
         if row.trial in results.environments
     )
     distinct = _distinct((trial, env.model_dump(exclude={"trials"})) for trial, env in recorded)
     return [Environment.model_validate(environment) for environment in distinct]
+
+
+def _read(trial: str, record: bytes) -> Environment:
+    try:
+        return Environment.model_validate_json(record)
+    except ValidationError as error:
+        raise UserError(
+            f"the environment.json of trial {trial} is damaged: {mistakes(error)[0]}; remove it"
+        ) from None
 
 
 def machines(rows: Iterable[Row]) -> list[dict[str, Any]]:
