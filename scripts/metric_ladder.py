@@ -46,6 +46,8 @@ SHOWN = (
     "label_kl",
     "vendi",
 )
+LOGARITHMIC = {"mifid"}
+"""Metrics that copies raise a thousandfold and more."""
 STEPS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 Distortion = Callable[[Dataset, Tensor, Tensor, float], Tensor]
 
@@ -97,12 +99,17 @@ def _quantise(x: Tensor, data: Dataset) -> Tensor:
 
 
 def first(data: Dataset, most: int) -> Dataset:
-    """Return the data with the first images of each split alone."""
-    train, validation, test = (
-        Split(split.images[:most], None if split.labels is None else split.labels[:most])
-        for split in (data.train, data.validation, data.test)
+    """Return the data with the first images of each split, five times as many of train."""
+
+    def part(split: Split, n: int) -> Split:
+        return Split(split.images[:n], None if split.labels is None else split.labels[:n])
+
+    return replace(
+        data,
+        train=part(data.train, 5 * most),
+        validation=part(data.validation, most),
+        test=part(data.test, most),
     )
-    return replace(data, train=train, validation=validation, test=test)
 
 
 def generator_and_held_out(data: Dataset) -> tuple[Dataset, Split]:
@@ -127,7 +134,7 @@ def climb(
     Args:
         features: what the metrics see.
         dataset: whose images are distorted.
-        most: images of each split.
+        most: images of test and of validation; five times as many are of train.
         steps: strengths.
     """
     found = registry()
@@ -164,10 +171,11 @@ def _panel(ladder: pd.DataFrame, name: str, title: str) -> alt.Chart:
         ),
         legend=alt.Legend(orient="bottom", direction="horizontal", symbolStrokeWidth=3),
     )
+    scale = alt.Scale(type="log") if name in LOGARITHMIC else alt.Scale(zero=False)
     line = alt.Chart(data, title=title, width=170, height=120)
     return line.mark_line(point=True, strokeWidth=2).encode(
         x=alt.X("strength:Q", title=None, axis=alt.Axis(values=list(STEPS), format=".1~f")),
-        y=alt.Y("value:Q", title=None, scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=5)),
+        y=alt.Y("value:Q", title=None, scale=scale, axis=alt.Axis(tickCount=5)),
         color=colour,
     )
 
@@ -178,7 +186,9 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--features", nargs="+", default=["digits-classifier", "pixels"])
     parser.add_argument("--data", default="digits", help="whose images are distorted")
-    parser.add_argument("--most", type=int, default=10_000, help="images of each split")
+    parser.add_argument(
+        "--most", type=int, default=10_000, help="images of test; five times as many of train"
+    )
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
     for features in arguments.features:
