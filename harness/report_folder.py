@@ -78,13 +78,14 @@ def write(results: Results, folder: Path, registry: Registry) -> dict[str, Path]
         UserError: the folder cannot be written.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
         older = _files_of(UntrustedFolder(folder))
         with TemporaryDirectory(dir=folder.parent, prefix=".report-") as name:
             new = Path(name)
             written = build(results, new, registry)
             for path in older:
                 path.unlink(missing_ok=True)
+            folder.mkdir(exist_ok=True)
             _move(new, folder)
     except OSError as error:
         raise UserError(f"cannot write the report to {folder}: {error.strerror}") from None

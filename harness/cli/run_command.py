@@ -60,8 +60,8 @@ def run_benchmark(
     from harness.cli.report_command import print_reports
 
     planned = api.plan(benchmark, results, also=also or (), settings=parse_settings(settings or ()))
-    planned.store.prepare()  # before anything is printed
     chosen = _launcher(launcher, address, device or [], workers, threads)
+    planned.store.prepare()  # before anything is printed
     todo = planned.open_trials(retry_failed)
     done = len(planned.trials) - len(todo)
     print(f"{planned.benchmark.name}: {len(planned.trials)} trials, {done} done before")
