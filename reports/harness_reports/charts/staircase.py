@@ -9,7 +9,15 @@ import altair as alt
 import pandas as pd
 
 from harness_reports.charts.curves import CURRENCIES
-from harness_reports.charts.style import SIZE, amount, by_colour, colours, quality, zoomable
+from harness_reports.charts.style import (
+    NEUTRAL,
+    SIZE,
+    amount,
+    by_colour,
+    colours,
+    quality,
+    zoomable,
+)
 from harness_reports.columns import column
 
 
@@ -41,7 +49,9 @@ def staircase(
             alt.Tooltip("quality:Q", title=heading, format=".4~r"),
         ],
     )
-    risers = base.mark_rule(opacity=0.4).encode(x=amount("until", title), y=y, y2="next:Q")
+    risers = base.mark_rule(color=NEUTRAL, opacity=0.6).encode(
+        x=amount("until", title), y=y, y2="next:Q"
+    )
     measured = base.mark_point(filled=True, size=45, opacity=1).encode(
         y=y, color=by_colour("model", colours(labels))
     )
