@@ -100,7 +100,7 @@ def test_elsewhere_the_verdict_rests_on_the_headline_within_the_spread_of_seeds(
 
 
 def test_the_interval_holds_two_trainings_as_often_as_it_says():
-    """Seeds from a normal distribution: |row - again| <= t s sqrt(2) with the level's probability."""
+    """Of normal seeds, |row - again| <= t s sqrt(2) with the probability of the level."""
     rng = np.random.default_rng(0)
     draws = rng.normal(size=(4000, 4))
     figure = Measurement(value=0.0)
