@@ -90,8 +90,7 @@ def torch_device(name: str) -> torch.device:
         device = torch.device(name)
     except RuntimeError:
         raise UserError(f"--device {shown(name)} is none; write cpu, cuda or cuda:0") from None
-    if (device.type, device.index) != ("cpu", None) and (
-        device.type != "cuda" or count <= (device.index or 0)
-    ):
+    plain_cpu = name == "cpu"
+    if not plain_cpu and (device.type != "cuda" or count <= (device.index or 0)):
         raise UserError(f"--device {name}: torch finds the cpu and {count} CUDA devices here")
     return device
