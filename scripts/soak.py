@@ -21,10 +21,12 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
@@ -32,7 +34,7 @@ from support.faulty_plugin import install  # noqa: E402
 
 BENCHMARK = """name = "soak"
 datasets = ["digits"]
-budget = "60 steps"
+budget = "150 steps"
 seeds = [0, 1]
 references = true
 checkpoint_seconds = 0.1
@@ -143,18 +145,27 @@ class Soak:
 
     def _wait(self, driver: subprocess.Popen[bytes], fault: str) -> bool:
         """Wait for a random moment; return whether the driver is still there."""
+        seconds = 15.0
         if self.dice.random() < 0.8:
-            while driver.poll() is None and not list(self._workers()):
+            seconds = 5.0
+            phases = {"train", "eval"} if self.dice.random() < 0.8 else None
+            while driver.poll() is None and not list(self._workers(phases)):
                 time.sleep(0.02)
-        deadline = time.monotonic() + self.dice.uniform(0, 8)
+        deadline = time.monotonic() + self.dice.uniform(0, seconds)
         while driver.poll() is None and time.monotonic() < deadline:
             time.sleep(0.02)
         return driver.poll() is None
 
-    def _workers(self) -> Iterator[int]:
+    def _workers(self, phases: Container[str] | None = None) -> Iterator[int]:
+        """Yield the processes of the workers that live, and are in one of the phases."""
         for path in self.trials.glob(".*/progress.json"):
-            with suppress(OSError, ValueError):
-                yield json.loads(path.read_text())["pid"]
+            # Written at this moment, or by a worker whose number another process has by now.
+            with suppress(OSError, ValueError, psutil.Error):
+                said = json.loads(path.read_text())
+                if phases is not None and said["phase"] not in phases:
+                    continue
+                if psutil.Process(said["pid"]).cwd() == str(self.folder):
+                    yield said["pid"]
 
     def _signal_worker(self, number: int) -> None:
         for pid in self._workers():
