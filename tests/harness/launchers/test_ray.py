@@ -85,11 +85,18 @@ def environment(tmp_path_factory):
 
 @pytest.fixture
 def cluster(environment):
-    from ray.cluster_utils import Cluster
-
-    cluster = Cluster(initialize_head=True, head_node_args=NODE | {"num_cpus": 0})
+    cluster_utils = pytest.importorskip("ray.cluster_utils")
+    cluster = cluster_utils.Cluster(initialize_head=True, head_node_args=NODE | {"num_cpus": 0})
     yield cluster
     cluster.shutdown()
+
+
+def planned(models, budget="1 steps"):
+    """Trials of this process's plugins."""
+    text = BENCHMARK % 0.0
+    head, tail = text[: text.index("models")], text[text.index("budget") :]
+    text = f"{head}models = [{models}]\n{tail}".replace("60 steps", budget)
+    return plan(parse_benchmark(text, "mine.toml"), registry())
 
 
 def start(folder, environment, step_seconds, *options):
@@ -173,8 +180,7 @@ def test_ctrl_c_stops_cleanly_and_the_next_run_resumes(cluster, environment, tmp
 @pytest.mark.slow
 def test_files_travel_where_nodes_do_not_share_a_path(cluster, environment, tmp_path, monkeypatch):
     first = cluster.add_node(**NODE, num_cpus=1)
-    text = (BENCHMARK % 0.3).replace('    "raises",\n', "")
-    (trial,) = plan(parse_benchmark(text, "mine.toml"), registry())
+    (trial,) = planned('{model = "vae", settings.width = 4}', "1k steps")
     store = Store(tmp_path, "mine")
     store.prepare()
 
@@ -205,8 +211,7 @@ def test_files_travel_where_nodes_do_not_share_a_path(cluster, environment, tmp_
 
 
 def test_a_node_with_another_version_of_a_plugin_is_told(tmp_path):
-    text = (BENCHMARK % 0.0).split("models")[0] + 'models = ["vae"]\nbudget = "1 steps"\n'
-    trial = plan(parse_benchmark(text, "mine.toml"), registry())[1]
+    (trial,) = planned('"vae"')
     other = trial.model_copy(update={"plugin": trial.plugin | {"version": "9.9"}})
     order = launcher.Order(other.model_dump_json(), str(tmp_path), "", {}, "cpu", 1, {})
     row, files = launcher.carry_out(order, board=None)
@@ -219,11 +224,10 @@ def test_a_node_with_another_version_of_a_plugin_is_told(tmp_path):
 @pytest.mark.slow
 def test_what_no_node_has_is_refused(cluster):
     cluster.add_node(**NODE, num_cpus=1)
-    text = (BENCHMARK % 0.0).replace('"raises"', '{model = "raises", devices = 2}')
-    trials = plan(parse_benchmark(text, "mine.toml"), registry())
+    trials = planned('"realnvp", {model = "vae", devices = 2}')
     ray = launcher.RayLauncher(cluster.address)
     try:
-        with pytest.raises(UserError, match="raises needs 2 CPU on one node.*the largest have 1"):
+        with pytest.raises(UserError, match="vae needs 2 CPU on one node.*the largest have 1"):
             ray.check(trials)
     finally:
         ray._ray.shutdown()
