@@ -123,7 +123,10 @@ def _extrapolate(
     training = 0.0
     if not trial.is_reference:
         budget = Budget.parse(trial.budget)
-        training = usage.seconds * budget.amount / budget.used(usage)
+        used = budget.used(usage)
+        if not used:
+            return Estimate(reason=f"its probe used no {budget.currency}")
+        training = usage.seconds * budget.amount / used
     phases = [row.usage.phases for row in (first, second)]
     before, after = (found.get("eval", 0.0) for found in phases)
     slope = max(0.0, (after - before) / max(1, _samples(more) - _samples(less)))

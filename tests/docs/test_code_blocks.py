@@ -28,7 +28,7 @@ from harness.row import Measurement
 # Commands that take moments here. Of the others, only the arguments are looked at.
 EXECUTED = {"evaluate", "export", "list", "plan", "report", "run", "status", "verify"}
 # Programs of others, which install, serve or test: not run here.
-OTHERS = {".", ".ci/run", "git", "mlflow", "pip", "pre-commit", "pytest", "python3", "tox"}
+OTHERS = {".", ".ci/run", "git", "mlflow", "pip", "pre-commit", "pytest", "python3", "ray", "tox"}
 COMMANDS = ("sh", "console")
 INERT = ("text",)
 # Libraries that readers of a page have installed; what imports them is run where they are.
