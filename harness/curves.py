@@ -47,7 +47,7 @@ def read_curves(content: bytes, where: Path) -> pd.DataFrame:
         if strange:
             raise UserError(f"{where}: column {strange[0]!r} holds neither numbers nor text")
         # pandas' own metadata could ask for types of its choice.
-        frame = file.read().to_pandas(ignore_metadata=True)
+        frame: pd.DataFrame = file.read().to_pandas(ignore_metadata=True)
     except (pa.ArrowException, OSError) as error:
         raise UserError(f"{where}: its curves are damaged: {error}") from None
     missing = [name for name in CURVE_COLUMNS if name not in frame.columns]

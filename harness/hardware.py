@@ -134,10 +134,9 @@ def computes_alike(machine: Mapping[str, Any], other: Mapping[str, Any]) -> list
     if "cuda" in (machine.get("device"), other.get("device")):
         names += ["gpu", "capability", "cuda", "cudnn"]
     different = [name for name in names if machine.get(name) != other.get(name)]
-    cores = [one.get("cores") for one in (machine, other)]
     threads = machine.get("threads")
-    known = isinstance(threads, int) and all(isinstance(number, int) for number in cores)
-    fewer = known and cores[0] != cores[1] and min(cores) < threads
+    cores = {one["cores"] for one in (machine, other) if isinstance(one.get("cores"), int)}
+    fewer = isinstance(threads, int) and len(cores) == 2 and min(cores) < threads
     return [*different, "cores"] if fewer else different
 
 

@@ -145,13 +145,15 @@ class Trial(BaseModel):
         own = ("benchmark", "dataset", "fingerprint", "model", "label", "family", "config", "seed")
         settings = {name: row.protocol.get(name) for name in ("precision", "compile", "averaging")}
         versions = {name: row.protocol.get(name) for name in ("budget", "measurement")}
-        return cls(
-            **{name: getattr(row, name) for name in own},
-            **{name: row.planned[name] for name in PLANNED},
-            **settings,
-            budget=row.budget,
-            protocol=versions,
-            unsupported=row.reason if row.status == "skipped" else None,
+        return cls.model_validate(
+            {name: getattr(row, name) for name in own}
+            | {name: row.planned[name] for name in PLANNED}
+            | settings
+            | {
+                "budget": row.budget,
+                "protocol": versions,
+                "unsupported": row.reason if row.status == "skipped" else None,
+            }
         )
 
 
