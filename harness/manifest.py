@@ -60,7 +60,10 @@ def read_manifest(folder: UntrustedFolder) -> Manifest:
     """
     place = folder.path / MANIFEST_NAME
     if not folder.has(MANIFEST_NAME):
-        raise UserError(f"{folder.path} is no report folder: it has no {MANIFEST_NAME}")
+        raise UserError(
+            f"{folder.path} is no report folder: it has no {MANIFEST_NAME}; name one that "
+            "'harness report' wrote"
+        )
     try:
         manifest = Manifest.model_validate_json(folder.read(MANIFEST_NAME))
     except ValidationError as error:

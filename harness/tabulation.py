@@ -57,9 +57,11 @@ def export(rows: Iterable[Row], folder: Path | str) -> list[Path]:
     """Write ``rows`` and ``figures``, each as CSV and Parquet, to a folder; return the paths.
 
     Raises:
-        UserError: the folder cannot be written.
+        UserError: there are no rows, or the folder cannot be written.
     """
     rows, folder = list(rows), Path(folder)
+    if not rows:
+        raise UserError("no trial has ended yet, so there is nothing to export; run one first")
     frames = {"rows": rows_frame(rows), "figures": figures_frame(rows)}
     written = []
     try:

@@ -12,6 +12,8 @@ def sync_results(results: ResultsFolder = Path("results")) -> None:
     from harness.errors import UserError
     from harness.tracking import open_tracker, sync
 
+    if not results.is_dir():
+        raise UserError(f"there is no folder {results}; name the results folder with --results")
     tracker = open_tracker("auto", results)
     if tracker is None:
         raise UserError("MLflow is not installed; install it with 'pip install mlflow'")

@@ -192,6 +192,18 @@ class CIFAR10JPEGClassifier(Classifier):
     trained_on = DataSpec((3, 32, 32), levels=256, classes=10)
 
 
+class CIFAR10JPEGClassifier2(CIFAR10JPEGClassifier):
+    """The same with a second seed."""
+
+    weights = "cifar10-jpeg-2"
+
+
+class CIFAR10JPEGClassifier3(CIFAR10JPEGClassifier):
+    """The same with a third seed."""
+
+    weights = "cifar10-jpeg-3"
+
+
 class DamagedWeights(ValueError):
     """A weights file is not the one that was committed."""
 
