@@ -12,6 +12,7 @@ import logging
 import os
 import platform
 import secrets
+import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -33,6 +34,7 @@ from harness.row import Row
 from harness.trial import Trial, describe
 
 POLL_SECONDS = 0.2
+CONNECT_SECONDS = 10.0
 LOSSES = 3
 """Nodes that may die under a trial before its row says so."""
 
@@ -395,6 +397,7 @@ def _connect(address: str) -> Any:
             "--launcher ray needs Ray: pip install 'genharness[ray]', on every node of the cluster"
         ) from None
     try:
+        _knock(address)
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except Exception as error:
         raise UserError(
@@ -402,6 +405,13 @@ def _connect(address: str) -> Any:
             "one with 'ray start --head', or write the HOST:PORT that it printed"
         ) from None
     return ray
+
+
+def _knock(address: str) -> None:
+    """Raise ``OSError`` where nobody listens: Ray itself would try for many minutes."""
+    host, _, port = address.rpartition(":")
+    if host and port.isdecimal() and "//" not in host:
+        socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
 
 
 def _first_line(error: BaseException) -> str:

@@ -4,10 +4,12 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
+import types
 
 import pytest
 from support.faulty_plugin import harness, install
@@ -50,6 +52,18 @@ def test_without_ray_the_remedy_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(UserError, match=r"pip install 'genharness\[ray\]'"):
         launcher.RayLauncher()
+
+
+def test_an_address_where_nobody_listens_is_refused_at_once(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", types.ModuleType("ray"))
+    scheduling = types.ModuleType("ray.util.scheduling_strategies")
+    monkeypatch.setitem(sys.modules, "ray.util", types.ModuleType("ray.util"))
+    monkeypatch.setitem(sys.modules, scheduling.__name__, scheduling)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(UserError, match=f"{address}: there is no Ray cluster.*ray start"):
+            launcher.RayLauncher(address)
 
 
 @pytest.mark.parametrize(
