@@ -33,8 +33,10 @@ def spherical(start: Tensor, end: Tensor, steps: int) -> Tensor:
     """
     a, b = start.flatten(1).double(), end.flatten(1).double()
     t = torch.linspace(0, 1, steps, dtype=a.dtype, device=a.device)[None, :, None]
-    norms = (a.norm(dim=1) * b.norm(dim=1)).clamp_min(torch.finfo(a.dtype).tiny)
-    angle = ((a * b).sum(1) / norms).clamp(-1, 1).acos()[:, None, None]
+    norms = a.norm(dim=1) * b.norm(dim=1)
+    # Zero has no direction, so it counts as parallel to all.
+    cosine = torch.where(norms > 0, (a * b).sum(1) / norms, 1.0)
+    angle = cosine.clamp(-1, 1).acos()[:, None, None]
     sine = angle.sin()
     curved = sine > PARALLEL
     sine = torch.where(curved, sine, 1.0)

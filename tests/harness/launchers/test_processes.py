@@ -135,8 +135,9 @@ def test_nothing_outlives_a_driver_that_is_killed(tmp_path):
 import os, signal
 from harness.launchers.processes import ForkServer
 from harness.locks import Lock
+server = ForkServer(["stand_in"])
 with open("log", "ab") as log:
-    worker = ForkServer(["stand_in"]).start([".", "waits"], os.environ, log, Lock("lock"))
+    worker = server.start([".", "waits"], os.environ, log, Lock("lock"))
 print(worker.pid, flush=True)
 signal.pause()
 """
