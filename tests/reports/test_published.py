@@ -1,5 +1,6 @@
 """The reports that this project stands behind follow from their rows."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -31,3 +32,16 @@ def test_a_published_report_is_complete_and_tells_nothing_of_the_machine_s_folde
 def test_every_folder_of_published_reports_holds_one():
     folders = [path for path in PUBLISHED.iterdir() if path.is_dir()] if PUBLISHED.exists() else []
     assert sorted(folders) == REPORTS
+
+
+def test_the_readme_shows_what_was_published():
+    readme = (PUBLISHED.parents[1] / "README.md").read_text(encoding="utf-8")
+    shown = re.findall(
+        r"<!-- leaderboard of (\S+): begin -->\n\n(.*?)\n\n<!-- leaderboard of \1: end -->",
+        readme,
+        re.DOTALL,
+    )
+    assert shown
+    for report, tables in shown:
+        published = (PUBLISHED.parents[1] / report / "leaderboard.md").read_text(encoding="utf-8")
+        assert tables in published
