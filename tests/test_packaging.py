@@ -87,7 +87,7 @@ def names(requirements):
     return {re.match(r"[\w.-]+", requirement)[0] for requirement in requirements}
 
 
-NOT_EVERYWHERE = {"pynvml": ["nvidia-ml-py"]}
+NOT_EVERYWHERE = {"pynvml": ["nvidia-ml-py"], "ray": ["ray"]}
 """Owners of modules of extras that the tests run without."""
 
 
