@@ -79,7 +79,7 @@ class Budget:
         if counted and self.amount != int(self.amount):
             raise BudgetError(f"{self.currency} are counted in whole numbers, not {self.amount:g}")
         if counted and self.amount >= 2**53:  # where floats have no longer all whole numbers
-            raise BudgetError(f"{self.currency} are counted to at most 2**53; {_EXAMPLES}")
+            raise BudgetError(f"{self.currency} are counted below 2**53; {_EXAMPLES}")
         object.__setattr__(self, "amount", float(self.amount))
 
     @classmethod

@@ -5,10 +5,11 @@ To add one, import its module and register its function below.
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import sys
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -93,8 +94,18 @@ def _options(
         registry()
 
 
-def main() -> None:
-    """Run the command line; a ``UserError`` ends it with exit code 2, Ctrl-C with 130."""
+def main() -> NoReturn:
+    """Be the command ``harness``: end this process with the exit code of ``run``."""
+    code = run()
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # What draws charts has threads that, at times, abort a process which takes itself apart.
+    os._exit(code)
+
+
+def run() -> int:
+    """Run the command line; return 2 for a ``UserError`` and 130 for Ctrl-C."""
     # A polite kill leaves the workers' checkpoints behind, as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -106,6 +117,9 @@ def main() -> None:
         Console(stderr=True).print(
             Text.assemble(("error: ", "bold red"), for_terminal(str(error))), soft_wrap=True
         )
-        sys.exit(2)
+        return 2
     except KeyboardInterrupt:
-        sys.exit(130)
+        return 130
+    except SystemExit as ending:
+        return ending.code if isinstance(ending.code, int) else int(ending.code is not None)
+    return 0

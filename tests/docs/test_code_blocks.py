@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.distributions import install, models_plugin
-from support.pages import PAGES, blocks
+from support.pages import PAGES, ROOT, blocks
 from typer.main import get_command
 from typer.testing import CliRunner
 
@@ -39,6 +39,7 @@ STAND_INS = {
     "FOLDER": "samples.npz",
     "REFERENCE": "digits",
     "SAMPLES": "samples.npz",
+    "reports/published/digits": str(ROOT / "reports/published/digits"),
 }
 BRIEF = """
 name = "{name}"

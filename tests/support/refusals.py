@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.cli import main
+from harness.cli import run
 
 
 def nothing(folder: Path) -> None:
@@ -60,16 +60,15 @@ def assert_refused(
     """Run the command line in ``folder`` and look at all that it leaves behind."""
     monkeypatch.chdir(folder)
     monkeypatch.setattr(sys, "argv", ["harness", *case.command])
-    monkeypatch.setattr("signal.signal", lambda *_: None)  # main() takes over SIGTERM
+    monkeypatch.setattr("signal.signal", lambda *_: None)  # run() takes over SIGTERM
     monkeypatch.setenv("COLUMNS", "1000")
     for name in ("GENHARNESS_PLUGINS", "GENHARNESS_STRICT"):
         monkeypatch.setenv(name, "")  # and take back what the command line sets
     case.make(folder)
     before = contents(folder)
-    with pytest.raises(SystemExit) as ending:
-        main()
+    code = run()
     printed = capfd.readouterr()
-    assert_is_refusal(ending.value.code, printed.out, printed.err)
+    assert_is_refusal(code, printed.out, printed.err)
     message = " ".join(printed.err.split())
     for words in (*case.says, case.remedy):
         assert words in message, message

@@ -32,7 +32,7 @@ BUDGETS = [
     budget("overflow-far", "1e999999999999 steps", "1e999999999999", "5k steps"),
     budget("underflow", "1e-400 s", "'1e-400 s'", "positive and finite"),
     budget("fraction", "0.5 steps", "'0.5 steps'", "whole numbers"),
-    budget("beyond-doubles", f"{2**53 + 1} steps", "9007199254740993", "at most"),
+    budget("beyond-doubles", f"{2**53 + 1} steps", "9007199254740993", "below 2**53"),
     budget("parsecs", "5 parsecs", "unknown unit 'parsecs'", "device-seconds"),
     budget("misspelt", "5 stpes", "unknown unit 'stpes'", 'did you mean "steps"'),
     budget("m", "5 m", "ambiguous", "min"),
