@@ -14,7 +14,7 @@ import pandas as pd
 
 from harness.results import Results
 from harness_reports.captions import OVER_SEEDS, WARNING, WITHIN
-from harness_reports.table import GROUP, NOTHING, Cell, Line, Table, tables
+from harness_reports.table import GROUP, NOTHING, Cell, Line, Table, tables_of
 from harness_reports.text import plain
 
 _ESCAPES = {
@@ -65,7 +65,7 @@ def write(results: Results, folder: Path) -> Path:
 def to_latex(results: Results) -> str:
     """Return the tables of each leaderboard, of quality, cost and the rest, for booktabs alone."""
     parts = []
-    for i, table in enumerate(tables(results.rows)):
+    for i, table in enumerate(tables_of(results)):
         name = f"{results.benchmark}-{i}"
         parts += [_quality(table, name), _cost(table, name), *_further(table, name)]
     return _PREAMBLE + "\n".join(parts or ["% No trial has ended yet.\n"])

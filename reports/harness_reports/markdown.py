@@ -12,7 +12,7 @@ from tabulate import tabulate
 from harness.results import Results
 from harness.row import Row
 from harness_reports.captions import WARNING
-from harness_reports.table import GROUP, NOTHING, Line, Table, tables
+from harness_reports.table import GROUP, NOTHING, Line, Table, tables, tables_of
 from harness_reports.text import plain
 
 WIDTH = 100
@@ -32,7 +32,7 @@ def write(results: Results, folder: Path) -> Path:
 def to_markdown(results: Results) -> str:
     """Return the whole report: each leaderboard, what it cost, what failed, how it was measured."""
     parts = [f"# {escape(results.benchmark)}", *_wrapped(escape(results.summary))]
-    printed = tables(results.rows)
+    printed = tables_of(results)
     if not printed:
         parts.append("No trial has ended yet.")
     for table in printed:

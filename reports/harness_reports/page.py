@@ -28,7 +28,7 @@ from harness_reports.page_data import (
     pictures,
     trials,
 )
-from harness_reports.table import Table, tables
+from harness_reports.table import Table, tables_of
 from harness_reports.text import plain
 
 SCRIPTS = ("dom.js", "tooltips.js", "leaderboard.js", "charts.js", "panel.js", "page.js")
@@ -64,7 +64,7 @@ class _Page:
 
     def __init__(self, results: Results) -> None:
         self.results = results
-        self.tables = tables(results.rows)
+        self.tables = tables_of(results)
         self.drawings = [draw(table, results.curves) for table in self.tables[:CHARTED_TABLES]]
         self.ranks = draw_ranks(results.rows)
 

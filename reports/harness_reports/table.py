@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from harness.results import Results
 from harness.row import Row
 from harness_reports.boards import Board, boards
 from harness_reports.captions import (
@@ -151,6 +152,17 @@ def tables(rows: Iterable[Row]) -> list[Table]:
     """Return the printed leaderboards of all tables that the rows make."""
     found = boards(rows)
     return [_table(board, frame) for board, frame in zip(found, board_frames(found), strict=True)]
+
+
+def tables_of(results: Results) -> list[Table]:
+    """Return the tables of results; every format asks for them, and they are made once."""
+    if not (_latest and _latest[0] is results):
+        _latest[:] = [results, tables(results.rows)]
+    made: list[Table] = _latest[1]
+    return made
+
+
+_latest: list[Any] = []
 
 
 def _table(board: Board, frame: pd.DataFrame) -> Table:
