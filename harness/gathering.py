@@ -67,8 +67,8 @@ def merged(parts: Mapping[str, Results]) -> Results:
         for row in part.rows:
             if row.trial in rows and rows[row.trial] != row:
                 raise UserError(
-                    f"trial {row.trial} ({row.label} on {row.dataset}, seed {row.seed}) has "
-                    f"different rows in {origin[row.trial]} and in {name}; leave one out"
+                    f"trial {row.trial} ({row.title}) has different rows in {origin[row.trial]} "
+                    f"and in {name}; leave one out"
                 )
             rows.setdefault(row.trial, row)
             origin.setdefault(row.trial, name)

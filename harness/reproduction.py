@@ -141,7 +141,7 @@ def prepare(row: Row, results: Results, registry: Registry) -> Subject:
     """
     from harness.trial import Trial
 
-    what = f"row {row.trial} ({row.label} on {row.dataset}, seed {row.seed})"
+    what = f"row {row.trial} ({row.title})"
     try:
         recorded = Trial.of(row)
     except ValueError as error:

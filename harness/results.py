@@ -25,7 +25,8 @@ CURVE_COLUMNS = (
 )
 
 
-@dataclass(frozen=True)
+# Each is itself alone: frames have no equality, and formats share what they make of one.
+@dataclass(frozen=True, eq=False)
 class Results:
     """Everything a report may show.
 

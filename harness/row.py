@@ -113,3 +113,8 @@ class Row(_Record):
     hardware: dict[str, Any] = Field(default_factory=dict)
     calibration: dict[str, Any] = Field(default_factory=dict)
     provenance: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """What people call its trial: label, data set and seed."""
+        return f"{self.label} on {self.dataset}, seed {self.seed}"

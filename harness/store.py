@@ -27,10 +27,11 @@ from pydantic import ValidationError
 
 from harness import integrity, progress
 from harness.benchmark import Benchmark
+from harness.curves import join_curves
 from harness.errors import UserError
 from harness.integrity import read_sealed
 from harness.locks import Lock
-from harness.results import CURVE_COLUMNS, Results
+from harness.results import Results
 from harness.row import Row
 
 if TYPE_CHECKING:
@@ -214,11 +215,9 @@ class Store:
         import pandas as pd
 
         paths = [self.ended(row.trial) / "curve.parquet" for row in rows]
-        frames = [pd.read_parquet(io.BytesIO(read_sealed(path))) for path in paths if path.exists()]
-        frames = [frame for frame in frames if not frame.empty]
-        if not frames:
-            return pd.DataFrame(columns=list(CURVE_COLUMNS))
-        return pd.concat(frames, ignore_index=True)
+        return join_curves(
+            pd.read_parquet(io.BytesIO(read_sealed(path))) for path in paths if path.exists()
+        )
 
 
 class _Contents(Mapping[str, bytes]):

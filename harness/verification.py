@@ -99,7 +99,7 @@ def _faults_of(row: Row, results: Results) -> Iterator[str]:
     """Yield where a row contradicts itself, its curve or its id."""
     from harness.trial import Trial
 
-    what = f"row {row.trial} ({row.label} on {row.dataset}, seed {row.seed})"
+    what = f"row {row.trial} ({row.title})"
     if row.planned:
         try:
             trial = Trial.of(row)
@@ -145,7 +145,7 @@ def _strayed(row: Row, benchmark: Benchmark) -> Iterator[str]:
     """Yield where a row is not one that the benchmark file asks for."""
     from harness.trial import REFERENCES
 
-    what = f"row {row.trial} ({row.label} on {row.dataset}, seed {row.seed})"
+    what = f"row {row.trial} ({row.title})"
     entries = {entry.title: entry for entry in benchmark.models}
     if row.dataset not in benchmark.datasets:
         yield f"{what}: {report_folder.BENCHMARK} has no data set {row.dataset!r}"

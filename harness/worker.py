@@ -12,13 +12,12 @@ import faulthandler
 import logging
 import os
 import signal
-import sys
 import time
 import traceback
-from contextlib import suppress
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
+from harness.leaving import leave
 from harness.progress import Heartbeat, Interrupted, Progress
 from harness.row import Row
 
@@ -75,9 +74,9 @@ def main() -> None:
     except Interrupted:
         stop.refuse_copies()
         heartbeat.tell_stopped()
-        _leave(STOPPED)
+        leave(STOPPED)
     stop.refuse_copies()
-    _leave(_write(row, folder))
+    leave(_write(row, folder))
 
 
 def run(folder: Path, device: str, threads: int, origin: float, heartbeat: Heartbeat) -> Row:
@@ -127,14 +126,6 @@ def _write(row: Row, folder: Path) -> int:
             raise
         return FULL
     return 0
-
-
-def _leave(code: int) -> NoReturn:
-    """End this process now: no thread or handler that a plugin left may hold it up or break it."""
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(Exception):
-            stream.flush()
-    os._exit(code)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ from __future__ import annotations
 import atexit
 import os
 import signal
-import sys
 from typing import Annotated, NoReturn
 
 import typer
@@ -30,6 +29,7 @@ from harness.cli import (
     verify_command,
 )
 from harness.errors import UserError, for_terminal
+from harness.leaving import leave
 
 app = typer.Typer(
     name="harness",
@@ -98,10 +98,8 @@ def main() -> NoReturn:
     """Be the command ``harness``: end this process with the exit code of ``run``."""
     code = run()
     atexit._run_exitfuncs()
-    sys.stdout.flush()
-    sys.stderr.flush()
     # What draws charts has threads that, at times, abort a process which takes itself apart.
-    os._exit(code)
+    leave(code)
 
 
 def run() -> int:

@@ -62,7 +62,7 @@ def reproduce_rows(
 
 def _lines(outcome: Outcome) -> list[str]:
     row = outcome.row
-    title = f"{row.trial}  {row.label} on {row.dataset}, seed {row.seed}"
+    title = f"{row.trial}  {row.title}"
     around = [f"  not as it was: {difference}" for difference in outcome.surroundings]
     if outcome.again is None:
         reasons = [f"  another trial: {reason}" for reason in outcome.changed]

@@ -76,7 +76,7 @@ def run_benchmark(
     print_reports(api.publish(planned, tracker))
     failed = [row for row in planned.results().rows if row.status not in ("ok", "skipped")]
     for row in failed:
-        print(f"{row.label} on {row.dataset}, seed {row.seed}: {row.status}: {row.reason}")
+        print(f"{row.title}: {row.status}: {row.reason}")
     if failed:
         raise typer.Exit(1)
 

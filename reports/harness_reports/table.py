@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import pandas as pd
@@ -154,15 +154,10 @@ def tables(rows: Iterable[Row]) -> list[Table]:
     return [_table(board, frame) for board, frame in zip(found, board_frames(found), strict=True)]
 
 
+@lru_cache(maxsize=1)
 def tables_of(results: Results) -> list[Table]:
     """Return the tables of results; every format asks for them, and they are made once."""
-    if not (_latest and _latest[0] is results):
-        _latest[:] = [results, tables(results.rows)]
-    made: list[Table] = _latest[1]
-    return made
-
-
-_latest: list[Any] = []
+    return tables(results.rows)
 
 
 def _table(board: Board, frame: pd.DataFrame) -> Table:
