@@ -375,11 +375,17 @@ class TrialRun:
             log.warning("no checkpoint was saved, %s", disk_full_reason(self.folder))
 
     def _resume(self, training: Training) -> None:
+        state, damage = None, ""
         try:
             state = load_checkpoint(self.folder, self.device)
         except DamagedCheckpoint as error:
-            log.warning("%s; the trial starts anew", error)
-            self.found["provenance"]["checkpoint"] = f"{error}; the trial started anew"
+            damage = str(error)
+        # Devices that read other bytes than the rest start anew with it.
+        if training.replicas.any(bool(damage)):
+            damage = damage or f"{self.folder} holds a checkpoint that another device found damaged"
+            log.warning("%s; the trial starts anew", damage)
+            provenance = self.found.setdefault("provenance", {})
+            provenance["checkpoint"] = f"{damage}; the trial started anew"
             return
         if state is None:
             return

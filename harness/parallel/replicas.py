@@ -48,6 +48,10 @@ class Alone:
         """Return the means over the processes, which must all have the same names."""
         return dict(values)
 
+    def any(self, found: bool) -> bool:
+        """Return whether one of the processes ``found`` something."""
+        return found
+
     def verify(self, model: nn.Module) -> None:
         """Hold the model to being the same in all processes.
 
@@ -118,6 +122,12 @@ class Replicas(Alone):
         means = torch.tensor(list(values.values()), dtype=torch.float64)
         self._word.allreduce(means).wait()
         return dict(zip(values, (means / self.count).tolist(), strict=True))
+
+    def any(self, found: bool) -> bool:
+        """Return whether one of the processes ``found`` something."""
+        word = torch.tensor(found, dtype=torch.uint8)
+        self._word.allreduce(word, c10d.ReduceOp.MAX).wait()
+        return bool(word)
 
     def _average(self, tensor: Tensor) -> None:
         """Put the mean over the processes into the tensor's place."""
