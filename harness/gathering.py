@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, TypeVar
 from harness.benchmark import parse_benchmark
 from harness.curves import join_curves, read_curves
 from harness.errors import UserError
-from harness.report_folder import BENCHMARK, LIMIT, is_report, read, read_rows
+from harness.integrity import read_sealed
+from harness.report_folder import BENCHMARK, is_report, read, read_rows
 from harness.results import Results
 from harness.row import Row
-from harness.store import LOG_END
-from harness.untrusted import UntrustedFolder, read_regular
+from harness.store import tail
+from harness.untrusted import LARGE, MOST_BYTES, UntrustedFolder, read_regular
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -104,7 +105,8 @@ def _merged_curves(parts: Mapping[str, Results], origin: Mapping[str, str]) -> p
 
 def _rows_file(path: Path) -> Results:
     # The caller chose this very file, link or not.
-    content = read_regular(path.resolve(), LIMIT)
+    place = path.resolve()
+    content = _sealed(place) if place.name == "row.json" else read_regular(place, LARGE)
     # A row on its own is printed over many lines.
     rows = read_rows(b" ".join(content.split(b"\n")) if path.suffix == ".json" else content, path)
     if not rows:
@@ -114,26 +116,31 @@ def _rows_file(path: Path) -> Results:
     return _named(rows, join_curves([]), UntrustedFolder(home))
 
 
+def _sealed(path: Path, limit: int = MOST_BYTES) -> bytes:
+    """Return the content of a file of a trial that somebody has handed over."""
+    return read_sealed(path, limit, "copy it again from where it came, or leave its folder out")
+
+
 def _results_folder(path: Path) -> Results:
     folder = UntrustedFolder(path)
     rows: list[Row] = []
     frames = []
     kept: dict[str, dict[str, bytes]] = {}
+    logs: dict[str, str] = {}
     files = set(folder.files("trials"))
     for name in sorted(files):
         if not name.endswith("/row.json") or "/." in name:
             continue
-        rows += read_rows(folder.read(name).replace(b"\n", b" "), path / name)
+        rows += read_rows(_sealed(folder / name).replace(b"\n", b" "), path / name)
         here = name.removesuffix("row.json")
         for file in ("samples.png", "neighbours.png", "interpolation.png", "environment.json"):
             if here + file in files:
-                kept.setdefault(file, {})[rows[-1].trial] = folder.read(here + file)
+                kept.setdefault(file, {})[rows[-1].trial] = _sealed(folder / f"{here}{file}")
         if rows[-1].status != "ok" and f"{here}log.txt" in files:
-            kept.setdefault("log", {})[rows[-1].trial] = folder.read(f"{here}log.txt", LIMIT)
+            logs[rows[-1].trial] = tail(folder / f"{here}log.txt")
         if f"{here}curve.parquet" in files:
-            curve = folder.read(f"{here}curve.parquet", LIMIT)
+            curve = _sealed(folder / f"{here}curve.parquet", LARGE)
             frames.append(read_curves(curve, path / here))
-    logs = {t: log[-LOG_END:].decode("utf-8", "replace") for t, log in kept.get("log", {}).items()}
     return replace(
         _named(rows, join_curves(frames), folder),
         pictures=kept.get("samples.png", {}),

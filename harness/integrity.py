@@ -9,6 +9,7 @@ import hashlib
 from pathlib import Path
 
 from harness.errors import UserError
+from harness.untrusted import MOST_BYTES, Absent, read_regular
 
 FILE = "SHA256SUMS"
 UNSEALED = (FILE, "log.txt", "checkpoint.pt")
@@ -25,18 +26,22 @@ def sums(folder: Path) -> bytes:
     return "".join(lines).encode()
 
 
-def read_sealed(path: Path, remedy: str = "") -> bytes:
+def read_sealed(path: Path, limit: int = MOST_BYTES, remedy: str = "") -> bytes:
     """Return the content of a file of a trial, checked where its folder has a SHA256SUMS.
 
+    The folder may be anybody's: no link is followed, and no more than ``limit`` bytes are read.
+
     Raises:
-        UserError: it is not what was written, with the ``remedy``.
+        UserError: it is not what was written, with the ``remedy``, or cannot be read; ``Absent``
+            if there is no such file.
     """
-    content = path.read_bytes()
-    seal = path.with_name(FILE)
-    if not seal.exists():
+    content = read_regular(path, limit)
+    try:
+        seal = read_regular(path.with_name(FILE))
+    except Absent:
         return content
     line = f"{hashlib.sha256(content).hexdigest()}  {path.name}".encode()
-    if line not in seal.read_bytes().splitlines():
+    if line not in seal.splitlines():
         raise UserError(
             f"{path} is damaged: its SHA-256 is not the one in {FILE}; "
             + (remedy or "remove it to do without it, or its folder to run the trial again")

@@ -37,7 +37,7 @@ from harness.manifest import Manifest, read_manifest, sha256, writers
 from harness.registry import Registry
 from harness.results import CURVE_COLUMNS, Results
 from harness.row import Row
-from harness.untrusted import MEBIBYTE, UntrustedFolder, is_plain
+from harness.untrusted import LARGE, UntrustedFolder, is_plain
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -47,7 +47,6 @@ ENVIRONMENT, HARDWARE, REPRODUCE = "environment.json", "hardware.json", "REPRODU
 PICTURES = ("pictures", "neighbours", "interpolations")
 LOGS = "logs"
 MOST_ROWS = 1_000_000
-LIMIT = 1024 * MEBIBYTE
 _PNG = b"\x89PNG\r\n\x1a\n"
 
 
@@ -141,7 +140,7 @@ def read(path: Path) -> Results:
     """
     folder = UntrustedFolder(path)
     manifest = read_manifest(folder)
-    rows = read_rows(folder.read(ROWS, LIMIT), path / ROWS)
+    rows = read_rows(folder.read(ROWS, LARGE), path / ROWS)
     kept: dict[str, dict[str, bytes]] = {kind: {} for kind in (*PICTURES, LOGS)}
     for name in manifest.files:
         kind, _, rest = name.partition("/")
@@ -156,7 +155,7 @@ def read(path: Path) -> Results:
         summary=manifest.summary,
         source=folder.text(BENCHMARK) if folder.has(BENCHMARK) else "",
         rows=tuple(rows),
-        curves=read_curves(folder.read(CURVES, LIMIT), path / CURVES),
+        curves=read_curves(folder.read(CURVES, LARGE), path / CURVES),
         pictures=kept["pictures"],
         neighbours=kept["neighbours"],
         interpolations=kept["interpolations"],

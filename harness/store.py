@@ -14,7 +14,6 @@
 from __future__ import annotations
 
 import errno
-import io
 import json
 import os
 import shutil
@@ -27,12 +26,13 @@ from pydantic import ValidationError
 
 from harness import integrity, progress
 from harness.benchmark import Benchmark
-from harness.curves import join_curves
+from harness.curves import join_curves, read_curves
 from harness.errors import UserError
 from harness.integrity import read_sealed
 from harness.locks import Lock
 from harness.results import Results
 from harness.row import Row
+from harness.untrusted import LARGE, Absent, UntrustedFolder, open_regular
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -86,6 +86,8 @@ class Store:
         self.trials = self.folder / "trials"
         self.report = self.folder / "report"
         self.locks = self.folder / "locks"
+        # Others may have made it.
+        self._read = UntrustedFolder(self.folder)
 
     def prepare(self) -> None:
         """Make the folders that a run writes to.
@@ -123,7 +125,7 @@ class Store:
 
     def row(self, trial: str) -> Row | None:
         """Return the row of a trial, or None while it has none."""
-        return read_row(self.ended(trial) / "row.json")
+        return read_row(self._read / f"trials/{trial}/row.json")
 
     def stamp(self, trial: str) -> int | None:
         """Return what changes whenever a trial's row is written, or None while it has none."""
@@ -136,13 +138,16 @@ class Store:
         """Make the working folder of a trial ready, with what an unfinished one left there.
 
         Raises:
-            UserError: there is no space.
+            UserError: there is no space, or a link where the folder belongs.
         """
         with self._space():
             return self._begin(trial)
 
     def _begin(self, trial: Trial) -> Path:
         working, ended = self.working(trial.id), self.ended(trial.id)
+        for place in (working, ended):
+            if place.is_symlink():
+                raise UserError(f"{place} is a symbolic link, and links are not followed")
         if ended.exists():
             row = self.row(trial.id)
             if working.exists():
@@ -152,9 +157,10 @@ class Store:
             else:
                 shutil.rmtree(ended)
         working.mkdir(parents=True, exist_ok=True)
-        # What a kill left half written.
-        for leftover in working.glob(".*"):
-            leftover.unlink()
+        for path in working.iterdir():
+            # Hidden is what a kill left half written; what is linked, the harness did not write.
+            if path.name.startswith(".") or path.is_symlink():
+                _remove(path)
         for name in ("row.json", integrity.FILE):
             (working / name).unlink(missing_ok=True)
         write_json(working / "trial.json", trial.model_dump(mode="json"))
@@ -201,47 +207,61 @@ class Store:
             interpolations=self._files(rows, "interpolation.png"),
             environments=self._files(rows, "environment.json"),
             logs={
-                row.trial: tail(path)
+                row.trial: tail(self._read / name)
                 for row in rows
-                if row.status != "ok" and (path := self.ended(row.trial) / "log.txt").exists()
+                if row.status != "ok" and self._read.has(name := f"trials/{row.trial}/log.txt")
             },
         )
 
-    def _files(self, rows: Iterable[Row], name: str) -> Mapping[str, bytes]:
-        paths = {row.trial: self.ended(row.trial) / name for row in rows}
-        return _Contents({trial: path for trial, path in paths.items() if path.exists()})
+    def _files(self, rows: Iterable[Row], file: str) -> Mapping[str, bytes]:
+        names = {row.trial: f"trials/{row.trial}/{file}" for row in rows}
+        present = {trial: name for trial, name in names.items() if self._read.has(name)}
+        return _Contents(self._read, present)
 
     def _curves(self, rows: Iterable[Row]) -> pd.DataFrame:
-        import pandas as pd
-
-        paths = [self.ended(row.trial) / "curve.parquet" for row in rows]
+        names = (f"trials/{row.trial}/curve.parquet" for row in rows)
         return join_curves(
-            pd.read_parquet(io.BytesIO(read_sealed(path))) for path in paths if path.exists()
+            read_curves(read_sealed(self._read / name, LARGE), self.folder / name)
+            for name in names
+            if self._read.has(name)
         )
 
 
 class _Contents(Mapping[str, bytes]):
     """The contents of files, read when they are asked for: a thousand trials' would fill memory."""
 
-    def __init__(self, paths: Mapping[str, Path]) -> None:
-        self._paths = paths
+    def __init__(self, folder: UntrustedFolder, names: Mapping[str, str]) -> None:
+        self._folder = folder
+        self._names = names
 
     def __getitem__(self, trial: str) -> bytes:
-        return read_sealed(self._paths[trial])
+        return read_sealed(self._folder / self._names[trial])
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._paths)
+        return iter(self._names)
 
     def __len__(self) -> int:
-        return len(self._paths)
+        return len(self._names)
 
     def __contains__(self, trial: object) -> bool:
-        return trial in self._paths
+        return trial in self._names
+
+
+def _remove(path: Path) -> None:
+    """Remove a file, a link or a folder with all that is in it."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
 
 
 def tail(path: Path, most: int = LOG_END) -> str:
-    """Return the last whole lines of a text file, at most so many bytes of them."""
-    with open(path, "rb") as file:
+    """Return the last whole lines of a text file, at most so many bytes of them.
+
+    Raises:
+        UserError: it is not a regular file, or cannot be read.
+    """
+    with open_regular(path) as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(size - most, 0))
         text = file.read().decode(errors="replace")
@@ -254,9 +274,10 @@ def read_row(path: Path) -> Row | None:
     Raises:
         UserError: the file holds something else.
     """
-    if not path.exists():
+    try:
+        content = read_sealed(path, remedy="remove its folder to run it again")
+    except Absent:  # asked of the reading itself: another run may begin the trial again meanwhile
         return None
-    content = read_sealed(path, "remove its folder to run it again")
     try:
         return Row.model_validate_json(content)
     except ValidationError as error:

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import stat
 from pathlib import Path
+from typing import BinaryIO
 
 from harness.errors import UserError
 
 MEBIBYTE = 1 << 20
+MOST_BYTES = 16 * MEBIBYTE
+LARGE = 1024 * MEBIBYTE
+"""Limit of files that grow with the number of trials or evaluations."""
 MOST_FILES = 1_000_000
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9 ._-]{0,199}")
+
+
+class Absent(UserError):
+    """There is no such file."""
 
 
 def is_plain(path: str) -> bool:
@@ -48,7 +57,7 @@ class UntrustedFolder:
         """Return whether there is a file called ``name``; a link is one, and fails when read."""
         return os.path.lexists(self.path / name)
 
-    def read(self, name: str, limit: int = 16 * MEBIBYTE) -> bytes:
+    def read(self, name: str, limit: int = MOST_BYTES) -> bytes:
         """Return the content of a file.
 
         Raises:
@@ -56,7 +65,7 @@ class UntrustedFolder:
         """
         return read_regular(self / name, limit)
 
-    def text(self, name: str, limit: int = 16 * MEBIBYTE) -> str:
+    def text(self, name: str, limit: int = MOST_BYTES) -> str:
         """Return the content of a file in UTF-8; errors as of ``read``."""
         try:
             return self.read(name, limit).decode("utf-8")
@@ -80,17 +89,35 @@ class UntrustedFolder:
         return sorted(found)
 
 
-def read_regular(path: Path, limit: int) -> bytes:
-    """Return the content of a regular file, which is not a link; errors as of ``read``."""
+def open_regular(path: Path) -> BinaryIO:
+    """Open a regular file, which is not a link, to be read.
+
+    Raises:
+        UserError: it is something else, or cannot be read; ``Absent`` if there is none.
+    """
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
     try:
-        with open(os.open(path, flags), "rb") as file:
-            # Asked of the open file: between a look at a path and its opening it may be exchanged.
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise UserError(f"{path} is not a regular file")
-            content = file.read(limit + 1)
+        file = open(os.open(path, flags), "rb")
+    except FileNotFoundError:
+        raise Absent(f"{path} cannot be read: there is no such file") from None
     except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise UserError(f"{path} is a symbolic link, and links are not followed") from None
         raise UserError(f"{path} cannot be read: {error.strerror}") from None
+    # Asked of the open file: between a look at a path and its opening it may be exchanged.
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise UserError(f"{path} is not a regular file")
+    return file
+
+
+def read_regular(path: Path, limit: int = MOST_BYTES) -> bytes:
+    """Return the content of a regular file, which is not a link; errors as of ``read``."""
+    with open_regular(path) as file:
+        try:
+            content = file.read(limit + 1)
+        except OSError as error:
+            raise UserError(f"{path} cannot be read: {error.strerror}") from None
     if len(content) > limit:
         raise UserError(f"{path} is larger than {limit / MEBIBYTE:g} MiB")
     return content

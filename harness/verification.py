@@ -22,7 +22,7 @@ from harness.manifest import MANIFEST_NAME as MANIFEST
 from harness.manifest import Manifest, read_manifest, sha256, writers
 from harness.results import CURVE_COLUMNS, Results
 from harness.row import Row
-from harness.untrusted import UntrustedFolder
+from harness.untrusted import LARGE, UntrustedFolder
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -91,7 +91,7 @@ def _changed_files(files: UntrustedFolder, manifest: Manifest) -> Iterator[str]:
     for name, digest in manifest.files.items():
         if not files.has(name):
             yield f"{name} is missing"
-        elif sha256(files.read(name, report_folder.LIMIT)) != digest:
+        elif sha256(files.read(name, LARGE)) != digest:
             yield f"{name} was changed after the report was written: its SHA-256 is another"
 
 
@@ -182,7 +182,7 @@ def _compare(
             continue
         if name.endswith(RANDOM):
             continue
-        limit = report_folder.LIMIT
+        limit = LARGE
         found, expected = files.read(name, limit), again.read(name, limit)
         if found == expected:
             continue

@@ -1,9 +1,10 @@
 """The store: folders renamed into place, rows checked, one run at a time."""
 
 import json
+import os
 
 import pytest
-from support.stored import TRIAL, trial
+from support.stored import TRIAL, curve, trial
 
 from harness.benchmark import parse_benchmark
 from harness.errors import UserError
@@ -88,20 +89,82 @@ def test_an_interrupted_write_leaves_the_old_content(tmp_path):
 
 
 def test_results_gather_rows_curves_and_pictures_of_planned_trials_only(store):
-    import pandas as pd
-
     source = 'name = "mine"\ndatasets = ["digits"]\nmodels = ["vae"]\nbudget = "5 steps"'
     benchmark = parse_benchmark(source, "mine.toml")
     other = trial(seed=8)
     for one in (TRIAL, other):
         folder = store.begin(one)
         (folder / "samples.png").write_bytes(b"png")
-        pd.DataFrame({"trial": [one.id], "fraction": [0.5]}).to_parquet(folder / "curve.parquet")
+        curve(one).to_parquet(folder / "curve.parquet")
         store.finish(one.row("ok"))
     found = store.results(benchmark, source, [TRIAL, trial(seed=9)])
     assert [row.trial for row in found.rows] == [TRIAL.id]
     assert found.pictures == {TRIAL.id: b"png"}
     assert found.curves["trial"].tolist() == [TRIAL.id]
+
+
+SEALED = ("row.json", "curve.parquet", "samples.png", "neighbours.png", "interpolation.png")
+
+
+@pytest.mark.parametrize("name", [*SEALED, "environment.json", "log.txt", ""])
+def test_no_link_in_the_results_of_others_is_followed(store, tmp_path, name):
+    """Neither a link that stands for a file, nor one that stands for the trial's folder."""
+    source = 'name = "mine"\ndatasets = ["digits"]\nmodels = ["vae"]\nbudget = "5 steps"'
+    secret = tmp_path / "secret"
+    store.begin(TRIAL)
+    folder = store.finish(TRIAL.row("error", "broken"))
+    (folder / "SHA256SUMS").unlink()
+    if name:
+        secret.write_bytes((folder / name).read_bytes() if name == "row.json" else b"secret")
+        (folder / name).unlink(missing_ok=True)
+        (folder / name).symlink_to(secret)
+    else:
+        folder.rename(secret)
+        folder.symlink_to(secret)
+    with pytest.raises(UserError, match=f"{folder / name} is a symbolic link, and links are not"):
+        found = store.results(parse_benchmark(source, "mine.toml"), source, [TRIAL])
+        for kept in (found.pictures, found.neighbours, found.interpolations, found.environments):
+            kept.get(TRIAL.id)
+
+
+@pytest.mark.parametrize("place", ["ended", "working"])
+def test_a_run_writes_through_no_link(store, tmp_path, place):
+    """Such as one to the home folder, whose hidden files would pass for what a kill left."""
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / ".profile").write_text("mine")
+    store.prepare()
+    getattr(store, place)(TRIAL.id).symlink_to(home)
+    with pytest.raises(UserError, match="is a symbolic link, and links are not followed"):
+        store.begin(TRIAL)
+    assert (home / ".profile").read_text() == "mine"
+    assert len(list(home.iterdir())) == 1
+
+
+def test_a_log_that_is_a_link_is_not_written_to(store, tmp_path):
+    (tmp_path / "profile").write_text("mine")
+    (store.begin(TRIAL) / "log.txt").symlink_to(tmp_path / "profile")
+    assert not (store.begin(TRIAL) / "log.txt").exists()
+
+
+def test_what_a_kill_left_half_done_is_removed_also_where_it_is_a_folder(store):
+    (store.begin(TRIAL) / ".cache/inner").mkdir(parents=True)
+    assert [path.name for path in store.begin(TRIAL).iterdir()] == ["trial.json"]
+
+
+def test_a_trial_that_is_begun_again_while_it_is_looked_at_has_no_row(store, monkeypatch):
+    store.begin(TRIAL)
+    store.finish(TRIAL.row("killed", "by hand"))
+    read = os.open
+
+    def begun_by_another_run(path, *args, **options):
+        if str(path).endswith("row.json"):
+            monkeypatch.undo()
+            store.begin(TRIAL)
+        return read(path, *args, **options)
+
+    monkeypatch.setattr(os, "open", begun_by_another_run)
+    assert store.row(TRIAL.id) is None
 
 
 def test_reports_see_how_the_log_of_a_failed_trial_ends(store):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pandas as pd
+
 from harness.benchmark import Evaluation
+from harness.results import CURVE_COLUMNS
 from harness.trial import Trial
 
 
@@ -28,3 +31,9 @@ def trial(seed: int = 0) -> Trial:
 
 
 TRIAL = trial()
+
+
+def curve(trial: Trial, **metrics: float) -> pd.DataFrame:
+    """One evaluation of a trial, half-way."""
+    columns = dict.fromkeys(CURVE_COLUMNS, 0.5) | {"trial": trial.id, "weights": "raw"}
+    return pd.DataFrame([columns | metrics])

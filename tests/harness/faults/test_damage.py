@@ -5,9 +5,8 @@ import hashlib
 import subprocess
 
 import numpy as np
-import pandas as pd
 import pytest
-from support.stored import TRIAL
+from support.stored import TRIAL, curve
 
 from harness.benchmark import parse_benchmark
 from harness.contract import DataSpec
@@ -16,6 +15,7 @@ from harness.errors import UserError
 from harness.features.cache import VARIABLE
 from harness.features.pixels import Pixels
 from harness.features.reference import cache_path, reference_moments
+from harness.gathering import read_results
 from harness.integrity import FILE
 from harness.store import Store
 from harness_datasets import mnist
@@ -28,8 +28,7 @@ def store(tmp_path):
     """A store with one trial, ended."""
     store = Store(tmp_path, "mine")
     folder = store.begin(TRIAL)
-    curve = {"trial": [TRIAL.id], "fraction": [0.5], "fid": [12.5]}
-    pd.DataFrame(curve).to_parquet(folder / "curve.parquet")
+    curve(TRIAL, fid=12.5).to_parquet(folder / "curve.parquet")
     (folder / "samples.png").write_bytes(b"\x89PNG picture")
     (folder / "log.txt").write_text("log")
     (folder / "checkpoint.pt").write_text("state")
@@ -66,6 +65,26 @@ def test_a_figure_that_changed_in_a_row_is_noticed(store):
         store.row(TRIAL.id)
     path.write_text(text)
     assert store.row(TRIAL.id).metrics["fid"].value == 12.5
+
+
+@pytest.mark.parametrize("given", ["results", "row.json"])
+def test_a_figure_that_changed_is_noticed_by_path_too(store, given):
+    """What others hand over is read by its path, and not by the name of a benchmark."""
+    path = store.ended(TRIAL.id) / "row.json"
+    source = {"results": store.folder, "row.json": path}[given]
+    assert read_results(source).rows == (store.row(TRIAL.id),)
+    path.write_text(path.read_text().replace("12.5", "11.5"))
+    with pytest.raises(UserError, match=f"{path} is damaged: its SHA-256.*copy it again"):
+        read_results(source)
+
+
+@pytest.mark.parametrize("damage", [flip, cut])
+@pytest.mark.parametrize("name", ["curve.parquet", "samples.png"])
+def test_damage_in_a_results_folder_is_named(store, name, damage):
+    path = store.ended(TRIAL.id) / name
+    damage(path)
+    with pytest.raises(UserError, match=f"{path} is damaged: its SHA-256"):
+        read_results(store.folder)
 
 
 @pytest.mark.parametrize("damage", [flip, cut])
