@@ -1,23 +1,19 @@
 """Training on several devices computes what training on one does, and ends with it."""
 
-import json
 import os
 import signal
-import subprocess
-import time
 
 import psutil
 import pytest
 import torch
 import torch.nn.functional as F
-from support.faulty_plugin import harness, install
+from support.faulty_plugin import install
 from support.replicated import Case, alone, together
+from support.whole_runs import benchmark, end, rows, start, wait_for
 
-from harness.benchmark import parse_benchmark
+from harness import api
 from harness.errors import UserError
 from harness.parallel.noise import WholeBatchNoise
-from harness.registry import registry
-from harness.trial import plan
 
 EXACT = {
     "regressor": Case("support.toys:Regressor"),
@@ -144,59 +140,29 @@ def test_gradients_pass_through_dropout():
     assert torch.equal(x.grad, y.detach())
 
 
-BENCHMARK = """name = "mine"
-datasets = ["digits"]
-models = [{model = "steady", settings.batch_size = 32, settings.step_seconds = %s}]
-budget = "60 steps"
-devices_per_trial = 2
-references = false
-checkpoint_seconds = 0.05
-[evaluation]
-samples = 50
-batch_size = 50
-curve = [0.25, 0.5]
-likelihood_images = 20
-speed_batch_sizes = [1, 8]
-speed_seconds = 0.02
-"""
+def on_devices(folder, model, extra="devices_per_trial = 2"):
+    return benchmark(folder, model, "60 steps", extra)
 
 
 @pytest.mark.parametrize(("devices", "size"), [(3, 8), (8, 8)])
-def test_batches_must_divide_by_the_devices(devices, size):
-    text = BENCHMARK % "0.0"
-    text = text.replace("= 2\n", f"= {devices}\n").replace("steady", "vae").replace("32", str(size))
-    text = text.replace(", settings.step_seconds = 0.0", "")
+def test_batches_must_divide_by_the_devices(tmp_path, devices, size):
+    model = f'{{model = "vae", settings.batch_size = {size}}}'
+    path = on_devices(tmp_path, model, f"devices_per_trial = {devices}")
     with pytest.raises(UserError, match=r"settings \(vae\)\.batch_size: 8 images do not divide"):
-        plan(parse_benchmark(text, "mine.toml"), registry())
+        api.plan(str(path), tmp_path)
 
 
-def test_devices_are_part_of_the_identity_where_there_are_several():
-    text = (BENCHMARK % "0.0").replace("steady", "vae").replace(", settings.step_seconds = 0.0", "")
-    plain = text.replace("devices_per_trial = 2\n", "")
+def test_devices_are_part_of_the_identity_where_there_are_several(tmp_path):
     ids = [
-        plan(parse_benchmark(t, "mine.toml"), registry())[0].id
-        for t in (text, plain, text.replace("= 2\n", "= 1\n"))
+        api.plan(str(on_devices(tmp_path, '"vae"', extra)), tmp_path).trials[0].id
+        for extra in ("devices_per_trial = 2", "", "devices_per_trial = 1")
     ]
     assert ids[0] != ids[1] == ids[2]
 
 
-def command(folder, environment, step_seconds):
-    path = folder / "mine.toml"
-    path.write_text(BENCHMARK % step_seconds)
-    options = ("--tracking", "off", "--workers", "2", "--threads", "1")
-    return subprocess.Popen(
-        harness("run", str(path), *options, env=environment),
-        cwd=folder,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
-def only_row(folder):
-    (path,) = (folder / "results/mine/trials").glob("[!.]*/row.json")
-    return json.loads(path.read_text())
+def go(folder, environment, step_seconds):
+    steady = f'{{model = "steady", settings = {{batch_size = 32, step_seconds = {step_seconds}}}}}'
+    return start(on_devices(folder, steady), environment, "--workers", "2")
 
 
 def followers():
@@ -211,25 +177,24 @@ def followers():
 def test_a_killed_process_ends_the_trial_in_one_row_and_it_resumes_bitwise(tmp_path):
     environment = install(tmp_path / "site")
     (tmp_path / "straight").mkdir()
-    straight = command(tmp_path / "straight", environment, 0.0)
-    assert straight.wait(timeout=300) == 0, straight.stdout.read()
+    straight = go(tmp_path / "straight", environment, 0.0)
+    assert (ended := end(straight)).returncode == 0, ended.stderr
     (tmp_path / "killed").mkdir()
-    killed = command(tmp_path / "killed", environment, 0.2)
+    killed = go(tmp_path / "killed", environment, 0.2)
     folder = tmp_path / "killed"
-    while not list(folder.glob("results/mine/trials/.*/checkpoint*")):
-        time.sleep(0.05)
+    wait_for(folder, "checkpoint*", killed)
     mine = [f for f in followers() if str(folder) in " ".join(f.info["cmdline"])]
     assert len(mine) == 1
     os.kill(mine[0].pid, signal.SIGKILL)
-    assert killed.wait(timeout=300) == 1
-    row = only_row(folder)
+    assert end(killed).returncode == 1
+    row = rows(folder)["steady"]
     assert row["status"] == "killed"
     assert "process 2 of 2 was killed" in row["reason"]
     assert row["usage"]["devices"] == 2
     assert not [f for f in followers() if str(folder) in " ".join(f.info["cmdline"])]
-    resumed = command(folder, environment, 0.2)
-    assert resumed.wait(timeout=300) == 0, resumed.stdout.read()
-    first, second = only_row(tmp_path / "straight"), only_row(folder)
+    resumed = go(folder, environment, 0.2)
+    assert (ended := end(resumed)).returncode == 0, ended.stderr
+    first, second = (rows(place)["steady"] for place in (tmp_path / "straight", folder))
     assert (second["status"], second["usage"]["starts"]) == ("ok", 2)
     assert first["digests"] == second["digests"]
     assert first["usage"]["flops"] == second["usage"]["flops"]
@@ -240,11 +205,10 @@ def test_a_killed_process_ends_the_trial_in_one_row_and_it_resumes_bitwise(tmp_p
 @pytest.mark.slow
 def test_a_killed_worker_takes_the_others_along(tmp_path):
     environment = install(tmp_path / "site")
-    run = command(tmp_path, environment, 0.2)
-    while not list(tmp_path.glob("results/mine/trials/.*/checkpoint*")):
-        time.sleep(0.05)
+    driver = go(tmp_path, environment, 0.2)
+    wait_for(tmp_path, "checkpoint*", driver)
     (follower,) = [f for f in followers() if str(tmp_path) in " ".join(f.info["cmdline"])]
     os.kill(follower.ppid(), signal.SIGKILL)
-    assert run.wait(timeout=300) == 1
-    assert only_row(tmp_path)["status"] == "killed"
+    assert end(driver).returncode == 1
+    assert rows(tmp_path)["steady"]["status"] == "killed"
     assert not follower.is_running() or follower.status() == psutil.STATUS_ZOMBIE

@@ -1,6 +1,7 @@
 """A trial in a forked worker is bit for bit the trial in a spawned one."""
 
 import pytest
+from support.whole_runs import MACHINE_DEPENDENT
 
 from harness import api
 from harness.launchers import Observer
@@ -21,7 +22,6 @@ likelihood_images = 20
 speed_batch_sizes = [1]
 speed_seconds = 0.02
 """
-MACHINE_DEPENDENT = {"images_per_second", "latency"}
 
 
 @pytest.mark.slow

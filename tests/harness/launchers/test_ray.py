@@ -5,42 +5,21 @@ import os
 import shutil
 import signal
 import socket
-import subprocess
 import sys
 import tempfile
-import time
 import types
 
 import pytest
-from support.faulty_plugin import harness, install
+from support.faulty_plugin import install
+from support.whole_runs import benchmark, end, lasting, rows, start, trials, wait_for
 
-from harness.benchmark import parse_benchmark
+from harness import api
 from harness.cli import run_command
 from harness.errors import UserError
 from harness.launchers import ray as launcher
 from harness.launchers.agenda import Agenda, Observer
-from harness.registry import registry
 from harness.store import Store
-from harness.trial import plan
 
-MACHINE_DEPENDENT = {"images_per_second", "latency"}
-BENCHMARK = """name = "mine"
-datasets = ["digits"]
-models = [
-    {model = "steady", settings.batch_size = 32, settings.step_seconds = %s},
-    "raises",
-]
-budget = "60 steps"
-references = false
-checkpoint_seconds = 0.05
-[evaluation]
-samples = 50
-batch_size = 50
-curve = [0.25, 0.5]
-likelihood_images = 20
-speed_batch_sizes = [1, 8]
-speed_seconds = 0.02
-"""
 NODE = {
     "node_ip_address": "127.0.0.1",
     "include_dashboard": False,
@@ -105,88 +84,53 @@ def cluster(environment):
     cluster.shutdown()
 
 
-def planned(models, budget="1 steps"):
+def planned(folder, models, budget="1 steps"):
     """Trials of this process's plugins."""
-    text = BENCHMARK % 0.0
-    head, tail = text[: text.index("models")], text[text.index("budget") :]
-    text = f"{head}models = [{models}]\n{tail}".replace("60 steps", budget)
-    return plan(parse_benchmark(text, "mine.toml"), registry())
+    return api.plan(str(benchmark(folder, models, budget)), folder).trials
 
 
-def start(folder, environment, step_seconds, *options):
-    path = folder / "mine.toml"
-    path.write_text(BENCHMARK % step_seconds)
-    common = ("--tracking", "off", "--threads", "1", *options)
-    return subprocess.Popen(
-        harness("run", str(path), *common, env=environment),
-        cwd=folder,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
-def rows(folder):
-    paths = (folder / "results/mine/trials").glob("[!.]*/row.json")
-    found = [json.loads(path.read_text()) for path in paths]
-    assert len({row["label"] for row in found}) == len(found)
-    return {row["label"]: row for row in found}
-
-
-def lasting(row):
-    used = ("flops", "images", "steps", "batches", "overrun", "uncounted")
-    return {
-        "trial": row["trial"],
-        "status": row["status"],
-        "metrics": {k: v for k, v in row["metrics"].items() if k not in MACHINE_DEPENDENT},
-        "digests": row["digests"],
-        "usage": {key: row["usage"][key] for key in used},
-    }
-
-
-def wait_for_checkpoint(folder, process):
-    while not list(folder.glob("results/mine/trials/.*/checkpoint.pt")):
-        assert process.poll() is None, process.stdout.read()
-        time.sleep(0.05)
+def go(folder, environment, *options):
+    """Start a trial that takes its time and one that fails."""
+    models = '{model = "steady", settings.step_seconds = 0.3}, "raises"'
+    return start(benchmark(folder, models, "60 steps"), environment, *options)
 
 
 @pytest.mark.slow
 def test_a_trial_goes_on_elsewhere_when_its_node_dies(cluster, environment, tmp_path):
     (tmp_path / "here").mkdir()
-    here = start(tmp_path / "here", environment, 0.3)
-    assert here.wait(timeout=400) == 1, here.stdout.read()  # one of the models raises
+    here = end(go(tmp_path / "here", environment))
+    assert here.returncode == 1, here.stderr  # one of the models raises
     first = cluster.add_node(**NODE, num_cpus=1)
     options = ("--launcher", "ray", "--address", cluster.address)
     there = tmp_path / "there"
     there.mkdir()
-    run = start(there, environment, 0.3, *options)
-    wait_for_checkpoint(there, run)
+    driver = go(there, environment, *options)
+    wait_for(there, "checkpoint.pt", driver)
     cluster.add_node(**NODE, num_cpus=1)
     cluster.remove_node(first, allow_graceful=False)
-    assert run.wait(timeout=400) == 1, run.stdout.read()
+    ended = end(driver)
+    assert ended.returncode == 1, ended.stderr
     expected, found = rows(tmp_path / "here"), rows(there)
     assert {label: lasting(row) for label, row in found.items()} == {
         label: lasting(row) for label, row in expected.items()
     }
     assert found["steady"]["usage"]["starts"] == 2
     assert "the plugin is broken" in found["raises"]["reason"]
-    (folder,) = (there / "results/mine/trials").glob(found["steady"]["trial"])
-    assert not list(folder.glob(".ray*"))
+    assert not list((trials(there) / found["steady"]["trial"]).glob(".ray*"))
 
 
 @pytest.mark.slow
 def test_ctrl_c_stops_cleanly_and_the_next_run_resumes(cluster, environment, tmp_path):
     cluster.add_node(**NODE, num_cpus=1)
     options = ("--launcher", "ray", "--address", cluster.address)
-    run = start(tmp_path, environment, 0.3, *options)
-    wait_for_checkpoint(tmp_path, run)
-    run.send_signal(signal.SIGINT)
-    assert run.wait(timeout=200) != 0
+    driver = go(tmp_path, environment, *options)
+    wait_for(tmp_path, "checkpoint.pt", driver)
+    driver.send_signal(signal.SIGINT)
+    assert end(driver).returncode == 130
     assert rows(tmp_path)["steady"]["status"] == "killed"
     assert "stopped on request" in rows(tmp_path)["steady"]["reason"]
-    again = start(tmp_path, environment, 0.3, *options)
-    assert again.wait(timeout=400) == 1, again.stdout.read()
+    again = end(go(tmp_path, environment, *options))
+    assert again.returncode == 1, again.stderr
     row = rows(tmp_path)["steady"]
     assert (row["status"], row["usage"]["starts"]) == ("ok", 2)
 
@@ -194,7 +138,7 @@ def test_ctrl_c_stops_cleanly_and_the_next_run_resumes(cluster, environment, tmp
 @pytest.mark.slow
 def test_files_travel_where_nodes_do_not_share_a_path(cluster, environment, tmp_path, monkeypatch):
     first = cluster.add_node(**NODE, num_cpus=1)
-    (trial,) = planned('{model = "vae", settings.width = 4}', "1k steps")
+    (trial,) = planned(tmp_path, '{model = "vae", settings.width = 4}', "1k steps")
     store = Store(tmp_path, "mine")
     store.prepare()
 
@@ -225,7 +169,7 @@ def test_files_travel_where_nodes_do_not_share_a_path(cluster, environment, tmp_
 
 
 def test_a_node_with_another_version_of_a_plugin_is_told(tmp_path):
-    (trial,) = planned('"vae"')
+    (trial,) = planned(tmp_path, '"vae"')
     other = trial.model_copy(update={"plugin": trial.plugin | {"version": "9.9"}})
     order = launcher.Order(other.model_dump_json(), str(tmp_path), "", {}, "cpu", 1, {})
     row, files = launcher.carry_out(order, board=None)
@@ -236,12 +180,12 @@ def test_a_node_with_another_version_of_a_plugin_is_told(tmp_path):
 
 
 @pytest.mark.slow
-def test_what_no_node_has_is_refused(cluster):
+def test_what_no_node_has_is_refused(cluster, tmp_path):
     cluster.add_node(**NODE, num_cpus=1)
-    trials = planned('"realnvp", {model = "vae", devices = 2}')
+    several = planned(tmp_path, '"realnvp", {model = "vae", devices = 2}')
     ray = launcher.RayLauncher(cluster.address)
     try:
         with pytest.raises(UserError, match="vae needs 2 CPU on one node.*the largest have 1"):
-            ray.check(trials)
+            ray.check(several)
     finally:
         ray._ray.shutdown()
