@@ -14,7 +14,7 @@ from torch import Tensor
 from harness.contract import GenerativeModel, HasLikelihood
 from harness.dataset import Dataset, Split
 from harness.features.base import FeatureExtractor
-from harness.features.reference import DatasetReference, extract
+from harness.features.reference import Images, dataset_references, extract
 from harness.metrics.base import Figure, NonFiniteFeatures, Reference, SampleMetric
 from harness.metrics.likelihood import BitsPerDimension
 from harness.metrics.neighbours import nearest_training_images
@@ -25,7 +25,6 @@ from harness.seeding import LIKELIHOOD, reseed
 
 Metrics = dict[str, Measurement]
 HEADLINE, HELD_OUT = "train", "test"
-FEATURE_BATCH = 500
 
 
 def ignore() -> None:
@@ -44,7 +43,8 @@ class SampleScorer:
     """Scores sets of samples in the features of one extractor, against train and against test.
 
     Args:
-        dataset: the real data; without test images, nothing is scored against test.
+        real: the data set, or the references themselves, "train" and perhaps "test"; without the
+            latter, nothing is scored against test.
         extractor: the ruler.
         metrics: classes by name; those without a value in these features report the reason. A class
             under several names is computed once, and gives each its column.
@@ -53,7 +53,7 @@ class SampleScorer:
 
     def __init__(
         self,
-        dataset: Dataset,
+        real: Dataset | Mapping[str, Reference],
         extractor: FeatureExtractor,
         metrics: Mapping[str, type[SampleMetric]],
         device: torch.device,
@@ -61,12 +61,9 @@ class SampleScorer:
         self.extractor = extractor
         self.device = device
         self.metrics = dict(metrics)
-        self.references: dict[str, Reference] = {}
-        if len(dataset.test):
-            self.references[HELD_OUT] = DatasetReference(dataset, HELD_OUT, extractor, device)
-        self.references[HEADLINE] = DatasetReference(
-            dataset, HEADLINE, extractor, device, self.references.get(HELD_OUT)
-        )
+        if isinstance(real, Dataset):
+            real = dataset_references(real, extractor, device)
+        self.references = dict(real)
 
     def quick(self) -> SampleScorer:
         """Return a scorer without the metrics that are too costly to follow a training with."""
@@ -80,7 +77,7 @@ class SampleScorer:
         scorer.metrics = {n: metric for n, metric in scorer.metrics.items() if metric.comparative}
         return scorer
 
-    def score(self, sets: Sequence[Tensor], on_batch: Callable[[], None] = ignore) -> Metrics:
+    def score(self, sets: Sequence[Images], on_batch: Callable[[], None] = ignore) -> Metrics:
         """Return every metric of uint8 image sets: the mean over sets, the spread as its error."""
         scored = [self._score_one(images, on_batch) for images in sets]
         return {name: _mean([metrics[name] for metrics in scored]) for name in scored[0]}
@@ -91,13 +88,13 @@ class SampleScorer:
         Returns:
             Those images, and for each the index of the nearest training image, (count,).
         """
-        batches = extract(self.extractor, images, FEATURE_BATCH, self.device)
+        batches = extract(self.extractor, images, device=self.device)
         vectors = torch.cat([features.vectors for features in batches])
         found, ratio = nearest_training_images(vectors, self.references[HEADLINE])
         order = ratio.argsort(stable=True)[:count].cpu()
         return images[order], found.which.cpu()[order]
 
-    def _score_one(self, images: Tensor, on_batch: Callable[[], None]) -> Metrics:
+    def _score_one(self, images: Images, on_batch: Callable[[], None]) -> Metrics:
         measured: Metrics = {}
         running: list[tuple[_Group, SampleMetric]] = []
         for group in self._groups():
@@ -107,7 +104,7 @@ class SampleScorer:
             else:
                 measured |= _missing(group, reason)
         try:
-            for features in extract(self.extractor, images, FEATURE_BATCH, self.device):
+            for features in extract(self.extractor, images, device=self.device):
                 for _, metric in running:
                     metric.update(features)
                 on_batch()
@@ -137,7 +134,7 @@ class SampleScorer:
     def _figures(self, group: _Group, metric: SampleMetric, n: int) -> Metrics:
         protocol = f"{type(self.extractor).__name__} {self.extractor.digest[:12]}, {n} samples"
         if metric.comparative:
-            protocol += f" against {self.references[group.split].moments.n} of {group.split}"
+            protocol += f" against {self.references[group.split].described}"
         outcome = metric.compute()
         protocol += f", {metric.protocol}" if metric.protocol else ""
         measured: Metrics = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from torch import Tensor, nn
 
@@ -26,12 +26,17 @@ class FeatureExtractor(nn.Module, ABC):
         dimensions: d, the length of a feature vector.
         classes: K, or 0 without logits.
         bandwidth: of Gaussian kernels in these features, where there is a customary one.
+        resizes: whether each image is resized by itself, and made RGB, so that size and channels
+            may differ from image to image; otherwise all have the shape of ``spec``.
+        batch_size: images at a time that fit into memory.
     """
 
     digest: str
     dimensions: int
     classes: int = 0
     bandwidth: float | None = None
+    resizes: ClassVar[bool] = False
+    batch_size: ClassVar[int] = 500
 
     def __init__(self, spec: DataSpec) -> None:
         super().__init__()

@@ -61,6 +61,11 @@ class Reference:
         self._derived: dict[str, dict[str, Tensor]] = {}
 
     @property
+    def described(self) -> str:
+        """What is compared with, for people: how many images of which split."""
+        return f"{self.moments.n} of {self.split}"
+
+    @property
     def features(self) -> Features:
         """Features of every image, on the CPU.
 

@@ -14,7 +14,7 @@ from harness.dataset import Dataset, Split
 from harness.errors import UserError
 from harness.features.cache import VARIABLE
 from harness.features.pixels import Pixels
-from harness.features.reference import cache_path, reference_moments
+from harness.features.reference import cache_path, dataset_reference, split_content
 from harness.gathering import read_results
 from harness.integrity import FILE
 from harness.store import Store
@@ -120,11 +120,11 @@ def test_damaged_reference_features_are_computed_again(tmp_path, monkeypatch, da
     images = np.random.default_rng(0).integers(0, 256, (50, 1, 4, 4), np.uint8)
     data = Dataset("noise", spec, *(Split(images[i::3]) for i in range(3)))
     extractor = Pixels(spec)
-    first = reference_moments(data, "train", extractor)
-    path = cache_path(data, "train", extractor)
+    first = dataset_reference(data, "train", extractor).moments
+    path = cache_path(split_content(data, "train"), extractor)
     whole = path.read_bytes()
     damage(path)
-    again = reference_moments(data, "train", extractor)
+    again = dataset_reference(data, "train", extractor).moments
     assert again.mean.equal(first.mean) and again.covariance.equal(first.covariance)
     assert path.read_bytes() == whole
 

@@ -11,7 +11,7 @@ from harness.contract import DataSpec
 from harness.dataset import Dataset, Split
 from harness.features.base import FeatureExtractor, Features
 from harness.features.pixels import Pixels
-from harness.features.reference import cache_path, extract, reference_moments
+from harness.features.reference import cache_path, dataset_reference, extract, split_content
 
 SPEC = DataSpec((1, 4, 4), levels=8)
 
@@ -44,6 +44,10 @@ def dataset():
     return Dataset("noise", SPEC, split(1200, 0), split(10, 1), split(300, 2))
 
 
+def path_of(dataset, split, extractor):
+    return cache_path(split_content(dataset, split), extractor)
+
+
 def expected(part):
     x = torch.from_numpy(part.images).double().flatten(1) / 7
     return x.mean(0), torch.cov(x.T)
@@ -51,7 +55,7 @@ def expected(part):
 
 @pytest.mark.parametrize("name", ["train", "test"])
 def test_moments_are_those_of_the_features_of_the_split(dataset, name):
-    found = reference_moments(dataset, name, Pixels(SPEC))
+    found = dataset_reference(dataset, name, Pixels(SPEC)).moments
     mean, covariance = expected(dataset.splits[name])
     assert found.n == len(dataset.splits[name])
     assert_close(found.mean, mean, rtol=1e-6, atol=0)
@@ -61,8 +65,8 @@ def test_moments_are_those_of_the_features_of_the_split(dataset, name):
 
 def test_the_second_time_they_are_read(dataset):
     extractor = Counting(SPEC)
-    first = reference_moments(dataset, "train", extractor)
-    second = reference_moments(dataset, "train", extractor)
+    first = dataset_reference(dataset, "train", extractor).moments
+    second = dataset_reference(dataset, "train", extractor).moments
     assert extractor.seen == 1200
     assert first.n == second.n
     assert torch.equal(first.mean, second.mean)
@@ -74,32 +78,32 @@ def test_the_key_is_the_content(dataset):
     renamed = replace(dataset, name="other")
     other_ruler = Pixels(SPEC)
     other_ruler.digest = hashlib.sha256(b"other").hexdigest()
-    path = cache_path(dataset, "train", Pixels(SPEC))
-    assert path != cache_path(dataset, "test", Pixels(SPEC))
-    assert path != cache_path(other_images, "train", Pixels(SPEC))
-    assert path != cache_path(dataset, "train", other_ruler)
-    assert path == cache_path(renamed, "train", Pixels(SPEC))
+    path = path_of(dataset, "train", Pixels(SPEC))
+    assert path != path_of(dataset, "test", Pixels(SPEC))
+    assert path != path_of(other_images, "train", Pixels(SPEC))
+    assert path != path_of(dataset, "train", other_ruler)
+    assert path == path_of(renamed, "train", Pixels(SPEC))
 
 
 @pytest.mark.parametrize("damage", ["flip", "truncate", "empty"])
 def test_a_damaged_file_is_made_anew(dataset, damage):
-    whole = reference_moments(dataset, "train", Pixels(SPEC))
-    path = cache_path(dataset, "train", Pixels(SPEC))
+    whole = dataset_reference(dataset, "train", Pixels(SPEC)).moments
+    path = path_of(dataset, "train", Pixels(SPEC))
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes({"flip": content, "truncate": content[:-9], "empty": b""}[damage])
     extractor = Counting(SPEC)
-    again = reference_moments(dataset, "train", extractor)
+    again = dataset_reference(dataset, "train", extractor).moments
     assert extractor.seen == 1200
     assert torch.equal(again.covariance, whole.covariance)
-    assert torch.equal(reference_moments(dataset, "train", extractor).mean, whole.mean)
+    assert torch.equal(dataset_reference(dataset, "train", extractor).moments.mean, whole.mean)
     assert extractor.seen == 1200
 
 
 def test_concurrent_writers_leave_one_whole_file(dataset, cache):
     with ThreadPoolExecutor(8) as pool:
         found = list(
-            pool.map(lambda _: reference_moments(dataset, "train", Pixels(SPEC)), range(16))
+            pool.map(lambda _: dataset_reference(dataset, "train", Pixels(SPEC)).moments, range(16))
         )
     assert all(torch.equal(one.covariance, found[0].covariance) for one in found)
     assert [path.suffix for path in (cache / "features").iterdir()] == [".moments"]
@@ -108,7 +112,7 @@ def test_concurrent_writers_leave_one_whole_file(dataset, cache):
 def test_a_cache_that_cannot_be_written_costs_only_time(dataset, cache):
     cache.write_text("a file where a folder should be")
     with pytest.warns(UserWarning, match="GENHARNESS_CACHE can name another folder"):
-        found = reference_moments(dataset, "train", Pixels(SPEC))
+        found = dataset_reference(dataset, "train", Pixels(SPEC)).moments
     assert found.n == 1200
 
 
