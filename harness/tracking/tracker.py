@@ -15,11 +15,11 @@ from collections.abc import Iterator, Mapping, Set
 from importlib.util import find_spec
 from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from harness.results import CURVE_COLUMNS
 from harness.row import Row
-from harness.store import read_row
+from harness.store import read_row, write_json
 from harness.tracking.columns import TAG_PREFIX, run_columns
 
 if TYPE_CHECKING:
@@ -102,11 +102,11 @@ class Tracker:
             return False
         try:
             run = self._send(self.client, row, folder)
+            _mark(folder, self.address, run)
         except Exception as error:
             self._unreachable = self._client is None
             self._warn(f"trial {row.trial}", error)
             return False
-        _mark(folder, self.address, run)
         return True
 
     def log_report(self, benchmark: str, folder: Path) -> bool:
@@ -130,11 +130,10 @@ class Tracker:
 
     def holds(self, folder: Path) -> bool:
         """Whether this store was sent the trial in ``folder`` as it is now."""
-        marker = folder / MARKER
-        if not marker.exists() or not (self._given or (self.results / DATABASE).exists()):
+        if not (self._given or (self.results / DATABASE).exists()):
             return False
-        told = json.loads(marker.read_text())
-        return bool(told["uri"] == self.address and told["row"] == _digest(folder))
+        told = _marked(folder)
+        return told.get("uri") == self.address and told.get("row") == _digest(folder)
 
     @property
     def client(self) -> MlflowClient:
@@ -301,8 +300,16 @@ def _dataset_input(row: Row) -> DatasetInput:
 
 
 def _mark(folder: Path, address: str, run: str) -> None:
-    record = {"uri": address, "run": run, "row": _digest(folder)}
-    (folder / MARKER).write_text(json.dumps(record, indent=2) + "\n")
+    write_json(folder / MARKER, {"uri": address, "run": run, "row": _digest(folder)})
+
+
+def _marked(folder: Path) -> dict[str, Any]:
+    """Return what ``_mark`` wrote, or nothing where that cannot be read."""
+    try:
+        told = json.loads((folder / MARKER).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return told if isinstance(told, dict) else {}
 
 
 def _digest(folder: Path) -> str:

@@ -247,6 +247,34 @@ def test_sync_sends_what_is_missing_and_nothing_else(results):
     assert not Tracker(results).holds(folders[0])
 
 
+def test_a_marker_that_cannot_be_read_marks_nothing(results):
+    contents = [b"", b"null", b"{}", b'{"uri": "x"', b"\xff"]
+    rows = [make_row(seed=seed) for seed in range(len(contents))]
+    folders = [finish(results, row, curve=False) for row in rows]
+    for folder, content in zip(folders, contents, strict=True):
+        (folder / MARKER).write_bytes(content)
+    tracker = Tracker(results)
+    assert len(sync(results, tracker).sent) == len(rows)
+    assert all(map(tracker.holds, folders))
+
+
+def test_a_marker_that_cannot_be_written_stops_no_courier(results, caplog):
+    rows = digits_rows()[2:5]
+    folders = [finish(results, row) for row in rows]
+    (folders[0] / MARKER).mkdir()
+    tracker = Tracker(results)
+    with Courier(tracker) as courier:
+        for row, folder in zip(rows, folders, strict=True):
+            courier.send(row, folder)
+    assert [tracker.holds(folder) for folder in folders] == [False, True, True]
+    assert os.listdir(folders[0] / MARKER) == []
+    assert MARKER in caplog.text and "'harness sync'" in caplog.text
+    (folders[0] / MARKER).rmdir()
+    assert set(os.listdir(folders[0])) == set(os.listdir(folders[1])) - {MARKER}
+    assert sync(results, tracker).sent == [rows[0].trial]
+    assert len(runs(tracker)) == 3
+
+
 @pytest.fixture
 def dead_server(monkeypatch):
     """The address of a server that is not there."""
