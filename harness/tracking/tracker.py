@@ -17,10 +17,13 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from harness.curves import read_curves
+from harness.integrity import read_sealed
 from harness.results import CURVE_COLUMNS
 from harness.row import Row
 from harness.store import read_row, write_json
 from harness.tracking.columns import TAG_PREFIX, run_columns
+from harness.untrusted import LARGE, UntrustedFolder
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -59,7 +62,8 @@ def sync(results: Path, tracker: Tracker) -> Synced:
     """Send every ended trial below ``results`` that the tracker's store lacks."""
     answer = Synced([], [])
     for path in sorted(results.glob("*/trials/[!.]*/row.json")):
-        row = read_row(path)
+        # Anybody may have made the folder.
+        row = read_row(UntrustedFolder(path.parents[2]) / f"trials/{path.parent.name}/row.json")
         if row is not None and not tracker.holds(path.parent):
             taken = tracker.log(row, path.parent)
             (answer.sent if taken else answer.unsent).append(row.trial)
@@ -174,7 +178,8 @@ class Tracker:
         _log_tags(client, run, columns.tags | _tags(row))
         client.log_inputs(run, [_dataset_input(row)])
         for path in (folder / name for name in _FILES):
-            if path.exists():
+            if os.path.lexists(path):
+                read_sealed(path, LARGE)  # refuses links and damage
                 client.log_artifact(run, str(path))
         client.set_terminated(run, _RUN_STATUS.get(row.status, "FAILED"), end_time=end)
         return run
@@ -274,15 +279,13 @@ def _curve_metrics(folder: Path, time: int) -> Iterator[Metric]:
     from mlflow.entities import Metric
 
     path = folder / "curve.parquet"
-    if not path.exists():
+    if not os.path.lexists(path):
         return
-    import pyarrow.parquet
-
-    for point in pyarrow.parquet.read_table(path).to_pylist():
+    for point in read_curves(read_sealed(path, LARGE), path).to_dict("records"):
         prefix = "raw/" if point["weights"] == "raw" else ""
         for name in point.keys() - set(CURVE_COLUMNS):
             if isinstance(point[name], int | float) and not math.isnan(point[name]):
-                yield Metric(prefix + name, float(point[name]), time, int(point["images"]))
+                yield Metric(f"{prefix}{name}", float(point[name]), time, int(point["images"]))
 
 
 def _dataset_input(row: Row) -> DatasetInput:

@@ -1,0 +1,75 @@
+"""Results of others are sent to MLflow without trust: nothing outside their folder is sent."""
+
+import json
+from unittest.mock import MagicMock
+
+import pytest
+from support.rows import make_curves, make_row, png
+
+from harness.errors import UserError
+from harness.tracking import MARKER, Tracker, sync
+
+ARTIFACTS = ("samples.png", "environment.json", "curve.parquet")
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """An ended trial, handed over without its seal."""
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    row = make_row()
+    folder = tmp_path / "results" / row.benchmark / "trials" / row.trial
+    folder.mkdir(parents=True)
+    (folder / "row.json").write_text(row.model_dump_json())
+    (folder / "environment.json").write_text("{}")
+    (folder / "samples.png").write_bytes(png(0))
+    make_curves([row]).to_parquet(folder / "curve.parquet")
+    return folder
+
+
+@pytest.fixture
+def tracker(folder):
+    """A tracker of a store that takes everything."""
+    tracker = Tracker(folder.parents[2])
+    tracker._client = MagicMock()
+    tracker._client.search_runs.return_value = []
+    return tracker
+
+
+def sent(tracker):
+    return [call.args[1] for call in tracker._client.log_artifact.call_args_list]
+
+
+def test_what_is_sound_is_sent(folder, tracker):
+    assert sync(tracker.results, tracker).sent == [folder.name]
+    assert sorted(sent(tracker)) == sorted(str(folder / name) for name in ("row.json", *ARTIFACTS))
+
+
+@pytest.mark.parametrize("name", ARTIFACTS)
+def test_no_linked_file_is_sent(folder, tracker, tmp_path, name):
+    (folder / name).rename(tmp_path / "secret")
+    (folder / name).symlink_to(tmp_path / "secret")
+    assert sync(tracker.results, tracker).unsent == [folder.name]
+    assert str(folder / name) not in sent(tracker)
+
+
+def test_no_linked_folder_is_sent(folder, tracker, tmp_path):
+    folder.rename(tmp_path / "secret")
+    folder.symlink_to(tmp_path / "secret")
+    with pytest.raises(UserError, match="links are not followed"):
+        sync(tracker.results, tracker)
+    assert sent(tracker) == []
+
+
+def test_the_marker_is_written_through_no_link(folder, tracker, tmp_path):
+    (tmp_path / "profile").write_text("mine")
+    (folder / MARKER).symlink_to(tmp_path / "profile")
+    assert sync(tracker.results, tracker).sent == [folder.name]
+    assert (tmp_path / "profile").read_text() == "mine"
+    assert json.loads((folder / MARKER).read_text())["uri"] == tracker.address
+
+
+@pytest.mark.parametrize("told", ["", "[1]", "{}", '{"uri": 1}'])
+def test_a_marker_that_says_nothing_does_not_count(folder, tracker, told):
+    (folder / MARKER).write_text(told)
+    (tracker.results / "mlflow.db").write_text("")
+    assert not tracker.holds(folder)
