@@ -19,6 +19,10 @@ from harness.metrics.base import Figure, Moments, Reference, SampleMetric
 from harness.metrics.moments import Sums, finite, moments_of_sums, sums
 
 
+TOLERANCE = 1e-7
+"""Share of a distance that rounding may cost before it is taken the slow way."""
+
+
 class FrechetTerms(NamedTuple):
     """The two summands of a Frechet distance, float64 scalars.
 
@@ -52,7 +56,7 @@ def frechet_distance(a: Moments, b: Moments) -> Tensor:
 def frechet_terms(a: Moments, b: Moments) -> FrechetTerms:
     """Return the mean term and the covariance term of the Frechet distance."""
     small, large = sorted((a, b), key=lambda moments: moments.n)
-    return _terms(_Factored(small.n, small.mean, _root(small)), large)
+    return _terms(_Factored(small.n, small.mean, root(small)), large)
 
 
 def frechet_terms_of_vectors(x: Tensor, b: Moments) -> FrechetTerms:
@@ -75,40 +79,57 @@ def frechet_terms_of_vectors(x: Tensor, b: Moments) -> FrechetTerms:
 
 def _terms(a: _Factored, b: Moments) -> FrechetTerms:
     difference = a.mean - b.mean
-    spread = a.root.square().sum() + b.covariance.trace() - 2 * _trace_of_root(a, b)
+    mean = difference @ difference
+    traces = a.root.square().sum() + b.covariance.trace()
+    products = _products(a, b)
+    covariance = traces - 2 * products.sqrt().sum()
+    if _rounding(products) > TOLERANCE * (mean + covariance.abs()):
+        covariance = traces - 2 * torch.linalg.svdvals(a.root.T @ root(b)).sum()
     # Nonnegative by Cauchy-Schwarz; of equal sets rounding leaves some -1e-15.
-    return FrechetTerms(difference @ difference, spread.clamp(min=0))
+    return FrechetTerms(mean, covariance.clamp(min=0))
 
 
-def _trace_of_root(a: _Factored, b: Moments) -> Tensor:
-    """Return tr (S_a S_b)^(1/2) = tr (R^T S_b R)^(1/2), where S_a = R R^T.
+def _products(a: _Factored, b: Moments) -> Tensor:
+    """Return the eigenvalues of R^T S_b R, whose roots sum to tr (S_a S_b)^(1/2); S_a = R R^T.
 
     R^T S_b R is symmetric, so its eigenvalues are real and nonnegative; those of S_a S_b, which
     libraries take, are complex after rounding. The covariance of n features has rank n - 1 at most:
-    there are no more eigenvalues, or the null space would add the square roots of rounding errors.
-    No other is cut off: those of the product span the spectrum of S squared.
+    there are no more eigenvalues.
     """
     rank = min(a.n - 1, b.n - 1, len(a.mean))
-    product: Tensor = torch.linalg.eigvalsh(a.root.T @ b.covariance @ a.root)
-    return product[-rank:].clamp(min=0).sqrt().sum()
+    products: Tensor = torch.linalg.eigvalsh(a.root.T @ b.covariance @ a.root)
+    return products[-rank:].clamp(min=0)
 
 
-def _root(moments: Moments) -> Tensor:
-    """Return R with S = R R^T: Cholesky's factor where S is positive definite beyond rounding.
+def _rounding(products: Tensor) -> Tensor:
+    """Return by how much rounding may shift twice the sum of the roots of these eigenvalues.
 
-    Elsewhere it has a column for each eigenvector that n features can have, at a tenfold cost.
+    Each is uncertain by eps times the largest, which weighs most in the roots of the least: of null
+    eigenvalues, where features are of low rank, they are 1e-8. Cutting these off would need a limit
+    between them and small ones that count. Singular values of R_a^T R_b are the roots themselves,
+    certain to eps, but take several times as long.
+    """
+    error = torch.finfo(products.dtype).eps * products[-1:]
+    return 2 * ((products + error).sqrt() - products.sqrt()).sum()
+
+
+def root(moments: Moments) -> Tensor:
+    """Return R (d, k) with S = R R^T: Cholesky's factor where S is definite beyond rounding.
+
+    Elsewhere it has a column for each eigenvector whose variance is no rounding, at a tenfold cost.
     """
     n, mean, covariance = moments
     d = len(mean)
+    least = d * torch.finfo(covariance.dtype).eps
     factor: Tensor
     if n > d:
         factor, failed = torch.linalg.cholesky_ex(covariance)
         pivots = factor.diagonal().square()
-        if not failed and pivots.min() > d * torch.finfo(pivots.dtype).eps * pivots.max():
+        if not failed and pivots.min() > least * pivots.max():
             return factor
-    rank = min(n - 1, d)
     eigenvalues, eigenvectors = torch.linalg.eigh(covariance)
-    factor = eigenvectors[:, -rank:] * eigenvalues[-rank:].clamp(min=0).sqrt()
+    real = eigenvalues > least * eigenvalues[-1]
+    factor = eigenvectors[:, real] * eigenvalues[real].sqrt()
     return factor
 
 

@@ -83,6 +83,17 @@ def test_is_right_for_a_generator_that_collapsed_to_a_few_images():
     assert_close(fid(x, y), by_nuclear_norm(x, y), rtol=1e-6, atol=0)
 
 
+@pytest.mark.parametrize("rank", [16, 64])
+@pytest.mark.parametrize(("n", "apart"), [(100, 1), (300, 1), (1000, 1), (1000, 0.01)])
+def test_features_that_span_few_dimensions_keep_the_digits(n, rank, apart):
+    """A rotation of few coordinates into 512 features changes no distance."""
+    rotation = torch.linalg.qr(features(512, rank, seed=3)).Q
+    y = features(1000, rank, seed=2)
+    x = (1 - apart) * y[:n] + apart * features(n, rank, seed=1)
+    value = fid(x @ rotation.T, y @ rotation.T)
+    assert_close(value, by_nuclear_norm(x, y), rtol=1e-7, atol=0)
+
+
 def test_small_eigenvalues_count():
     """d^2 = sum of (s_a - s_b)^2, where the variances span sixteen decades."""
     s = torch.logspace(0, -8, 200, dtype=float64)
