@@ -20,6 +20,9 @@ STEPS = Budget(10, Currency.STEPS)
 SAMPLES = 200
 """Images that the larger of a model's two probes draws; the smaller draws half of them."""
 
+LEAST = 2
+"""Images whose likelihood a probe takes at least: the standard error of fewer is not defined."""
+
 
 BASIS = (
     f"{STEPS} and up to {SAMPLES} samples of each model, and on what else this machine did just "
@@ -90,7 +93,7 @@ def _probes(trial: Trial) -> tuple[Trial, Trial]:
 
 def _probe(trial: Trial, samples: int) -> Trial:
     full = trial.evaluation
-    share = samples / _samples(trial)
+    share, most = samples / _samples(trial), full.likelihood_images or LEAST
     evaluation = full.model_copy(
         update={
             "samples": samples,
@@ -98,7 +101,7 @@ def _probe(trial: Trial, samples: int) -> Trial:
             "batch_size": min(full.batch_size, samples),
             "curve": (),
             "raw_weights": False,
-            "likelihood_images": max(1, round(share * (full.likelihood_images or 0))),
+            "likelihood_images": min(most, max(LEAST, round(share * most))),
         }
     )
     budget = "" if trial.is_reference else str(STEPS)

@@ -1,9 +1,15 @@
-"""Measuring a model: each figure with its protocol and uncertainty, or why it is missing."""
+"""Measuring a model: each figure with its protocol and uncertainty, or why it is missing.
+
+A model has been trained for hours when this begins. What keeps one figure from being had, a metric
+that raises or a batch too large for the memory, is therefore the reason of that figure alone.
+"""
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from copy import copy
 from typing import NamedTuple
 
@@ -11,17 +17,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from harness.contract import GenerativeModel, HasLikelihood
+from harness.contract import GenerativeModel, HasLikelihood, LogLikelihood
 from harness.dataset import Dataset, Split
+from harness.description import likelihood_kind
+from harness.explanation import explain
 from harness.features.base import FeatureExtractor
 from harness.features.reference import Images, dataset_references, extract
-from harness.metrics.base import Figure, NonFiniteFeatures, Reference, SampleMetric
-from harness.metrics.likelihood import BitsPerDimension
+from harness.metrics.base import Figure, Reference, SampleMetric
+from harness.metrics.likelihood import KINDS, BitsPerDimension
 from harness.metrics.neighbours import nearest_training_images
-from harness.metrics.speed import sampling_speed
+from harness.metrics.speed import Speed, sampling_speed
+from harness.progress import Interrupted
 from harness.row import Measurement
-from harness.sampling import Sampler
+from harness.sampling import Sampler, evaluating
 from harness.seeding import LIKELIHOOD, reseed
+
+log = logging.getLogger(__name__)
 
 Metrics = dict[str, Measurement]
 HEADLINE, HELD_OUT = "train", "test"
@@ -29,6 +40,26 @@ HEADLINE, HELD_OUT = "train", "test"
 
 def ignore() -> None:
     """Do nothing at a heartbeat."""
+
+
+@contextmanager
+def guarded(names: Collection[str], measured: Metrics) -> Iterator[None]:
+    """Go on after what is inside raises, with the reason in each of ``names`` in ``measured``."""
+    try:
+        yield
+    except Exception as error:
+        measured |= _missing(names, _reason(names, error))
+
+
+def _reason(names: Collection[str], error: Exception) -> str:
+    """Return why there are no such figures; being asked to stop is no reason, and is passed on."""
+    if isinstance(error, Interrupted):
+        raise error
+    # A metric raises ``ValueError`` to say why, in words; anything else needs to be told in full.
+    in_words = isinstance(error, ValueError) and str(error)
+    told = explain(error)
+    log.warning("no %s: %s", ", ".join(names), told, exc_info=None if in_words else error)
+    return str(error) if in_words else told
 
 
 class _Group(NamedTuple):
@@ -98,25 +129,26 @@ class SampleScorer:
         measured: Metrics = {}
         running: list[tuple[_Group, SampleMetric]] = []
         for group in self._groups():
-            reason = group.metric.supports(self.extractor.classes)
-            if reason is None:
-                running.append((group, group.metric(self.references[group.split]).to(self.device)))
-            else:
-                measured |= _missing(group, reason)
-        try:
+            with guarded(group.columns, measured):
+                reason = group.metric.supports(self.extractor.classes)
+                if reason is None:
+                    metric = group.metric(self.references[group.split])
+                    running.append((group, metric.to(self.device)))
+                else:
+                    measured |= _missing(group.columns, reason)
+
+        def unharmed() -> Iterator[tuple[_Group, SampleMetric]]:
+            return (one for one in running if measured.keys().isdisjoint(one[0].columns))
+
+        with guarded([name for group, _ in running for name in group.columns], measured):
             for features in extract(self.extractor, images, device=self.device):
-                for _, metric in running:
-                    metric.update(features)
+                for group, metric in unharmed():
+                    with guarded(group.columns, measured):
+                        metric.update(features)
                 on_batch()
-        except NonFiniteFeatures as error:
-            for group, _ in running:
-                measured |= _missing(group, str(error))
-            return measured
-        for group, metric in running:
-            try:
+        for group, metric in unharmed():
+            with guarded(group.columns, measured):
                 measured |= self._figures(group, metric, len(images))
-            except ValueError as error:
-                measured |= _missing(group, str(error))
             on_batch()
         return measured
 
@@ -153,8 +185,8 @@ class SampleScorer:
         return measured
 
 
-def _missing(group: _Group, reason: str) -> Metrics:
-    return {name: Measurement(value=None, reason=reason) for name in group.columns}
+def _missing(names: Collection[str], reason: str) -> Metrics:
+    return {name: Measurement(value=None, reason=reason) for name in names}
 
 
 def _mean(measurements: Sequence[Measurement]) -> Measurement:
@@ -185,26 +217,41 @@ def measure_likelihood(
     """Score test images in bits per dimension, with the standard error over images."""
     if not isinstance(model, HasLikelihood):
         return Measurement(value=None, reason="the model has no likelihood")
-    device = model.device
     chosen = torch.from_numpy(test.images[:images])
-    metric = BitsPerDimension(model.spec.dimensions)
-    detail = ""
-    model.eval()
-    with torch.no_grad():
+    if not len(chosen):
+        return Measurement(value=None, reason="the data set has no test images")
+    bits = BitsPerDimension(model.spec.dimensions)
+    # Rows of one model share a line of the leaderboard if they share the kind, also without value.
+    kind, detail = likelihood_kind(type(model)), ""
+    try:
         for index, batch in enumerate(torch.split(chosen, batch_size)):
-            reseed(device, seed, LIKELIHOOD, index)
-            likelihood = model.log_likelihood(batch.to(device))
-            metric.update(likelihood.nats.double().cpu(), likelihood.kind)
+            reseed(model.device, seed, LIKELIHOOD, index)
+            with evaluating(model):
+                likelihood = model.log_likelihood(batch.to(model.device))
+            _check(likelihood, len(batch))
             kind, detail = likelihood.kind, likelihood.detail
+            bits.update(likelihood.nats.double().cpu(), likelihood.kind)
             on_batch()
-    model.train()
-    value = float(metric.compute())
+    except Exception as fault:
+        return Measurement(value=None, kind=kind, reason=_reason(("bits_per_dim",), fault))
     protocol = f"{len(chosen)} images of {HELD_OUT}, {model.spec.levels} levels"
     protocol += f"; {detail}" if detail else ""
+    value = float(bits.compute())
     if not math.isfinite(value):
         return Measurement(value=None, kind=kind, protocol=protocol, reason=f"it came out {value}")
-    error = float(metric.standard_error)
+    error = float(bits.standard_error) if len(chosen) > 1 else None
     return Measurement(value=value, error=error, kind=kind, protocol=protocol)
+
+
+def _check(likelihood: LogLikelihood, n: int) -> None:
+    """Raise ``ValueError`` unless a likelihood of ``n`` images is what the contract says."""
+    if likelihood.kind not in KINDS:
+        known = ", ".join(KINDS)
+        raise ValueError(
+            f"log_likelihood gave a likelihood of kind {likelihood.kind!r}: not {known}"
+        )
+    if (shape := tuple(likelihood.nats.shape)) != (n,):
+        raise ValueError(f"log_likelihood gave nats of shape {shape}, not ({n},)")
 
 
 def measure_speed(
@@ -213,29 +260,42 @@ def measure_speed(
     seconds: float,
     on_batch: Callable[[], None] = ignore,
 ) -> Metrics:
-    """Time sampling: images/s at the largest batch, latency at the smallest; count its cost."""
+    """Time sampling: images/s at the largest batch, latency of one image; count its cost."""
     measured: Metrics = {}
-    speeds = []
-    for size in sorted(batch_sizes):
-        speeds += sampling_speed(
-            lambda n: sampler.draw_batch(n, sampler.labels(n)),
-            [size],
-            sampler.device,
-            seconds=seconds,
-        )
+    largest = max(batch_sizes)
+    speeds: dict[int, Speed] = {}
+    for size in sorted({1, *batch_sizes}):
+        stands_for = [n for n, of in (("latency", 1), ("images_per_second", largest)) if of == size]
+        with guarded(stands_for, measured):
+            [speeds[size]] = sampling_speed(
+                lambda n: sampler.draw_batch(n, sampler.labels(n)),
+                [size],
+                sampler.device,
+                seconds=seconds,
+            )
         on_batch()
-    fast, first = speeds[-1], speeds[0]
-    threads = f"{fast.threads} threads" if sampler.device.type == "cpu" else sampler.device.type
-    measured["images_per_second"] = Measurement(
-        value=fast.images_per_second,
-        error=fast.spread,
-        protocol=f"median of {fast.repetitions} batches of {fast.batch_size}, warm, {threads}",
-    )
-    measured["latency"] = Measurement(
-        value=first.seconds,
-        protocol=f"median seconds of {first.repetitions} batches of {first.batch_size}, {threads}",
-    )
-    cost = sampler.cost()
-    measured["nfe"] = Measurement(value=cost.evaluations, protocol="calls of the network a batch")
-    measured["flops_per_image"] = Measurement(value=cost.flops, protocol="counted by dispatch")
+    if fast := speeds.get(largest):
+        measured["images_per_second"] = Measurement(
+            value=fast.images_per_second,
+            error=fast.spread,
+            protocol=f"median of {fast.repetitions} batches of {largest}, warm, {_on(sampler)}",
+        )
+    if one := speeds.get(1):
+        measured["latency"] = Measurement(
+            value=one.seconds,
+            protocol=f"median seconds of {one.repetitions} batches of 1, {_on(sampler)}",
+        )
+    with guarded(("nfe", "flops_per_image"), measured):
+        cost = sampler.cost()
+        measured["nfe"] = Measurement(
+            value=cost.evaluations, protocol="calls of the network a batch"
+        )
+        measured["flops_per_image"] = Measurement(value=cost.flops, protocol="counted by dispatch")
     return measured
+
+
+def _on(sampler: Sampler) -> str:
+    """Return what decides how fast a machine samples, in words."""
+    if sampler.device.type == "cpu":
+        return f"{torch.get_num_threads()} threads"
+    return sampler.device.type

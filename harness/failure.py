@@ -1,30 +1,19 @@
-"""What an exception says of a trial: its status, and the reason in one line."""
+"""What an exception says of a trial: its status, and the reason."""
 
 from __future__ import annotations
 
-import errno
-import traceback
 from pathlib import Path
 
 import psutil
 import torch
 
+from harness.explanation import explain, is_out_of_memory
 from harness.ledger import peak_memory
 from harness.parallel.leader import ReplicaLost
 from harness.parallel.replicas import NotParallel
 from harness.row import Status
 from harness.store import disk_full_reason, is_disk_full
 from harness.training import Diverged
-
-_ALLOCATION_FAILED = (
-    "DefaultCPUAllocator",
-    "CUDA out of memory",
-    "CUDA error: out of memory",
-    "CUBLAS_STATUS_ALLOC_FAILED",
-    "CUDNN_STATUS_ALLOC_FAILED",
-    "std::bad_alloc",
-)
-"""What libraries write into a plain ``RuntimeError`` when memory ran out."""
 
 
 def diagnose(error: BaseException, device: torch.device, folder: Path) -> tuple[Status, str]:
@@ -45,27 +34,9 @@ def diagnose(error: BaseException, device: torch.device, folder: Path) -> tuple[
         return "error", str(error)
     if is_disk_full(error):
         return "killed", disk_full_reason(folder)
-    if _is_out_of_memory(error):
+    if is_out_of_memory(error):
         return "out_of_memory", f"{explain(error)}; {_most_used(error, device)}"
     return "error", explain(error)
-
-
-def explain(error: BaseException) -> str:
-    """Return one line: what was raised, and the last line of code that it came from."""
-    frames = traceback.extract_tb(error.__traceback__)
-    where = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
-    told = (str(error).splitlines() or [""])[0] if _is_out_of_memory(error) else str(error)
-    return f"{type(error).__name__}: {' '.join(told.split())}{where}"
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    if isinstance(error, OSError):
-        return error.errno == errno.ENOMEM
-    return isinstance(error, RuntimeError) and any(
-        sign in str(error) for sign in _ALLOCATION_FAILED
-    )
 
 
 def _most_used(error: BaseException, device: torch.device) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from harness.clock import clock_for
 from harness.contract import GenerativeModel
 from harness.description import capabilities
 from harness.evaluation import HELD_OUT, Metrics, SampleScorer, measure_likelihood, measure_speed
+from harness.explanation import explain
 from harness.hardware import calibrate, fingerprint
 from harness.interpolation import interpolate
 from harness.ledger import Ledger
@@ -304,7 +305,7 @@ class TrialRun:
                     "samples": _digest(sets),
                     "weights": _digest(model.state_dict().values()),
                 }
-                self._draw_interpolations(model)
+                self._draw_picture("interpolation.png", lambda: self._interpolations(model))
             if evaluation.raw_weights:
                 raw = self._scores()
                 self._add_to_curve(1.0, "raw", raw)
@@ -344,25 +345,30 @@ class TrialRun:
         levels = self.dataset.spec.levels
         write_atomically(self.folder / "samples.png", grid_png(images, levels))
         if len(samples) and not self.trial.is_reference:
-            suspects, nearest = self.scorer.suspects(samples, SUSPECTS)
-            originals = self.dataset.train.images[nearest.numpy()]
-            picture = pairs_png(suspects.numpy(), originals, levels)
-            write_atomically(self.folder / "neighbours.png", picture)
+            self._draw_picture("neighbours.png", lambda: self._suspects(samples))
         if self.curve:
             pd.DataFrame(self.curve).to_parquet(self.folder / "curve.parquet", index=False)
         self.found["calibration"]["after"] = calibrate(self.device)
 
-    def _draw_interpolations(self, model: GenerativeModel) -> None:
-        """Write ``interpolation.png``; a fault there must not cost the trial its figures."""
+    def _draw_picture(self, name: str, draw: Callable[[], bytes | None]) -> None:
+        """Write a picture, if there is one; a fault in it must not cost the trial its figures."""
         try:
-            images = interpolate(model, seed=self.trial.seed, precision=self.trial.precision)
-            if images is None:
-                return
-            picture = grid_png(images.numpy(), self.dataset.spec.levels)
+            picture = draw()
         except Exception as error:
-            log.warning("no picture of interpolations: %s: %s", type(error).__name__, error)
+            log.warning("no %s: %s", name, explain(error))
             return
-        write_atomically(self.folder / "interpolation.png", picture)
+        if picture is not None:
+            write_atomically(self.folder / name, picture)
+
+    def _suspects(self, samples: Tensor) -> bytes:
+        """Return the samples that look most like copies, beside the training images nearest."""
+        suspects, nearest = self.scorer.suspects(samples, SUSPECTS)
+        originals = self.dataset.train.images[nearest.numpy()]
+        return pairs_png(suspects.numpy(), originals, self.dataset.spec.levels)
+
+    def _interpolations(self, model: GenerativeModel) -> bytes | None:
+        images = interpolate(model, seed=self.trial.seed, precision=self.trial.precision)
+        return None if images is None else grid_png(images.numpy(), self.dataset.spec.levels)
 
     def _save(self, training: Training) -> None:
         state = training.state_dict() | {"trial": self.trial.id, "curve": self.curve}
@@ -414,5 +420,6 @@ def _digest(tensors: Any) -> str:
         if isinstance(tensor, Tensor):
             content = tensor.detach().cpu().contiguous()
             digest.update(f"{tuple(content.shape)} {content.dtype}".encode())
-            digest.update(content.numpy().tobytes())
+            # As bytes: numpy knows no bfloat16.
+            digest.update(content.flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()

@@ -14,6 +14,7 @@ from multiprocessing.connection import Connection
 import torch
 
 from harness.errors import UserError
+from harness.explanation import is_out_of_memory
 from harness.ledger import peak_memory, reset_peak_memory
 from harness.metrics.speed import Speed, sampling_speed, timed_call
 from harness.registry import registry
@@ -173,13 +174,7 @@ def sweep(
             reset_peak_memory(device)
             [last] = sampling_speed(lambda n: draw(sampler, n), [n], device, seconds=seconds)
             yield Step(last, peak_memory(device))
-    except (MemoryError, RuntimeError) as error:
-        if not _is_memory(error):
+    except Exception as error:
+        if not is_out_of_memory(error):
             raise
         yield NO_MEMORY
-
-
-def _is_memory(error: Exception) -> bool:
-    """Return whether there was too little memory; on a CPU, torch says so in words alone."""
-    by_type = isinstance(error, torch.OutOfMemoryError | MemoryError)
-    return by_type or "can't allocate memory" in str(error)

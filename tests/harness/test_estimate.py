@@ -70,3 +70,12 @@ def test_a_probe_that_fails_says_why():
     found, _ = estimated(one, row=lambda probe: probe.row("error", "it has no brush"))
     assert found[one.id].reason == "error: it has no brush"
     assert found[one.id].total == 0
+
+
+@pytest.mark.parametrize(
+    ("images", "tried"), [(100, [2, 2, 4]), (1000, [20, 20, 40]), (1, [1] * 3)]
+)
+def test_a_probe_scores_at_least_two_images_where_its_trial_does(images, tried):
+    evaluation = planned().evaluation.model_copy(update={"likelihood_images": images})
+    _, starter = estimated(planned(evaluation=evaluation))
+    assert [probe.evaluation.likelihood_images for probe, _ in starter.started] == tried
