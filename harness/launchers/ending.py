@@ -9,6 +9,7 @@ from pathlib import Path
 from harness.errors import UserError
 from harness.launchers import log_file
 from harness.launchers.memory import MemoryWatch
+from harness.launchers.processes import LOST
 from harness.progress import HANG, STOPPED_PHASE, Progress, read_progress
 from harness.row import Row, Usage
 from harness.store import disk_full_reason, read_row
@@ -31,7 +32,7 @@ def row_of(
     Args:
         trial: what it worked on.
         folder: where it wrote.
-        code: its exit code; -n if it died of signal n.
+        code: its exit code; -n if it died of signal n; ``LOST`` if nobody can tell.
         hung: whether it was ended because it was silent.
         asked: whether it had been asked to stop.
         progress: what it was seen to say; its last word is read here.
@@ -39,12 +40,15 @@ def row_of(
     """
     progress = read_progress(folder) or progress
     where = f"at {progress.fraction:.0%} of the budget" if progress else "at its start"
-    if code == 0 and (row := _written(folder)) is not None:
+    if code in (0, LOST) and (row := _written(folder)) is not None:
         return row
     if _keep_traces(folder) or hung:
         return trial.row("timeout", f"silent for {trial.patience_seconds:g} s {where}; ended")
     if code == FULL:
         return trial.row("killed", disk_full_reason(folder))
+    if code == LOST:
+        reason = f"the process that forked its worker died {where}; run again to resume"
+        return trial.row("killed", reason)
     # Only a worker that was asked may leave so; a plugin can choose any exit code.
     stopped = asked or (progress is not None and progress.phase == STOPPED_PHASE)
     if code == -signal.SIGTERM or (code == STOPPED and stopped):

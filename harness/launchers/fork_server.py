@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import gc
 import importlib
 import json
@@ -57,8 +58,7 @@ def _serve(channel: socket.socket) -> _Order | None:
             pid, tell = workers.pop(descriptor)
             _, status = os.waitpid(pid, 0)
             _say(tell, os.waitstatus_to_exitcode(status))
-            os.close(tell)
-            os.close(descriptor)
+            _close(tell, descriptor)
         if channel.fileno() not in ready:
             continue
         message, descriptors, _, _ = socket.recv_fds(channel, 2**20, 3)
@@ -66,17 +66,20 @@ def _serve(channel: socket.socket) -> _Order | None:
             return None
         log, tell, lock = descriptors
         order = _Order(**json.loads(message), server=os.getpid(), log=log, tell=tell, lock=lock)
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError as error:
+            _say(tell, -(error.errno or errno.EAGAIN))
+            _close(log, tell, lock)
+            continue
         if pid == 0:
             # The ends of others: they tell of a server's death by being closed.
-            for descriptor, (_, tell) in workers.items():
-                os.close(descriptor)
-                os.close(tell)
+            for descriptor, (_, told) in workers.items():
+                _close(descriptor, told)
             channel.close()
             return order
         workers[os.pidfd_open(pid)] = pid, order.tell
-        os.close(order.log)
-        os.close(order.lock)
+        _close(log, lock)
 
 
 def _work(order: _Order) -> None:
@@ -108,6 +111,11 @@ def _stop_with(server: int) -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != server:
         os._exit(1)
+
+
+def _close(*descriptors: int) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)
 
 
 def _say(tell: int, number: int) -> None:

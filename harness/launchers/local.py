@@ -16,7 +16,7 @@ from harness.launchers import log_file
 from harness.launchers.agenda import Agenda, Assignment
 from harness.launchers.ending import row_of
 from harness.launchers.memory import MemoryWatch
-from harness.launchers.processes import Starter, starter_for
+from harness.launchers.processes import Starter, sentinel, starter_for
 from harness.progress import FILE, HANG, Progress, Silence, read_progress
 from harness.trial import Trial
 
@@ -125,7 +125,14 @@ class LocalLauncher:
         needs = assignment.trial.needs
         devices = [self._free.pop(0) for _ in range(needs.devices)]
         self._unpromised -= needs.memory
-        job = _Job(assignment, devices, self.threads, self._starter)
+        try:
+            job = _Job(assignment, devices, self.threads, self._starter)
+        except OSError as error:
+            assignment.lock.release()
+            raise UserError(
+                f"no worker could be started: {error}; nothing that was done is lost: mend it and "
+                "run again to resume"
+            ) from None
         agenda.observer.started(assignment.trial)
         return job
 
@@ -203,7 +210,7 @@ class _Job:
         environment = _environment(devices, threads)
         with open(folder / log_file.FILE, "ab") as log:
             self.process = starter.start(arguments, environment, log, assignment.lock)
-        self.sentinel = _sentinel(self.process.pid)
+        self.sentinel = sentinel(self.process.pid)
         self.memory = MemoryWatch(self.process.pid)
 
     def forget(self) -> None:
@@ -215,16 +222,6 @@ class _Job:
         """Kill the worker, and the processes that it started and left in its group."""
         with suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
-
-
-def _sentinel(pid: int) -> int | None:
-    """Return a descriptor that is readable once the process has ended, where there is such."""
-    if not hasattr(os, "pidfd_open"):
-        return None
-    try:
-        return os.pidfd_open(pid)
-    except OSError:  # it has ended already
-        return None
 
 
 def _wait_for_any(jobs: Sequence[_Job]) -> None:

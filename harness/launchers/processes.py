@@ -26,6 +26,9 @@ LIBRARIES = (
 )
 """With what they import: nearly all that a worker needs seconds for."""
 
+LOST = 256
+"""Code of a worker whose own nobody can tell, for its server died first; no process has it."""
+
 
 class Process(Protocol):
     """A worker's process, which leads a session of its own."""
@@ -35,7 +38,7 @@ class Process(Protocol):
         """Its number."""
 
     def poll(self) -> int | None:
-        """Return its exit code, -n if it died of signal n, or None while it runs."""
+        """Return its exit code, -n if it died of signal n, ``LOST``, or None while it runs."""
 
     def wait(self, timeout: float | None = None) -> int:
         """Return the exit code once it has ended; raises ``subprocess.TimeoutExpired``."""
@@ -57,6 +60,9 @@ class Starter(Protocol):
             environment: all of it; the first worker's decides about the threads of libraries.
             log: gets what it prints.
             lock: held by it too.
+
+        Raises:
+            OSError: it cannot be started.
         """
 
     def close(self) -> None:
@@ -103,11 +109,20 @@ class ForkServer:
     def start(
         self, arguments: Sequence[str], environment: Mapping[str, str], log: BinaryIO, lock: Lock
     ) -> Process:
-        """Start a worker.
+        """Start a worker; a server that dies meanwhile is started once more.
 
         Raises:
-            ChildProcessError: the server has ended instead.
+            ChildProcessError: that one has died too.
+            OSError: the server cannot fork.
         """
+        with suppress(ChildProcessError):
+            return self._order(arguments, environment, log, lock)
+        self.close()
+        return self._order(arguments, environment, log, lock)
+
+    def _order(
+        self, arguments: Sequence[str], environment: Mapping[str, str], log: BinaryIO, lock: Lock
+    ) -> Process:
         if self._server is None or self._server.poll() is not None:
             self.close()
             self._open(environment)
@@ -148,27 +163,32 @@ class ForkServer:
 
 
 class _Forked:
-    """A process that the server forked, and of which it tells: first the number, then the code."""
+    """A process that the server forked, and of which it tells: first the number, then the code.
+
+    It tells -n instead of the number where the fork failed with error n.
+    """
 
     def __init__(self, told: int) -> None:
         self._told = os.fdopen(told, "rb", buffering=0)
         self._code: int | None = None
-        number = self._line()
-        if not number:
+        number = int(self._line() or 0)
+        if number <= 0:
             self._told.close()
-            raise ChildProcessError("the server that forks workers ended; its words are above")
-        self.pid = int(number)
+            if number:
+                raise OSError(-number, os.strerror(-number))
+            raise ChildProcessError("the server that forks workers died; its words are above")
+        self.pid = number
+        self._sentinel = sentinel(number)
 
     def poll(self) -> int | None:
         if self._code is None and select.select([self._told], [], [], 0)[0]:
             code = self._line()
             if code:
                 self._code = int(code)
-            elif not self._runs():
-                # The server was killed; a worker stops when it notices.
-                self._code = -signal.SIGTERM
+            elif self._has_ended():
+                self._code = LOST
             if self._code is not None:
-                self._told.close()
+                self._forget()
         return self._code
 
     def wait(self, timeout: float | None = None) -> int:
@@ -184,18 +204,40 @@ class _Forked:
             with suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGTERM)
 
-    def _runs(self) -> bool:
-        try:
-            os.kill(self.pid, 0)
-        except ProcessLookupError:
+    def _has_ended(self) -> bool:
+        """Whether it has, though the server that would tell is dead."""
+        if self._sentinel is None:
+            return True
+        if not select.select([self._sentinel], [], [], 0)[0]:
             return False
+        # Orphans go to process 1, which a driver in a container may be.
+        with suppress(ChildProcessError):
+            os.waitid(os.P_PIDFD, self._sentinel, os.WEXITED | os.WNOHANG)
         return True
+
+    def _forget(self) -> None:
+        self._told.close()
+        if self._sentinel is not None:
+            os.close(self._sentinel)
 
     def _line(self) -> bytes:
         line = b""
         while not line.endswith(b"\n") and (byte := self._told.read(1)):
             line += byte
         return line
+
+
+def sentinel(pid: int) -> int | None:
+    """Return a descriptor that is readable once the process has ended, where there is such.
+
+    So it is of one that has ended and whose parent has not taken notice, unlike its number.
+    """
+    if not hasattr(os, "pidfd_open"):
+        return None
+    try:
+        return os.pidfd_open(pid)
+    except OSError:  # it has ended already
+        return None
 
 
 def starter_for(devices: Sequence[str]) -> Starter:

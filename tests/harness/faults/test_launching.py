@@ -9,7 +9,9 @@ from support.stored import TRIAL
 from harness.launchers import log_file
 from harness.launchers.ending import row_of
 from harness.launchers.memory import MemoryWatch, oom_kills
+from harness.launchers.processes import LOST
 from harness.progress import FILE, HANG, Heartbeat, Progress, Silence
+from harness.store import RESUMABLE
 from harness.worker import FULL, STOPPED
 
 
@@ -63,6 +65,16 @@ def test_only_a_worker_that_was_asked_to_stop_was_stopped(tmp_path):
     heartbeat.tell_stopped()
     expected = "killed", "stopped on request at 70% of the budget; run again to resume"
     assert ending(tmp_path, STOPPED) == expected
+
+
+def test_a_worker_that_lost_its_server_was_not_asked_to_stop(tmp_path):
+    expected = "killed", "the process that forked its worker died at 50% of the budget; run again"
+    status, reason = ending(tmp_path, LOST)
+    assert (status, reason.removesuffix(" to resume")) == expected
+    assert status in RESUMABLE
+    # It may have been done by then.
+    (tmp_path / "row.json").write_text(TRIAL.row("ok").model_dump_json())
+    assert ending(tmp_path, LOST) == ("ok", None)
 
 
 def test_a_row_that_a_plugin_faked_is_none(tmp_path):

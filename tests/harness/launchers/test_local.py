@@ -1,5 +1,6 @@
 """Who runs where: devices, memory and threads of workers on this machine."""
 
+import errno
 import os
 
 import pytest
@@ -147,3 +148,25 @@ def test_the_driver_writes_and_waits_for_a_trial_as_often_however_many_there_are
         costs.append({name: count / n for name, count in calls.items()})
     assert costs[0] == costs[1]
     assert costs[0]["wait"] == 1
+
+
+class Unable(Instant):
+    """Cannot start the second worker."""
+
+    def start(self, arguments, environment, log, lock):
+        if self.started:
+            raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        return super().start(arguments, environment, log, lock)
+
+
+def test_a_worker_that_cannot_be_started_ends_the_run_in_a_sentence(store):
+    starter = Unable()
+    trials = needing((1,), (1,))
+    with pytest.raises(UserError, match="no worker could be started: .*temporarily unavailable"):
+        run(store, trials, devices=["cpu", "cpu"], starter=starter)
+    assert starter.closed
+    # What ran has its row, and what did not is free for others.
+    first, second = trials
+    assert store.row(first.id).status == "ok"
+    assert store.row(second.id) is None
+    store.claim(second.id).release()

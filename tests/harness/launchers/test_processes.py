@@ -1,5 +1,7 @@
 """Workers that a server forks: each as if it had been spawned, with what it needs imported."""
 
+import ctypes
+import errno
 import json
 import os
 import signal
@@ -11,7 +13,7 @@ import time
 import psutil
 import pytest
 
-from harness.launchers.processes import ForkServer, Spawner, starter_for
+from harness.launchers.processes import LOST, ForkServer, Spawner, starter_for
 from harness.locks import Lock
 
 STAND_IN = '''
@@ -109,8 +111,62 @@ def test_workers_stop_when_the_server_is_killed_and_the_next_has_a_new_one(tmp_p
     server = psutil.Process(one.pid).parent()
     facts(tmp_path, "waits"), facts(tmp_path, "waits-too")
     server.kill()
-    assert one.wait(60) == two.wait(60) == -signal.SIGTERM
+    assert one.wait(60) == two.wait(60) == LOST
     assert start("next").wait(60) == 7
+
+
+@pytest.fixture
+def reaper():
+    """Let this process inherit the orphans of its descendants, as process 1 of a container does."""
+    set_child_subreaper = 36  # of <linux/prctl.h>
+    ctypes.CDLL(None).prctl(set_child_subreaper, 1)
+    yield
+    ctypes.CDLL(None).prctl(set_child_subreaper, 0)
+
+
+def test_workers_that_the_driver_inherits_from_a_dead_server_have_ended(tmp_path, reaper, start):
+    one = start("waits")
+    psutil.Process(one.pid).parent().kill()
+    assert one.wait(60) == LOST
+    assert not psutil.pid_exists(one.pid)
+
+
+def test_a_server_that_dies_at_a_start_is_started_once_more(tmp_path, start):
+    (tmp_path / "stand_in.py").write_text(
+        f"""
+import os, pathlib
+here = pathlib.Path({str(tmp_path)!r}, "died-before")
+if not here.exists():
+    here.touch()
+    os.kill(os.getpid(), 9)
+"""
+        + STAND_IN
+    )
+    assert start("one").wait(60) == 7
+
+
+def test_a_fork_that_fails_is_told_and_harms_no_other_worker(tmp_path, start):
+    (tmp_path / "stand_in.py").write_text(
+        STAND_IN
+        + f"""
+fork = os.fork
+def limited():
+    if os.path.exists({str(tmp_path / "full")!r}):
+        raise BlockingIOError({errno.EAGAIN}, "no more processes")
+    return fork()
+os.fork = limited
+"""
+    )
+    one = start("waits")
+    facts(tmp_path, "waits")
+    (tmp_path / "full").touch()
+    with pytest.raises(OSError, match=os.strerror(errno.EAGAIN)):
+        start("two")
+    assert one.poll() is None
+    (tmp_path / "full").unlink()
+    assert start("three").wait(60) == 7
+    one.terminate()
+    assert one.wait(60) == -signal.SIGTERM
 
 
 def test_ctrl_c_while_the_server_imports_leaves_no_worker(tmp_path, monkeypatch):
@@ -160,6 +216,6 @@ def test_forks_are_for_the_cpu_alone():
 def test_a_server_that_cannot_import_says_so(tmp_path):
     with (
         open(tmp_path / "log", "ab") as log,
-        pytest.raises(ChildProcessError, match="ended"),
+        pytest.raises(ChildProcessError, match="server that forks workers died"),
     ):
         ForkServer(["no_such_library"]).start([], os.environ, log, Lock(tmp_path / "lock"))
