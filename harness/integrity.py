@@ -6,6 +6,7 @@ The format is that of ``sha256sum``, which checks a folder with ``sha256sum -c S
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 from harness.errors import UserError
@@ -17,11 +18,15 @@ UNSEALED = (FILE, "log.txt", "checkpoint.pt")
 
 
 def sums(folder: Path) -> bytes:
-    """Return what SHA256SUMS says of the files that are in ``folder`` now."""
+    """Return what SHA256SUMS says of the files in ``folder``, which are on the disk then.
+
+    A seal that outlives a power cut must not do so alone.
+    """
     lines = []
     for path in sorted(folder.iterdir()):
         if path.is_file() and path.name not in UNSEALED and not path.name.startswith("."):
             with open(path, "rb") as file:
+                os.fsync(file.fileno())
                 lines.append(f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {path.name}\n")
     return "".join(lines).encode()
 

@@ -68,6 +68,18 @@ def write_json(path: Path, content: Any) -> None:
     write_atomically(path, (json.dumps(content, indent=2) + "\n").encode())
 
 
+def sync_names(folder: Path) -> None:
+    """Put on the disk which files a folder holds, where its file system can be told to."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(descriptor)
+
+
 def is_disk_full(error: BaseException) -> bool:
     """Return whether a file system or a quota was full."""
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
@@ -179,9 +191,11 @@ class Store:
             content = (row.model_dump_json(indent=2) + "\n").encode()
             write_atomically(working / "row.json", content)
             write_atomically(working / integrity.FILE, integrity.sums(working))
-        if ended.exists():
-            shutil.rmtree(ended)
-        working.rename(ended)
+            sync_names(working)
+            if ended.exists():
+                shutil.rmtree(ended)
+            working.rename(ended)
+            sync_names(self.trials)
         return ended
 
     @contextmanager

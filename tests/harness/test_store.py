@@ -167,6 +167,31 @@ def test_a_trial_that_is_begun_again_while_it_is_looked_at_has_no_row(store, mon
     assert store.row(TRIAL.id) is None
 
 
+def test_what_is_sealed_is_on_the_disk_before_its_folder_has_its_name(store, monkeypatch):
+    """Or a power cut could leave a seal whose files are not there."""
+    synced, when_renamed = set(), {}
+    sync, rename = os.fsync, type(store.folder).rename
+
+    def noted(descriptor):
+        synced.add(os.fstat(descriptor).st_ino)
+        sync(descriptor)
+
+    def watched(path, target):
+        places = {"": path} | {inner.name: inner for inner in path.iterdir()}
+        when_renamed.update({name: p.stat().st_ino in synced for name, p in places.items()})
+        return rename(path, target)
+
+    working = store.begin(TRIAL)
+    for name in ("samples.npz", "curve.parquet"):
+        (working / name).write_bytes(b"not synced by who wrote it")
+    (working / "log.txt").write_text("a log")
+    monkeypatch.setattr(os, "fsync", noted)
+    monkeypatch.setattr(type(store.folder), "rename", watched)
+    store.finish(TRIAL.row("ok"))
+    assert [name for name, done in when_renamed.items() if not done] == ["log.txt"]
+    assert store.trials.stat().st_ino in synced
+
+
 def test_reports_see_how_the_log_of_a_failed_trial_ends(store):
     source = 'name = "mine"\ndatasets = ["digits"]\nmodels = ["vae"]\nbudget = "5 steps"'
     both = [TRIAL, trial(seed=8)]
