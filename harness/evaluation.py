@@ -290,7 +290,11 @@ def measure_speed(
         measured["nfe"] = Measurement(
             value=cost.evaluations, protocol="calls of the network a batch"
         )
-        measured["flops_per_image"] = Measurement(value=cost.flops, protocol="counted by dispatch")
+        without = ", ".join(f"{name} ({calls} a batch)" for name, calls in cost.uncounted.items())
+        measured["flops_per_image"] = Measurement(
+            value=cost.flops,
+            protocol="counted by dispatch" + (f"; without a formula: {without}" if without else ""),
+        )
     return measured
 
 

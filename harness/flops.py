@@ -12,10 +12,11 @@ import math
 import re
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor
+from torch.backends import mha
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
@@ -31,6 +32,9 @@ class FlopCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     distances, scans and interpolating samplers without a formula, and every operator that comes
     from outside torch.
 
+    Without gradients, torch fuses a transformer's layer into one operator (its fast path). Inside
+    that is switched off, so that the layer's products count one by one.
+
     Attributes:
         total: FLOPs so far.
         uncounted: calls of operators that do arithmetic and have no formula, by name.
@@ -42,6 +46,19 @@ class FlopCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         super().__init__()  # type: ignore[no-untyped-call]
         self.total = 0.0
         self.uncounted: Counter[str] = Counter()
+        self._fast_paths: list[bool] = []
+
+    def __enter__(self) -> Self:
+        """Begin to count; a counter may be entered again, also while it counts."""
+        self._fast_paths.append(mha.get_fastpath_enabled())
+        mha.set_fastpath_enabled(False)
+        super().__enter__()  # type: ignore[no-untyped-call]
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Pause counting, and put the fast path back as it was."""
+        mha.set_fastpath_enabled(self._fast_paths.pop())
+        super().__exit__(*error)  # type: ignore[no-untyped-call]
 
     def __torch_dispatch__(
         self, func: Any, types: Sequence[type], args: Any = (), kwargs: Any = None

@@ -20,10 +20,17 @@ class InvalidSamples(ValueError):
 
 
 class SamplingCost(NamedTuple):
-    """What one image costs: calls of ``network`` and FLOPs, counted on a batch of ``n``."""
+    """What one image costs, counted on a batch of ``n``.
+
+    Attributes:
+        evaluations: calls of ``network`` a batch.
+        flops: of one image.
+        uncounted: operators without a formula, which ``flops`` lacks, with their calls a batch.
+    """
 
     evaluations: float
     flops: float
+    uncounted: dict[str, int]
 
 
 class Sampler:
@@ -108,7 +115,7 @@ class Sampler:
                 self.draw_batch(n, self.labels(n))
         finally:
             handle.remove()
-        return SamplingCost(evaluations=calls, flops=counter.total / n)
+        return SamplingCost(calls, counter.total / n, dict(counter.uncounted))
 
     def labels(self, n: int, *path: int) -> Tensor | None:
         """Return ``n`` labels from the marginal for a conditional model, seeded by ``path``."""

@@ -80,6 +80,8 @@ def _print(sweep: Sweep) -> None:
         )
     else:
         print()
+    if cost and cost.uncounted:
+        print(f"without a FLOP count: {', '.join(cost.uncounted)}")
     if sweep.steps:
         print_table([_cells(step) for step in sweep.steps])
     if sweep.ended:

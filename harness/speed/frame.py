@@ -11,7 +11,8 @@ import pandas as pd
 
 from harness.errors import UserError
 from harness.metrics.speed import summarise
-from harness.speed.sweep import Sweep
+from harness.sampling import SamplingCost
+from harness.speed.sweep import Cost, Sweep
 
 COLUMNS = (
     "model",
@@ -28,10 +29,12 @@ COLUMNS = (
     "peak_memory",
     "nfe",
     "flops_per_image",
+    "uncounted",
     "parameters",
     "ended",
 )
-"""Seconds, p95 (of one call) and cold_start in seconds; spread in images/s; memory in bytes."""
+"""Seconds, p95 (of one call) and cold_start in seconds; spread in images/s; memory in bytes;
+uncounted operators as JSON, with their calls a batch."""
 
 
 def sweeps_frame(sweeps: Iterable[Sweep]) -> pd.DataFrame:
@@ -57,13 +60,19 @@ def read_benchmarks(path: Path | str) -> pd.DataFrame:
         ) from error
 
 
+def costs(cost: SamplingCost | Cost) -> dict[str, Any]:
+    """Return the columns that say what sampling costs."""
+    uncounted = json.dumps(cost.uncounted) if cost.uncounted else None
+    return {"nfe": cost.evaluations, "flops_per_image": cost.flops, "uncounted": uncounted}
+
+
 def _lines(sweep: Sweep) -> list[dict[str, Any]]:
     request, cost = sweep.request, sweep.cost
     known: dict[str, Any] = {"model": request.model, "dataset": request.dataset}
     known["device"] = request.device
     if cost:
         known |= {"cold_start": cost.cold_start, "parameters": cost.parameters}
-        known |= {"nfe": cost.evaluations, "flops_per_image": cost.flops}
+        known |= costs(cost)
     lines = [
         known | vars(step.speed) | {"peak_memory": step.peak_memory, "ended": ""}
         for step in sweep.steps

@@ -57,12 +57,14 @@ class Cost:
         parameters: of the model.
         evaluations: calls of the network a batch.
         flops: an image.
+        uncounted: operators without a formula, which ``flops`` lacks, with their calls a batch.
     """
 
     cold_start: float
     parameters: int
     evaluations: float
     flops: float
+    uncounted: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -165,7 +167,7 @@ def sweep(
     try:
         cold = timed_call(lambda n: draw(sampler, n), batch_sizes[0], device)
         cost = sampler.cost()
-        yield Cost(cold, parameters(sampler), cost.evaluations, cost.flops)
+        yield Cost(cold, parameters(sampler), *cost)
         last: Speed | None = None
         for n in batch_sizes:
             if last and last.seconds * n / last.batch_size > longest:

@@ -30,12 +30,11 @@ def _subject(model: str, dataset: str, device: str) -> tuple[Any, dict[str, Any]
     import torch
 
     from harness.registry import registry
+    from harness.speed.frame import costs
     from harness.speed.subject import parameters, untrained_sampler
 
     sampler = untrained_sampler(registry(), model, dataset, torch.device(device))
-    cost = sampler.cost()
-    told = {"nfe": cost.evaluations, "flops_per_image": cost.flops}
-    return sampler, told | {"parameters": parameters(sampler)}
+    return sampler, costs(sampler.cost()) | {"parameters": parameters(sampler)}
 
 
 def test_sampling(benchmark: Any, model: str, batch_size: int, pytestconfig: pytest.Config) -> None:

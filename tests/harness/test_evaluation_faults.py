@@ -221,6 +221,17 @@ def test_a_cost_that_cannot_be_counted_leaves_the_speed():
     assert all("never four" in found[name].reason for name in ("nfe", "flops_per_image"))
 
 
+def test_operators_without_a_flop_count_are_in_the_protocol_of_the_count():
+    class Summing(Regressor):
+        def sample(self, n, labels=None):
+            torch.ones(3).cumsum(0)
+            return super().sample(n, labels)
+
+    found = measure_speed(Sampler(Summing(), seed=0, batch_size=8, precision="fp32"), (1,), 0.0)
+    told = "counted by dispatch; without a formula: aten.cumsum (1 a batch)"
+    assert (found["flops_per_image"].value, found["flops_per_image"].protocol) == (256, told)
+
+
 SOURCE = """
 name = "mine"
 datasets = ["known-density:markov"]

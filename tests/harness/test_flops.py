@@ -275,3 +275,35 @@ def test_counts_on_cuda_as_on_the_cpu():
         F.scaled_dot_product_attention(h, h, h).sum().backward()
 
     assert count(work, "cuda") == count(work, "cpu")
+
+
+def encoder_flops(n, length, d, hidden):
+    """Four projections, scores and their sums over values, and two layers: by hand."""
+    tokens = n * length
+    return 2 * tokens * 4 * d * d + 2 * (2 * n * length**2 * d) + 2 * (2 * tokens * d * hidden)
+
+
+def test_the_fast_path_of_a_transformer_in_eval_mode_counts_as_any_other():
+    """Torch fuses a whole layer into one operator there, which would be one without a formula."""
+    x = torch.randn(2, 5, 8)
+    layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True).eval()
+    stack = nn.TransformerEncoder(layer, 3).eval()
+    expected = encoder_flops(2, 5, 8, 16)
+    for mode in (torch.no_grad, torch.inference_mode):
+        with mode():
+            assert count(layer, x) == expected
+            assert count(stack, x) == 3 * expected
+    assert count(nn.MultiheadAttention(8, 2, batch_first=True).eval(), x, x, x) > 0
+
+
+def test_counting_leaves_the_fast_path_as_it_was():
+    fused = torch.backends.mha
+    for enabled in (True, False):
+        fused.set_fastpath_enabled(enabled)
+        with pytest.raises(ZeroDivisionError), FlopCounter() as counter:
+            torch.zeros(3).cumsum(0)
+            with counter:
+                assert not fused.get_fastpath_enabled()
+            raise ZeroDivisionError
+        assert fused.get_fastpath_enabled() is enabled
+    fused.set_fastpath_enabled(True)

@@ -83,3 +83,15 @@ def test_samples_that_break_the_contract_are_refused(samples, message):
 
     with pytest.raises(InvalidSamples, match=message):
         sampler(Wrong).draw(8)
+
+
+def test_operators_without_a_formula_are_listed_beside_the_cost():
+    class Summing(Regressor):
+        def sample(self, n, labels=None):
+            torch.ones(3).cumsum(0)
+            torch.ones(3).cumsum(0)
+            return super().sample(n, labels)
+
+    cost = sampler(Summing).cost()
+    assert cost.uncounted == {"aten.cumsum": 2}
+    assert sampler().cost().uncounted == {}

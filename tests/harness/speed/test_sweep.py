@@ -175,6 +175,25 @@ def test_a_sweep_that_measured_nothing_has_a_line_that_says_why():
     assert (line["model"], line["ended"]) == ("vae", "out of memory")
 
 
+class Summing(Regressor):
+    """Calls an operator without a formula."""
+
+    def sample(self, n, labels=None):
+        torch.ones(3).cumsum(0)
+        return super().sample(n)
+
+
+def test_operators_without_a_flop_count_are_told(monkeypatch):
+    found = Sweep(Request("summing", "digits", (1,)))
+    for message in run(Summing(SPEC, Config()), (1,)):
+        found.take(message)
+    [line] = sweeps_frame([found]).to_dict("records")
+    assert (line["flops_per_image"], line["uncounted"]) == (256, '{"aten.cumsum": 1}')
+    monkeypatch.setattr("harness.speed.sweep.measure", lambda request: found)
+    told = CliRunner().invoke(app, ["speed", "vae"]).stdout
+    assert "without a FLOP count: aten.cumsum\n" in told
+
+
 def test_the_command_prints_one_record_a_batch_size(monkeypatch):
     def measured(request):
         assert request == Request("vae", "digits", (1, 4), 0.5, 60.0, "cpu", 1)
