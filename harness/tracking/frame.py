@@ -45,6 +45,9 @@ def tracked_frame(benchmark: str, results: Path | str = Path("results")) -> pd.D
         raise UserError(f"MLflow at {tracker.address} cannot be read: {error.message}") from None
     finally:
         mlflow.set_tracking_uri(before)
+    # Runs of one trial beside the last that ended: nobody wrote to them, or they are out of date.
+    found = found.sort_values("end_time", na_position="first")
+    found = found.drop_duplicates(f"tags.{TRIAL_TAG}", keep="last").sort_index()
     names = {
         name: name.removeprefix(place)
         for name in found.columns

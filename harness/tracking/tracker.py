@@ -18,12 +18,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from harness.curves import read_curves
+from harness.errors import UserError
 from harness.integrity import read_sealed
+from harness.locks import Lock
 from harness.results import CURVE_COLUMNS
 from harness.row import Row
-from harness.store import read_row, write_json
+from harness.store import Store, read_row, write_json
 from harness.tracking.columns import TAG_PREFIX, run_columns
-from harness.untrusted import LARGE, UntrustedFolder
+from harness.tracking.one_run import RETRIES, find_or_make_run
+from harness.untrusted import LARGE, UntrustedFolder, read_regular
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -123,7 +126,7 @@ class Tracker:
             return False
         try:
             client = self.client
-            run = self._run(client, benchmark, {REPORT_TAG: benchmark}, "report")
+            run = self._run(benchmark, REPORT_TAG, benchmark, "report")
             client.log_artifacts(run, str(folder), "report")
             client.set_terminated(run)
         except Exception as error:
@@ -150,7 +153,7 @@ class Tracker:
         # MLflow reads these when imported; by default it waits minutes for a dead server.
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+        os.environ.setdefault(RETRIES, "1")
         # The terminal has a progress bar.
         os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
         from mlflow import MlflowClient
@@ -167,7 +170,7 @@ class Tracker:
         end = int((folder / "row.json").stat().st_mtime * 1000)
         start = end - int(row.usage.wall * 1000)
         name = f"{row.label}-{row.seed}"
-        run = self._run(client, row.benchmark, {TRIAL_TAG: row.trial}, name, start)
+        run = self._run(row.benchmark, TRIAL_TAG, row.trial, name, start)
         columns = run_columns(row)
         _log_parameters(client, run, columns.parameters)
         curve = list(_curve_metrics(folder, end - 1))
@@ -201,20 +204,18 @@ class Tracker:
         return self._experiments[name]
 
     def _run(
-        self,
-        client: MlflowClient,
-        benchmark: str,
-        identity: Mapping[str, str],
-        name: str,
-        start: int | None = None,
+        self, benchmark: str, tag: str, value: str, name: str, start: int | None = None
     ) -> str:
-        """Return the id of the run with one tag, which is created if there is none."""
-        experiment = self._experiment(client, benchmark)
-        [(tag, value)] = identity.items()
-        for run in client.search_runs([experiment], f"tags.`{tag}` = '{value}'", max_results=1):
-            return str(run.info.run_id)
-        run = client.create_run(experiment, start_time=start, tags=dict(identity), run_name=name)
-        return str(run.info.run_id)
+        """Return the id of the run with a tag, which is made if there is none."""
+        with self._locked(benchmark):
+            experiment = self._experiment(self.client, benchmark)
+            return find_or_make_run(self.client, experiment, tag, value, name, start)
+
+    def _locked(self, benchmark: str) -> Lock:
+        """Return a lock on making runs; wait for it, as ``sync`` may be called while trials run."""
+        locks = Store(self.results, benchmark).locks
+        locks.mkdir(parents=True, exist_ok=True)
+        return Lock(locks / "tracking", wait=True)
 
     def _warn(self, what: str, error: Exception) -> None:
         if not self._warned:
@@ -309,8 +310,8 @@ def _mark(folder: Path, address: str, run: str) -> None:
 def _marked(folder: Path) -> dict[str, Any]:
     """Return what ``_mark`` wrote, or nothing where that cannot be read."""
     try:
-        told = json.loads((folder / MARKER).read_bytes())
-    except (OSError, ValueError):
+        told = json.loads(read_regular(folder / MARKER))
+    except (UserError, ValueError):
         return {}
     return told if isinstance(told, dict) else {}
 

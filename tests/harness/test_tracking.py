@@ -8,13 +8,14 @@ import sys
 import threading
 
 import pytest
-from support.rows import digits_rows, failed, make_curves, make_row, png, reference
+from support.rows import digits_rows, failed, make_curves, make_row, reference
+from support.tracked import finish, runs
 from typer.testing import CliRunner
 
 from harness.cli import app
 from harness.errors import UserError
 from harness.frame import row_line, rows_frame
-from harness.row import Measurement, Row
+from harness.row import Measurement
 from harness.tracking import (
     DATABASE,
     MARKER,
@@ -28,39 +29,9 @@ from harness.tracking import (
 FINGERPRINT = "f" * 64
 
 
-@pytest.fixture(scope="module")
-def empty_store(tmp_path_factory):
-    """An MLflow database without runs; making one takes a few seconds."""
-    results = tmp_path_factory.mktemp("empty")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        assert Tracker(results).client
-    return results / DATABASE
-
-
 @pytest.fixture
-def results(tmp_path, empty_store, monkeypatch):
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    shutil.copy(empty_store, tmp_path / DATABASE)
-    return tmp_path
-
-
-def finish(results, row: Row, curve=True):
-    """Write a trial's folder as the store would, and return it."""
-    folder = results / row.benchmark / "trials" / row.trial
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "row.json").write_text(row.model_dump_json())
-    (folder / "environment.json").write_text("{}")
-    (folder / "samples.png").write_bytes(png(0))
-    if curve:
-        make_curves([row]).to_parquet(folder / "curve.parquet")
-    return folder
-
-
-def runs(tracker, benchmark="digits"):
-    client = tracker.client
-    experiment = client.get_experiment_by_name(benchmark).experiment_id
-    return client.search_runs([experiment])
+def results(tracked_results):
+    return tracked_results
 
 
 def history(tracker, run, key):

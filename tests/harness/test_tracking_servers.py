@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 from support.mlflow_servers import POSTGRES, free_port, mlflow_server, postgresql
-from support.rows import make_curves, make_row, png
+from support.rows import make_row
+from support.tracked import finish
 
 from harness.tracking import Tracker, sync, tracked_frame
 
@@ -29,16 +30,6 @@ with Courier(Tracker(results), patience=300) as courier:
     for folder in sorted(results.glob("*/trials/*")):
         courier.send(Row.model_validate_json((folder / "row.json").read_text()), folder)
 """
-
-
-def finish(results: Path, label: str, seed: int):
-    row = make_row(label=label, seed=seed)
-    folder = results / row.benchmark / "trials" / row.trial
-    folder.mkdir(parents=True)
-    (folder / "row.json").write_text(row.model_dump_json())
-    (folder / "samples.png").write_bytes(png(0))
-    make_curves([row]).to_parquet(folder / "curve.parquet")
-    return row, folder
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -64,7 +55,8 @@ def test_sixteen_drivers_at_once_lose_nothing_and_double_nothing(store, tmp_path
     rows = {}
     for driver in range(DRIVERS):
         for seed in range(TRIALS):
-            row, _ = finish(tmp_path / f"driver{driver}", f"model{driver}", seed)
+            row = make_row(label=f"model{driver}", seed=seed)
+            finish(tmp_path / f"driver{driver}", row)
             rows[row.trial] = row
     with mlflow_server(tmp_path, store) as address:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
@@ -87,7 +79,8 @@ def test_sixteen_drivers_at_once_lose_nothing_and_double_nothing(store, tmp_path
 
 def test_what_a_dying_server_missed_is_delivered_once(tmp_path, monkeypatch):
     store, port = f"sqlite:///{tmp_path / 'server.db'}", free_port()
-    trials = [finish(tmp_path / "results", "vae", seed) for seed in range(4)]
+    rows = [make_row(seed=seed) for seed in range(4)]
+    trials = [(row, finish(tmp_path / "results", row)) for row in rows]
     with mlflow_server(tmp_path, store, port) as address:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
         monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
