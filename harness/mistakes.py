@@ -23,6 +23,8 @@ _REMEDIES = {
     "list_type": "write a list, such as [1, 2]",
     "dict_type": "write a table, such as {key = value}",
     "model_type": "write a table, such as {key = value}",
+    "byte_size": "write for example '8 GiB'",
+    "byte_size_unit": "write for example '8 GiB'",
 }
 _TOO_SHORT = "write at least one value"
 
@@ -37,7 +39,14 @@ def mistakes(
         error: what pydantic raised.
         unknown_key: what to say of a key that its section does not have.
     """
-    return [_line(mistake, unknown_key) for mistake in error.errors()]
+    found = error.errors()
+    # What pydantic finds wrong in an item it leaves out, and then finds the list too short.
+    lists = {m["loc"][:depth] for m in found for depth in range(len(m["loc"]))}
+    return [
+        _line(mistake, unknown_key)
+        for mistake in found
+        if not (mistake["type"] == "too_short" and mistake["loc"] in lists)
+    ]
 
 
 def path_of(location: Iterable[int | str]) -> str:

@@ -61,8 +61,10 @@ def run_benchmark(
 
     planned = api.plan(benchmark, results, also=also or (), settings=parse_settings(settings or ()))
     chosen = _launcher(launcher, address, device or [], workers, threads)
-    planned.store.prepare()  # before anything is printed
     todo = planned.open_trials(retry_failed)
+    # Before anything is written, and that before anything is printed.
+    chosen.check(todo)
+    planned.store.prepare()
     done = len(planned.trials) - len(todo)
     print(f"{planned.benchmark.name}: {len(planned.trials)} trials, {done} done before")
     with open_display(len(todo)) as display:

@@ -97,12 +97,13 @@ class LocalLauncher:
             if needs.devices > len(self.devices):
                 raise UserError(
                     f"models: {trial.label} needs {needs.devices} devices at once, and there are "
-                    f"{len(self.devices)}: {', '.join(self.devices)}"
+                    f"{len(self.devices)}: {', '.join(self.devices)}; lower its devices, or give "
+                    "more (on a CPU they are the workers of --workers)"
                 )
             if needs.memory > self.memory:
                 raise UserError(
                     f"models: {trial.label} needs {needs.memory / 2**30:.3g} GiB of memory, and "
-                    f"there are {self.memory / 2**30:.3g}"
+                    f"there are {self.memory / 2**30:.3g}; lower its memory"
                 )
 
     def run(self, agenda: Agenda) -> None:

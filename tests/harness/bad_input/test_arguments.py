@@ -73,6 +73,22 @@ ARGUMENTS = [
         "name another folder with --results",
         text_file("mine.toml", FILE),
     ),
+    typed(
+        "needs-devices",
+        f"{RUN} --device cpu",
+        "vae needs 2 devices at once, and there are 1",
+        remedy="--workers",
+        make=text_file("mine.toml", f"{FILE}devices_per_trial = 2\n"),
+    ),
+    typed(
+        "needs-memory",
+        RUN,
+        "vae needs 9.31e+08 GiB of memory",
+        remedy="lower its memory",
+        make=text_file(
+            "mine.toml", FILE.replace('"vae"', '{ model = "vae", memory = "1000000 TB" }')
+        ),
+    ),
     typed("plan-unknown", "plan nowhere", "'nowhere'", remedy="digits-smoke"),
     typed("status-unknown", "status nowhere", "'nowhere'", remedy="digits-smoke"),
     typed("status-setting", "status mine.toml --set vae", "'vae'", remedy="MODEL.KEY=VALUE"),

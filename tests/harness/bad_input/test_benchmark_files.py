@@ -2,7 +2,11 @@
 
 from pathlib import Path
 
+import pytest
 from support.refusals import Case, assert_refused, cases, text_file
+
+from harness.benchmark import read_benchmark
+from harness.errors import UserError
 
 GOOD = """
 name = "mine"
@@ -27,6 +31,11 @@ def changed(name, old, new, *says, remedy):
 def added(name, line, *says, remedy):
     """Return the case of a good file with one more line."""
     return file(name, f"{GOOD}{line}\n", "mine.toml: ", *says, remedy=remedy)
+
+
+def needing(name, need, *says, remedy):
+    """Return the case of a model that needs something."""
+    return changed(name, '["vae"]', f'[{{model = "vae", {need}}}]', *says, remedy=remedy)
 
 
 def evaluation(name, line, *says, remedy):
@@ -150,6 +159,13 @@ KEYS = [
         "models.0.settings",
         remedy="write a table",
     ),
+    needing("devices-zero", "devices = 0", "models.0.devices: 0", remedy="greater than or equal"),
+    needing("devices-fraction", "devices = 1.5", "devices: 1.5", remedy="write a whole number"),
+    needing("memory-number", "memory = 6", "models.0.memory: 6", remedy="for example '8 GiB'"),
+    needing("memory-unit", 'memory = "6 XB"', "memory: '6 XB'", remedy="for example '8 GiB'"),
+    needing("memory-minus", 'memory = "-1 GiB"', "memory: '-1 GiB'", remedy="for example '8 GiB'"),
+    needing("memory-zero", 'memory = "0 GiB"', "memory: '0 GiB'", remedy="greater than 0"),
+    added("devices-per-trial", "devices_per_trial = 0", "trial: 0", remedy="greater than or equal"),
     changed("budget-missing", 'budget = "5 steps"', "", "budget:", remedy="required"),
     changed("budget-number", '"5 steps"', "5", "budget:", remedy="5k steps"),
     changed("budget-list", '"5 steps"', '["5 steps", "5 s"]', "budget:", remedy="5k steps"),
@@ -262,3 +278,12 @@ def test_a_byte_order_mark_does_no_harm(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     text_file("mine.toml", GOOD.encode("utf-8-sig"))(tmp_path)
     assert read_benchmark("mine.toml")[0].name == "mine"
+
+
+def test_an_item_that_is_mistaken_leaves_its_list_none_too_short(tmp_path):
+    path = tmp_path / "mine.toml"
+    path.write_text(GOOD.replace('["vae"]', '[{model = "vae", devices = 0}]'))
+    with pytest.raises(UserError) as refused:
+        read_benchmark(str(path))
+    (line,) = str(refused.value).splitlines()
+    assert "models.0.devices: 0" in line
