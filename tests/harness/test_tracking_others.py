@@ -1,6 +1,7 @@
 """Results of others are sent to MLflow without trust: nothing outside their folder is sent."""
 
 import json
+import os
 from unittest.mock import MagicMock
 
 import pytest
@@ -27,8 +28,9 @@ def folder(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def tracker(folder):
+def tracker(folder, monkeypatch):
     """A tracker of a store that takes everything."""
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")  # as connecting would
     tracker = Tracker(folder.parents[2])
     tracker._client = MagicMock()
     tracker._client.search_runs.return_value = []
@@ -71,5 +73,11 @@ def test_the_marker_is_written_through_no_link(folder, tracker, tmp_path):
 @pytest.mark.parametrize("told", ["", "[1]", "{}", '{"uri": 1}'])
 def test_a_marker_that_says_nothing_does_not_count(folder, tracker, told):
     (folder / MARKER).write_text(told)
+    (tracker.results / "mlflow.db").write_text("")
+    assert not tracker.holds(folder)
+
+
+def test_a_marker_that_never_ends_is_not_waited_for(folder, tracker):
+    os.mkfifo(folder / MARKER)
     (tracker.results / "mlflow.db").write_text("")
     assert not tracker.holds(folder)
