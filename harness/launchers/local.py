@@ -15,6 +15,7 @@ from harness.errors import UserError
 from harness.launchers import log_file
 from harness.launchers.agenda import Agenda, Assignment
 from harness.launchers.ending import row_of
+from harness.launchers.interruption import put_off
 from harness.launchers.memory import MemoryWatch
 from harness.launchers.processes import Starter, sentinel, starter_for
 from harness.progress import FILE, HANG, Progress, Silence, read_progress
@@ -137,6 +138,7 @@ class LocalLauncher:
         agenda.observer.started(assignment.trial)
         return job
 
+    @put_off()
     def _attend(self, job: _Job, agenda: Agenda) -> bool:
         """Look after a worker; return whether it has ended and its row is written."""
         trial, folder = job.assignment.trial, job.assignment.folder

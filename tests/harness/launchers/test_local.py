@@ -2,6 +2,7 @@
 
 import errno
 import os
+import signal
 
 import pytest
 from support.launching import Heard, Instant
@@ -12,6 +13,7 @@ from harness.errors import UserError
 from harness.launchers import local
 from harness.launchers.agenda import Agenda
 from harness.launchers.local import LocalLauncher, choose_devices
+from harness.locks import Lock
 from harness.store import Store
 
 GIB = 2**30
@@ -170,3 +172,47 @@ def test_a_worker_that_cannot_be_started_ends_the_run_in_a_sentence(store):
     assert store.row(first.id).status == "ok"
     assert store.row(second.id) is None
     store.claim(second.id).release()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [(local, "row_of"), (Store, "finish"), (Lock, "release"), (Heard, "finished")],
+)
+def test_ctrl_c_while_a_row_is_written_lets_it_be_written(store, monkeypatch, number, owner, name):
+    """What a worker has finished is not evaluated again; the other worker's neither."""
+    function = getattr(owner, name)
+    asked = []
+
+    def interrupted(*args, **options):
+        if not asked:
+            asked.append(number)
+            signal.raise_signal(number)
+        return function(*args, **options)
+
+    monkeypatch.setattr(owner, name, interrupted)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # as the command does
+    try:
+        trials = needing((1,), (1,), (1,))
+        with pytest.raises(KeyboardInterrupt):
+            run(store, trials, devices=["cpu", "cpu"], starter=Instant(polls=2))
+    finally:
+        assert signal.signal(signal.SIGTERM, before) is signal.default_int_handler
+    rows = [store.row(trial.id) for trial in trials]
+    assert [row and row.status for row in rows] == ["ok", "ok", None]
+    assert not list(store.trials.glob(".*"))
+
+
+def test_ctrl_c_twice_does_not_wait_for_what_hears_of_a_row(store, monkeypatch):
+    """A plugin that is told of a row may hang."""
+    asked = []
+
+    def hang(*args):
+        for _ in range(3):
+            asked.append("once more")
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(Heard, "finished", hang)
+    with pytest.raises(KeyboardInterrupt):
+        run(store, needing((1,)), devices=["cpu"], starter=Instant())
+    assert len(asked) == 2

@@ -1,0 +1,41 @@
+"""Ctrl-C, put off while something is done that must not be left half done."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+@contextmanager
+def put_off() -> Iterator[None]:
+    """Put off the first Ctrl-C or SIGTERM to the end of the block; a second acts at once.
+
+    They interrupt the main thread alone, so a block in another needs nothing.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    numbers = int(signal.SIGTERM), int(signal.SIGINT)
+    # One that was not set from Python could not be put back.
+    before = {n: handler for n in numbers if (handler := signal.getsignal(n)) is not None}
+    asked: list[int] = []
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    def remember(number: int, frame: FrameType | None) -> None:
+        restore()
+        asked.append(number)
+
+    try:
+        for number in before:
+            signal.signal(number, remember)
+        yield
+    finally:
+        restore()
+    for number in asked:
+        signal.raise_signal(number)
