@@ -21,7 +21,7 @@ from torch._C._distributed_c10d import TCPStore
 from harness.failure import diagnose
 from harness.ledger import Ledger
 from harness.parallel.leader import verdict_file
-from harness.parallel.replicas import Replicas
+from harness.parallel.replicas import LOOPBACK, Replicas
 from harness.progress import Heartbeat, Progress
 from harness.registry import registry
 from harness.trial import Trial
@@ -72,7 +72,7 @@ def _follow(arguments: argparse.Namespace) -> None:
         torch.cuda.set_device(device)
     trial = Trial.model_validate_json((folder / "trial.json").read_bytes())
     run = TrialRun(trial, folder, registry(), device, Ledger(device), _Unheard(folder))
-    store = TCPStore("127.0.0.1", arguments.port)
+    store = TCPStore(LOOPBACK, arguments.port)
     store.set(f"ready {arguments.rank}", "")
     replicas = Replicas(arguments.rank, arguments.count, store, device, trial.patience_seconds)
     run.follow(replicas)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -15,7 +16,7 @@ from pathlib import Path
 import torch
 from torch._C._distributed_c10d import TCPStore
 
-from harness.parallel.replicas import Alone, Replicas
+from harness.parallel.replicas import LOOPBACK, Alone, Replicas
 from harness.row import Status
 
 POLL_SECONDS = 0.05
@@ -45,22 +46,23 @@ def replicas_for(
         folder: of the trial.
         device: of this process; the others have the next ones, or the CPU too.
         count: processes in all.
-        patience: seconds that one waits for the gradients of the others.
+        patience: seconds that one waits for the others to start, and for their gradients.
         beat: called while they start.
 
     Raises:
-        ReplicaLost: another process failed or was killed.
+        ReplicaLost: another process failed, was killed, or did not start in time.
     """
     if count == 1:
         yield Alone()
         return
-    store = TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
+    store = _open_store()
     others = [_start(folder, device, rank, count, store.port) for rank in range(1, count)]
     try:
-        _await(store, others, beat)
-        replicas = Replicas(0, count, store, device, patience)
-        yield replicas
+        _await(store, others, patience, beat)
+        yield Replicas(0, count, store, device, patience)
         _wait(others, until=all)
+    except ReplicaLost:
+        raise
     except Exception as error:
         if _is_of_communication(error):
             _wait(others, until=any)
@@ -77,6 +79,17 @@ def verdict_file(folder: Path, rank: int) -> Path:
     return folder / f"rank-{rank}.json"
 
 
+def _open_store() -> TCPStore:
+    """Return a store that other machines cannot reach: left to itself, it listens to all."""
+    listening = socket.create_server((LOOPBACK, 0))
+    port = listening.getsockname()[1]
+    # The store closes it.
+    descriptor = listening.detach()
+    return TCPStore(
+        LOOPBACK, port, is_master=True, wait_for_workers=False, master_listen_fd=descriptor
+    )
+
+
 def _start(
     folder: Path, device: torch.device, rank: int, count: int, port: int
 ) -> subprocess.Popen[bytes]:
@@ -89,14 +102,26 @@ def _start(
 
 
 def _await(
-    store: TCPStore, others: Sequence[subprocess.Popen[bytes]], beat: Callable[[], None]
+    store: TCPStore,
+    others: Sequence[subprocess.Popen[bytes]],
+    patience: float,
+    beat: Callable[[], None],
 ) -> None:
     """Wait until every process says that it is ready: connecting to a dead one would take long."""
-    while not all(store.check([f"ready {rank}"]) for rank in range(1, len(others) + 1)):
-        if any(process.poll() is not None for process in others):
-            raise ConnectionError("a process ended at its start")
-        beat()
-        time.sleep(POLL_SECONDS)
+    deadline = time.monotonic() + patience
+    for rank in range(1, len(others) + 1):
+        while not store.check([f"ready {rank}"]):
+            if any(process.poll() is not None for process in others):
+                raise ConnectionError("a process ended at its start")
+            if time.monotonic() > deadline:
+                who = _name(rank, others)
+                raise ReplicaLost("timeout", f"{who} was not ready after {patience:g} s")
+            beat()
+            time.sleep(POLL_SECONDS)
+
+
+def _name(rank: int, others: Sequence[subprocess.Popen[bytes]]) -> str:
+    return f"process {rank + 1} of {len(others) + 1}"
 
 
 def _wait(
@@ -119,7 +144,7 @@ def _is_of_communication(error: Exception) -> bool:
 
 def _raise_loss(folder: Path, others: Sequence[subprocess.Popen[bytes]], error: Exception) -> None:
     for rank, process in enumerate(others, start=1):
-        code, who = process.poll(), f"process {rank + 1} of {len(others) + 1}"
+        code, who = process.poll(), _name(rank, others)
         if not code:
             continue
         with suppress(FileNotFoundError):

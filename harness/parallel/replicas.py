@@ -16,6 +16,9 @@ from harness.parallel.batch_norm import synchronise
 from harness.parallel.gradients import GradientAverage
 from harness.parallel.noise import WholeBatchNoise
 
+LOOPBACK = "127.0.0.1"
+"""All processes of a trial are on one machine, and trust whom they hear."""
+
 _FOREVER = timedelta(days=365)
 
 
@@ -82,14 +85,12 @@ class Replicas(Alone):
         self._sharing = False
         # Not init_process_group: torchmetrics, and who knows which plugin, behave otherwise where
         # they find a default group, and the leader would wait for others while it measures alone.
-        kind: Any = c10d.ProcessGroupNCCL if device.type == "cuda" else c10d.ProcessGroupGloo
+        kind: Any = c10d.ProcessGroupNCCL if device.type == "cuda" else _gloo
         self._gradients = kind(
             c10d.PrefixStore("gradients", store), rank, count, timedelta(seconds=patience)
         )
         # While the leader measures, the others wait for its word: as long as that takes.
-        self._word: Any = c10d.ProcessGroupGloo(
-            c10d.PrefixStore("word", store), rank, count, _FOREVER
-        )
+        self._word = _gloo(c10d.PrefixStore("word", store), rank, count, _FOREVER)
 
     def prepare(self, model: nn.Module) -> None:
         """Average gradients, and the moments of batch normalisation, over the processes."""
@@ -153,6 +154,15 @@ class Replicas(Alone):
                 "part of the batch by another way than a gradient, so that this model trains on "
                 "one device only (devices_per_trial = 1)"
             )
+
+
+def _gloo(store: Any, rank: int, count: int, patience: timedelta) -> Any:
+    """Return a group that other machines cannot reach, whatever the name of this one means."""
+    gloo: Any = c10d.ProcessGroupGloo
+    options = gloo._Options()
+    options._devices = [gloo.create_device(hostname=LOOPBACK)]
+    options._timeout = patience
+    return gloo(store, rank, count, options)
 
 
 def _sum(tensor: Tensor) -> Tensor:
