@@ -18,7 +18,7 @@ _FURTHER_SEEDS = (2, 3)
 def harness_features() -> list[FeatureInfo]:
     """Return the classifiers of small images, the networks for photographs, and the pixels."""
     return [
-        *(info for data in _CLASSIFIERS if data in cards() for info in _classifiers(data)),
+        *(info for data in _CLASSIFIERS for info in _classifiers(data)),
         *_photographs(),
         FeatureInfo(
             name="pixels",
@@ -30,8 +30,7 @@ def harness_features() -> list[FeatureInfo]:
 
 def _classifiers(data: str) -> list[FeatureInfo]:
     """Return the classifier of a data set, then those that differ from it in their seed alone."""
-    numbers = [number for number in _FURTHER_SEEDS if f"{data}-{number}" in cards()]
-    further = tuple(f"{data}-classifier-{number}" for number in numbers)
+    further = tuple(f"{data}-classifier-{number}" for number in _FURTHER_SEEDS)
     return [
         FeatureInfo(
             name=f"{data}-classifier",
@@ -45,7 +44,7 @@ def _classifiers(data: str) -> list[FeatureInfo]:
                 summary=f"{data}-classifier with seed {number - 1}: {_card(f'{data}-{number}')}",
                 target=f"harness.features.classifier:{_CLASSIFIERS[data]}{number}",
             )
-            for number, name in zip(numbers, further, strict=True)
+            for number, name in zip(_FURTHER_SEEDS, further, strict=True)
         ),
     ]
 
@@ -71,6 +70,13 @@ def _photographs() -> list[FeatureInfo]:
             name="inception-legacy-tensorflow",
             summary="the same, resized within the network as in most figures before 2021",
             target="harness.features.inception:InceptionLegacyTensorFlow",
+            tags=("download",),
+            needs="96 MB of weights",
+        ),
+        FeatureInfo(
+            name="inception-legacy-pytorch",
+            summary="the same, resized before it without antialiasing, as pytorch-fid does",
+            target="harness.features.inception:InceptionLegacyPyTorch",
             tags=("download",),
             needs="96 MB of weights",
         ),

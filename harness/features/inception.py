@@ -43,6 +43,8 @@ class Inception(FeatureExtractor):
 
     dimensions = 2048
     classes = 1008
+    resizes = True
+    batch_size = 50
     preprocessing: ClassVar[str] = "RGB in [0, 255]; bicubic to 299, antialiased; float32"
     weights: ClassVar[PublishedWeights] = WEIGHTS
 
@@ -88,4 +90,20 @@ class InceptionLegacyTensorFlow(Inception):
     def vectors(self, x: Tensor) -> Tensor:
         """Extract features (B, 2048) of RGB images in [0, 255]."""
         features: Tensor = self.network(x, return_features=True)
+        return features.flatten(1)
+
+
+class InceptionLegacyPyTorch(Inception):
+    """The same network on images resized before it, bilinear without antialiasing.
+
+    It is the resizing and scaling of clean-fid's mode "legacy_pytorch", and of pytorch-fid. Those
+    run a port of this network to PyTorch's layers, with the same weights in another file.
+    """
+
+    preprocessing = "RGB in [0, 255]; bilinear to 299, aliased; 2 x / 255 - 1; float32"
+
+    def vectors(self, x: Tensor) -> Tensor:
+        """Extract features (B, 2048) of RGB images in [0, 255]."""
+        resized = F.interpolate(x, (SIZE, SIZE), mode="bilinear", align_corners=False)
+        features: Tensor = self.network.layers(resized / 127.5 - 1)
         return features.flatten(1)

@@ -42,6 +42,8 @@ class VisionTransformer(FeatureExtractor):
         UserError: if timm is not installed, or the weights are not to be had.
     """
 
+    resizes = True
+    batch_size = 50
     architecture: ClassVar[str]
     options: ClassVar[dict[str, Any]]
     size: ClassVar[int]

@@ -149,7 +149,7 @@ def test_further_seeds_differ_in_the_seed_alone():
         assert own | {"seed": 0} == first
 
 
-@pytest.mark.parametrize("data", ["digits", "mnist", "fashion-mnist"])
+@pytest.mark.parametrize("data", sorted({classifier.data for classifier in CLASSIFIERS}))
 def test_the_seeds_of_the_rulers_are_told(data):
     told = INFOS[f"{data}-classifier"].seeds
     assert told == (f"{data}-classifier-2", f"{data}-classifier-3")
