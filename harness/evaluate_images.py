@@ -2,52 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from harness.contract import DataSpec
-from harness.dataset import Dataset, Split
-from harness.errors import UserError, did_you_mean
-from harness.evaluation import Metrics, SampleScorer
+from harness.errors import UserError
+from harness.evaluation import HEADLINE, HELD_OUT, Metrics, SampleScorer
 from harness.features.base import FeatureExtractor
-from harness.image_files import (
-    ImageError,
-    channels_first,
-    described,
-    image_paths,
-    read_array,
-    read_array_file,
-    read_images,
-    user_path,
+from harness.features.reference import Images, batches
+from harness.image_files import described
+from harness.image_sets import ImageSet, open_images
+from harness.metrics.inception_score import InceptionScore
+from harness.real_images import (
+    Real,
+    Source,
+    Watched,
+    largest_value,
+    real_images,
+    references,
+    spec_of,
 )
 from harness.registry import Registry, split_argument
-from harness.trial import load_dataset, load_extractor
+from harness.row import Measurement
 
-ARRAYS = (".npz", ".npy")
-LOSSY = (".jpg", ".jpeg")
 PIXELS = "pixels"
-
-
-@dataclass(frozen=True)
-class ImageSet:
-    """Images of one folder or file.
-
-    Attributes:
-        source: its path, as it was given.
-        images: uint8 (N, C, H, W).
-        levels: as the file says; None if it does not.
-        jpegs: how many of them were decoded from JPEG.
-    """
-
-    source: str
-    images: NDArray[np.uint8]
-    levels: int | None = None
-    jpegs: int = 0
+REAL = "real"
 
 
 @dataclass(frozen=True)
@@ -59,10 +40,12 @@ class Evaluated:
         n: how many.
         reference: name of the real images.
         features: name of the extractor.
-        metrics: by name; those against held-out real images end in "_test".
+        metrics: by name; those against held-out real images end in "_test", and "is_real" is the
+            Inception Score of the real images.
         warnings: what may make the figures mean less than they seem to.
         scorer: what scored them.
         images: that were scored.
+        real: the images that were compared with; None where only moments are known.
     """
 
     samples: str
@@ -72,7 +55,8 @@ class Evaluated:
     metrics: Metrics
     warnings: tuple[str, ...]
     scorer: SampleScorer
-    images: torch.Tensor
+    images: Images
+    real: Images | None
 
 
 def evaluate_images(
@@ -87,10 +71,13 @@ def evaluate_images(
 ) -> Evaluated:
     """Score the images of a folder, .npz or .npy file against real images.
 
+    Images are read a batch at a time; none are kept.
+
     Args:
         samples: path of a folder of images, an .npz or an .npy file.
         reference: what they are compared with: a data set, by its train split and by its test
-            split, as a model's samples are; or a path, by all of its images.
+            split, as a model's samples are; or a path, by all of its images or by the moments
+            ``mu`` and ``sigma`` of their features.
         registry: where data sets, features and metrics are.
         features: name of the extractor; by default that of the data set, otherwise "pixels".
         metrics: names; all that are installed by default.
@@ -99,131 +86,105 @@ def evaluate_images(
         device: where features are computed; the CPU by default.
 
     Raises:
-        UserError: something cannot be read, or sizes, channels or levels differ.
+        UserError: something cannot be read, or levels differ; or size or channels do, in features
+            that do not resize.
     """
-    found = read_image_set(samples)
-    dataset = _real_images(reference, train_reference, registry)
-    _check(found, dataset)
+    found = open_images(samples)
+    real = real_images(reference, train_reference, registry)
     name = features or _customary(registry, reference, train_reference)
     chosen = metrics or tuple(registry.metrics)
     classes = {metric: registry.load(registry.metric(metric).info) for metric in chosen}
-    extractor = _extractor(registry, name, dataset)
-    scorer = SampleScorer(dataset, extractor, classes, device or torch.device("cpu"))
-    images = torch.from_numpy(found.images)
+    spec = next((part.spec for part in real.values() if isinstance(part, Real)), spec_of(found))
+    extractor = _extractor(registry, name, spec)
+    _check(found, real, extractor)
+    if not extractor.resizes:
+        found = found.of_one_shape()
+        real = {split: part.of_one_shape() for split, part in real.items()}
+    headline = real[HEADLINE]
+    images = Watched(found, spec.levels, headline.name)
+    target = device or torch.device("cpu")
+    scorer = SampleScorer(references(real, extractor, target), extractor, classes, target)
     return Evaluated(
         samples=samples,
-        n=len(images),
-        reference=dataset.name,
+        n=len(found),
+        reference=_named(real),
         features=name,
-        metrics=scorer.score([images]),
-        warnings=tuple(_warnings(found, dataset, extractor)),
+        metrics=_scored(scorer, images),
+        warnings=tuple(_warnings(images, headline, extractor)),
         scorer=scorer,
         images=images,
+        real=headline.images if isinstance(headline, Real) else None,
     )
 
 
-def read_image_set(source: str) -> ImageSet:
-    """Read all images of a folder and its subfolders, or of an .npz or .npy file.
-
-    An .npz file holds them in ``images``, or in its only array; ``levels`` may stand beside it.
+def _scored(scorer: SampleScorer, images: Watched) -> Metrics:
+    """Return the figures of the samples, and the Inception Score of the real images beside theirs.
 
     Raises:
-        UserError: naming what cannot be read.
+        UserError: an image cannot be read.
     """
-    if not source.strip():  # which would be the folder that one is in
-        raise ImageError("'' is no path; name a folder, an .npz or an .npy file")
-    path = user_path(source, source)
-    if path.is_dir():
-        paths = image_paths(source, path)
-        jpegs = sum(file.suffix.lower() in LOSSY for file in paths)
-        return ImageSet(source, read_images(source, paths), levels=256, jpegs=jpegs)
-    if not path.is_file():
-        raise ImageError(
-            f"{source}: there is no such folder or file; name a folder, an .npz or an .npy file"
-        )
-    if path.suffix == ".npz":
-        return _read_npz(source, path)
-    if path.suffix == ".npy":
-        return ImageSet(source, _sound(source, "the array", read_array(source, path)))
-    raise ImageError(f"{source}: images are read from a folder, an .npz or an .npy file")
+    measured: Metrics = {}
+    scores = scorer.score([images])
+    if images.failure:  # no reason for a missing figure, but for none at all
+        raise images.failure
+    for name, found in scores.items():
+        measured[name] = found
+        metric = scorer.metrics.get(name)
+        if metric and issubclass(metric, InceptionScore) and scorer.extractor.classes:
+            measured[f"{name}_{REAL}"] = _score_of_real(scorer)
+    return measured
 
 
-def _read_npz(source: str, path: Path) -> ImageSet:
-    arrays = read_array_file(source, path)
-    levels = arrays.pop("levels", None)
-    whole = levels is None or (levels.shape == () and np.issubdtype(levels.dtype, np.integer))
-    if levels is not None and not (whole and 2 <= levels <= 256):
-        raise ImageError(f"{source}: levels is {levels}; needs one integer from 2 to 256")
-    pictures = {key: array for key, array in arrays.items() if array.ndim > 1}
-    key = "images" if "images" in pictures else next(iter(pictures), "")
-    if "images" not in pictures and len(pictures) != 1:
-        raise ImageError(
-            f"{source}: holds {', '.join(arrays) or 'nothing'}; needs an array called images, or "
-            "one array alone"
-        )
-    images = _sound(source, key, pictures[key])
-    return ImageSet(source, images, None if levels is None else int(levels))
+def _score_of_real(scorer: SampleScorer) -> Measurement:
+    reference = scorer.references[HEADLINE]
+    metric = InceptionScore(reference)
+    try:
+        metric.update(reference.features)
+    except ValueError as error:
+        return Measurement(value=None, reason=str(error))
+    ruler = f"{type(scorer.extractor).__name__} {scorer.extractor.digest[:12]}"
+    return Measurement(
+        value=float(metric.compute()), protocol=f"{ruler}, the real images, {reference.described}"
+    )
 
 
-def _sound(source: str, key: str, array: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    images = channels_first(source, key, array)
-    if not len(images):
-        raise ImageError(f"{source}: holds no images; needs at least one")
-    return images
+def _named(real: dict[str, Source]) -> str:
+    names = {part.name for part in real.values()}
+    if len(names) == 1:
+        return names.pop()
+    return f"{real[HEADLINE].name} (train) and {real[HELD_OUT].name} (test)"
 
 
-def _real_images(reference: str, train_reference: str | None, registry: Registry) -> Dataset:
-    """Return the real images as a data set: headline in train, held-out in test or nowhere."""
-    held_out = _load(reference, registry)
-    if train_reference is None:
-        return held_out
-    train = _load(train_reference, registry)
-    if (train.spec.shape, train.spec.levels) != (held_out.spec.shape, held_out.spec.levels):
-        raise UserError(
-            f"{train_reference} holds images {_kind(train.spec)}, {reference} "
-            f"{_kind(held_out.spec)}; real images are all of one kind"
-        )
-    test = held_out.test if len(held_out.test) else held_out.train
-    name = f"{train.name} (train) and {held_out.name} (test)"
-    return Dataset(name, train.spec, train.train, train.validation, test)
+def _check(samples: ImageSet, real: dict[str, Source], extractor: FeatureExtractor) -> None:
+    """Raise ``UserError`` unless all are images of one kind, such as the features take."""
+    parts = [part for part in real.values() if isinstance(part, Real)]
+    for part in parts[1:]:
+        other = parts[0]
+        differ = part.spec.levels != other.spec.levels
+        if differ or not (extractor.resizes or part.spec.shape == other.spec.shape):
+            raise UserError(
+                f"{other.name} holds images {_kind(other.spec)}, {part.name} {_kind(part.spec)}; "
+                "real images are all of one kind"
+            )
+    for part in parts[:1]:
+        if not extractor.resizes and samples.shape != part.spec.shape:
+            raise UserError(_unlike(samples, part))
+        levels = part.spec.levels
+        if samples.levels not in (None, 256, levels):
+            raise UserError(
+                f"{samples.source} has {samples.levels} levels, {part.name} has {levels} levels, "
+                f"0 to {levels - 1}; save integers in the same range in an .npz file"
+            )
 
 
-def _load(reference: str, registry: Registry) -> Dataset:
-    """Load a data set, or a path as a data set that has a train split alone."""
-    if split_argument(reference)[0] in registry.datasets:
-        return load_dataset(registry, reference)
-    path = user_path(reference, reference)
-    if not path.exists():
-        raise UserError(
-            f"no data set, folder or file is called {reference!r}"
-            f"{did_you_mean(reference, registry.datasets)}; "
-            f"data sets are: {', '.join(sorted(registry.datasets))}"
-        )
-    found = read_image_set(reference)
-    spec = DataSpec(tuple(found.images.shape[1:]), levels=found.levels or 256)
-    nothing = Split(found.images[:0])
-    return Dataset(reference, spec, Split(found.images), nothing, nothing)
-
-
-def _check(samples: ImageSet, dataset: Dataset) -> None:
-    """Raise ``UserError`` unless samples are images such as the real ones."""
-    spec = dataset.spec
-    if samples.images.shape[1:] != spec.shape:
-        hint = "resize them"
-        if samples.images.shape[2:] == spec.shape[1:]:
-            hint = "save them grey" if spec.shape[0] == 1 else "save them RGB"
-        raise UserError(
-            f"{samples.source} holds images {described(samples.images.shape[1:])}, "
-            f"{dataset.name} {described(spec.shape)}; {hint}, the same way for all models"
-        )
-    largest = int(samples.images.max())
-    declared = samples.levels if samples.levels != 256 else None
-    if largest >= spec.levels or declared not in (None, spec.levels):
-        has = f"{declared} levels" if declared else f"the value {largest}"
-        raise UserError(
-            f"{samples.source} has {has}, {dataset.name} has {spec.levels} levels, 0 to "
-            f"{spec.levels - 1}; save integers in the same range in an .npz file"
-        )
+def _unlike(samples: ImageSet, real: Real) -> str:
+    hint = "resize them"
+    if samples.shape[1:] == real.spec.shape[1:]:
+        hint = "save them grey" if real.spec.shape[0] == 1 else "save them RGB"
+    return (
+        f"{samples.source} holds images {described(samples.shape)}, "
+        f"{real.name} {described(real.spec.shape)}; {hint}, the same way for all models"
+    )
 
 
 def _kind(spec: DataSpec) -> str:
@@ -238,36 +199,43 @@ def _customary(registry: Registry, *references: str | None) -> str:
     return PIXELS
 
 
-def _extractor(registry: Registry, name: str, dataset: Dataset) -> FeatureExtractor:
+def _extractor(registry: Registry, name: str, spec: DataSpec) -> FeatureExtractor:
     try:
-        return load_extractor(registry, name, dataset)
+        extractor: FeatureExtractor = registry.load(registry.feature(name).info)(spec)
     except ValueError as error:
         raise UserError(f"features {name!r}: {error}") from error
+    return extractor
 
 
-def _warnings(samples: ImageSet, dataset: Dataset, extractor: FeatureExtractor) -> list[str]:
-    n, d = len(samples.images), extractor.dimensions
-    warnings = []
-    if samples.jpegs:
-        warnings.append(
-            f"{samples.jpegs} of {n} files are JPEG: what its compression loses moves every metric "
+def _warnings(samples: Watched, real: Source, extractor: FeatureExtractor) -> Iterator[str]:
+    n, d = len(samples), extractor.dimensions
+    if jpegs := samples.images.jpegs:
+        yield (
+            f"{jpegs} of {n} files are JPEG: what its compression loses moves every metric "
             "(Parmar et al., 2022); save samples as PNG"
         )
     if n <= d:
-        warnings.append(
+        yield (
             f"{n} images are no more than the {d} features: their covariance is singular, and the "
             "Frechet distance biased by it"
         )
-    smaller = min(n, len(dataset.train))
-    if smaller < n or smaller < len(dataset.train):
-        warnings.append(
-            f"{n} samples against {len(dataset.train)} real images: compare the Frechet distance "
-            "only with values at the same numbers"
+    if not isinstance(real, Real):
+        return
+    if (m := len(real.images)) != n:
+        yield (
+            f"{n} samples against {m} real images: compare the Frechet distance only with values "
+            "at the same numbers"
         )
-    used, real = int(samples.images.max()), int(dataset.train.images.max())
-    if 2 * used < real:
-        warnings.append(
-            f"the largest value of the samples is {used}, of the real images {real}: "
-            "are they scaled alike?"
+    if (shape := samples.images.shape)[1:] != real.spec.shape[1:]:
+        yield (
+            f"the first sample is {described(shape)}, the first real image "
+            f"{described(real.spec.shape)}: each is resized by itself, so that the samples' "
+            "resolution is measured too"
         )
-    return warnings
+    if 2 * samples.largest < real.spec.levels:  # reading the real images again costs time
+        largest = max(map(largest_value, batches(real.images, extractor.batch_size)))
+        if 2 * samples.largest < largest:
+            yield (
+                f"the largest value of the samples is {samples.largest}, of the real images "
+                f"{largest}: are they scaled alike?"
+            )

@@ -68,14 +68,25 @@ def read_images(name: str, paths: Sequence[Path]) -> Images:
     Raises:
         ImageError: naming the file that is damaged or unlike the first.
     """
-    images = [_decode(name, path) for path in paths]
-    for path, image in zip(paths, images, strict=True):
-        if image.shape != images[0].shape:
-            raise ImageError(
-                f"{name}: {path} is {described(image.shape)}, but {paths[0]} is "
-                f"{described(images[0].shape)}; all images have one size and number of channels"
-            )
-    return np.stack(images)
+    first = decode(name, paths[0])
+    check_memory(name, paths[0].parent, len(paths) * first.nbytes)
+    images = np.empty((len(paths), *first.shape), dtype=np.uint8)
+    for place, path in enumerate(paths):
+        image = decode(name, path)
+        check_alike(name, path, image.shape, paths[0], first.shape)
+        images[place] = image
+    return images
+
+
+def check_alike(
+    name: str, path: Path, shape: Sequence[int], first: Path, expected: Sequence[int]
+) -> None:
+    """Raise ``ImageError`` unless an image has the shape (C, H, W) of the first one."""
+    if tuple(shape) != tuple(expected):
+        raise ImageError(
+            f"{name}: {path} is {described(shape)}, but {first} is {described(expected)}; all "
+            "images have one size and number of channels"
+        )
 
 
 def read_array_file(name: str, path: Path) -> dict[str, NDArray[Any]]:
@@ -87,35 +98,17 @@ def read_array_file(name: str, path: Path) -> dict[str, NDArray[Any]]:
     try:
         with zipfile.ZipFile(path) as members:
             unpacked = sum(member.file_size for member in members.infolist())
-        _check_memory(name, path, unpacked)
+        check_memory(name, path, unpacked)
         with np.load(path, allow_pickle=False) as archive:
             arrays = {key: archive[key] for key in archive}
     except ImageError:
         raise
     # What numpy and zipfile raise depends on the damage.
     except Exception as error:
-        raise _unsound(name, path, "npz", error) from error
+        raise unsound(name, path, "npz", error) from error
     if others := [key for key, array in arrays.items() if not isinstance(array, np.ndarray)]:
-        raise _unsound(name, path, "npz", f"{shown(others[0])} is no array")
+        raise unsound(name, path, "npz", f"{shown(others[0])} is no array")
     return arrays
-
-
-def read_array(name: str, path: Path) -> NDArray[Any]:
-    """Return the array of an .npy file, without unpickling anything.
-
-    Raises:
-        ImageError: it is damaged, or no such file.
-    """
-    try:
-        _check_memory(name, path, path.stat().st_size)
-        array = np.load(path, allow_pickle=False)
-    except ImageError:
-        raise
-    except Exception as error:
-        raise _unsound(name, path, "npy", error) from error
-    if not isinstance(array, np.ndarray):
-        raise ImageError(f"{name}: {path} is an .npz file; call it so")
-    return array
 
 
 def channels_first(name: str, key: str, images: NDArray[Any]) -> Images:
@@ -124,19 +117,32 @@ def channels_first(name: str, key: str, images: NDArray[Any]) -> Images:
     Raises:
         ImageError: it is not uint8 (N, H, W), (N, H, W, C) or (N, C, H, W) with C of 1 or 3.
     """
-    wrong = f"{name}: {key} is {images.dtype} {images.shape}; "
-    if images.dtype != np.uint8:
-        raise ImageError(wrong + "needs uint8, integers in [0, levels): scale and round it first")
-    if 0 in images.shape[1:]:
-        raise ImageError(wrong + "needs images of at least one pixel")
+    if channel_axis(name, key, images.dtype, images.shape) == 1:
+        return images
     if images.ndim == 3:
         return images[:, np.newaxis]
-    first, last = (images.ndim == 4 and images.shape[axis] in CHANNELS for axis in (1, -1))
+    return np.ascontiguousarray(np.moveaxis(images, -1, 1))
+
+
+def channel_axis(name: str, key: str, dtype: Any, shape: Sequence[int]) -> int | None:
+    """Return which axis of an array of images holds the channels, 1 or -1; None if none does.
+
+    Raises:
+        ImageError: it is not uint8 (N, H, W), (N, H, W, C) or (N, C, H, W) with C of 1 or 3.
+    """
+    wrong = f"{name}: {key} is {dtype} {tuple(shape)}; "
+    if dtype != np.uint8:
+        raise ImageError(wrong + "needs uint8, integers in [0, levels): scale and round it first")
+    if 0 in shape[1:]:
+        raise ImageError(wrong + "needs images of at least one pixel")
+    if len(shape) == 3:
+        return None
+    first, last = (len(shape) == 4 and shape[axis] in CHANNELS for axis in (1, -1))
     if first == last:
         raise ImageError(
             wrong + "needs (N, H, W), (N, H, W, C) or (N, C, H, W), where C and only C is 1 or 3"
         )
-    return images if first else np.ascontiguousarray(np.moveaxis(images, -1, 1))
+    return 1 if first else -1
 
 
 def described(shape: Sequence[int]) -> str:
@@ -146,10 +152,13 @@ def described(shape: Sequence[int]) -> str:
     return f"{height}x{width} {colour}"
 
 
-def _decode(name: str, path: Path) -> Images:
-    """Decode one file to (C, H, W)."""
-    if not path.is_file():
-        raise ImageError(f"{name}: {path} cannot be read, it is no file; remove it")
+def decode(name: str, path: Path) -> Images:
+    """Decode one file to uint8 (C, H, W).
+
+    Raises:
+        ImageError: it is damaged, or no image with 8 bits a channel, grey or RGB.
+    """
+    check_file(name, path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -183,7 +192,14 @@ def _pixels(name: str, path: Path) -> Images:
     return pixels[np.newaxis] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
 
 
-def _check_memory(name: str, path: Path, unpacked: int) -> None:
+def check_file(name: str, path: Path) -> None:
+    """Raise ``ImageError`` for what could not be read, or would never end, as a pipe."""
+    if not path.is_file():
+        raise ImageError(f"{name}: {path} cannot be read, it is no file; remove it")
+
+
+def check_memory(name: str, path: Path, unpacked: int) -> None:
+    """Raise ``ImageError`` if the images of a path, so many bytes, are more than fits."""
     free = psutil.virtual_memory().available
     if unpacked > free:
         raise ImageError(
@@ -192,6 +208,7 @@ def _check_memory(name: str, path: Path, unpacked: int) -> None:
         )
 
 
-def _unsound(name: str, path: Path, kind: str, why: object) -> ImageError:
+def unsound(name: str, path: Path, kind: str, why: object) -> ImageError:
+    """Return the error of a damaged .npz or .npy file."""
     again = "numpy.savez" if kind == "npz" else "numpy.save"
     return ImageError(f"{name}: {path} is no sound .{kind} file: {why}; write it with {again}")

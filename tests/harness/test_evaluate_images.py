@@ -6,15 +6,19 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from support.stand_in_inception import publish
+from torch.testing import assert_close
 from typer.testing import CliRunner
 
 from harness.audit import LIBRARIES, _line, _run, audit
 from harness.cli import app
 from harness.contract import DataSpec
 from harness.errors import UserError
-from harness.evaluate_images import evaluate_images, read_image_set
+from harness.evaluate_images import evaluate_images
+from harness.features.inception import Inception
 from harness.features.pixels import Pixels
 from harness.features.reference import extract
+from harness.image_sets import open_images
 from harness.metrics.frechet import frechet_distance
 from harness.metrics.moments import moments
 from harness.registry import registry
@@ -120,6 +124,91 @@ def test_jpeg_few_images_unequal_numbers_and_another_scale_are_warned_of(tmp_pat
     assert "the largest value of the samples is 85, of the real images 255" in scale
 
 
+def moments_file(path, images, **more):
+    ruler = Pixels(DataSpec((1, *images.shape[1:])))
+    vectors = torch.cat([f.vectors for f in extract(ruler, images[:, None])]).double().numpy()
+    return file(path, mu=vectors.mean(0), sigma=np.cov(vectors.T), **more)
+
+
+def test_moments_of_others_are_a_reference_for_what_needs_no_images(tmp_path):
+    fake, real = pictures(60), pictures(80, seed=1) // 2
+    source = file(tmp_path / "fake.npz", images=fake)
+    reference = moments_file(tmp_path / "real.npz", real)
+    found = evaluate(source, reference, metrics=["fid", "kid", "precision", "vendi"])
+    assert found.metrics["fid"].value == pytest.approx(frechet(fake, real), rel=1e-9)
+    told = f"60 samples against the moments in {reference}, of an unknown number of images"
+    assert told in found.metrics["fid"].protocol
+    for name in ("kid", "precision"):
+        assert "there are only moments" in found.metrics[name].reason
+    both = evaluate(source, source, train_reference=reference).metrics
+    assert both["fid"] == found.metrics["fid"] and both["fid_test"].value < 1e-9
+    with pytest.raises(UserError, match="such a file can be the reference"):
+        evaluate(reference, source)
+    other = file(tmp_path / "wide.npz", mu=np.zeros(2048), sigma=np.eye(2048))
+    with pytest.raises(UserError, match="moments of 2048 features, but Pixels has 30; --features"):
+        evaluate(source, other)
+
+
+def test_images_beside_moments_are_the_reference(tmp_path):
+    fake, real = pictures(60), pictures(80, seed=1) // 2
+    reference = moments_file(tmp_path / "real.npz", real, arr_0=real)
+    found = evaluate(file(tmp_path / "fake.npz", images=fake), reference)
+    assert found.metrics["fid"].value == pytest.approx(frechet(fake, real), rel=1e-9)
+    assert "against 80 of train" in found.metrics["fid"].protocol
+
+
+@pytest.fixture
+def inception(tmp_path, monkeypatch):
+    monkeypatch.setattr(Inception, "weights", publish(tmp_path))
+
+
+def test_features_that_resize_take_images_of_any_size(tmp_path, inception):
+    """Photographs as they are in a folder, and samples of another size."""
+    shapes = [(40, 30, 3), (30, 40, 3), (30, 30)] * 4
+    photographs = [pictures(1, seed, shape)[0] for seed, shape in enumerate(shapes)]
+    reference = folder(tmp_path / "real", photographs)
+    source = file(tmp_path / "fake.npz", images=pictures(10, shape=(16, 16, 3)))
+    found = evaluate(source, reference, features="inception", metrics=["kid", "is"])
+    ruler = Inception(DataSpec((3, 16, 16)))
+    alone = [
+        ruler(torch.from_numpy(np.atleast_3d(image).transpose(2, 0, 1).copy())[None])
+        for image in photographs
+    ]
+    expected = torch.cat([features.vectors for features in alone])
+    assert_close(found.scorer.references["train"].features.vectors, expected, rtol=1e-4, atol=1e-4)
+    assert found.metrics["kid"].value > 0 and found.metrics["is_real"].value >= 1
+    assert any(
+        "the first sample is 16x16 RGB, the first real image 40x30" in w for w in found.warnings
+    )
+    with pytest.raises(UserError, match="holds images 16x16 RGB, .* 40x30 RGB; resize"):
+        evaluate(source, reference)
+    with pytest.raises(
+        UserError, match="0001.png is 30x40 RGB, but .*000.png is 40x30 RGB".replace("0001", "001")
+    ):
+        evaluate(reference, reference)
+
+
+def test_the_inception_score_stands_beside_that_of_the_real_images(tmp_path):
+    data = digits.load()
+    source = file(tmp_path / "fake.npz", images=data.test.images[:50], levels=17)
+    found = evaluate(source, "digits", metrics=["fid", "is"])
+    assert list(found.metrics) == ["fid", "is", "is_real", "fid_test"]
+    real = file(tmp_path / "train.npz", images=data.train.images, levels=17)
+    expected = evaluate(real, "digits", metrics=["is"]).metrics["is"].value
+    assert found.metrics["is_real"].value == pytest.approx(expected, rel=1e-9)
+    assert f"{len(data.train)} of train" in found.metrics["is_real"].protocol
+    assert "is_real" not in evaluate(source, "digits", metrics=["fid"]).metrics
+
+
+def test_a_damaged_image_among_many_ends_the_evaluation(tmp_path):
+    source = folder(tmp_path / "fake", pictures(20))
+    (tmp_path / "fake" / "013.png").write_bytes(b"no picture")
+    good = file(tmp_path / "real.npz", images=pictures(20))
+    for samples, reference in ((source, good), (good, source)):
+        with pytest.raises(UserError, match="013.png cannot be decoded"):
+            evaluate(samples, reference)
+
+
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
@@ -168,14 +257,14 @@ def test_a_damaged_file_is_named(tmp_path, suffix, content):
     path = tmp_path / f"bad.{suffix}"
     path.write_bytes(content)
     with pytest.raises(UserError, match=rf"bad\.{suffix}"):
-        read_image_set(str(path))
+        open_images(str(path))
 
 
 def test_an_archive_under_the_name_of_an_array_is_refused(tmp_path):
     np.savez(tmp_path / "a.npz", images=pictures(3))
     (tmp_path / "a.npz").rename(tmp_path / "a.npy")
     with pytest.raises(UserError, match="is an .npz file; call it so"):
-        read_image_set(str(tmp_path / "a.npy"))
+        open_images(str(tmp_path / "a.npy"))
 
 
 def test_the_audit_finds_the_libraries_in_agreement(tmp_path):

@@ -11,7 +11,8 @@ from PIL import Image
 from harness.benchmark import Benchmark, parse_benchmark, parse_settings
 from harness.budget import Budget, BudgetError
 from harness.errors import UserError, for_terminal, shown
-from harness.image_files import ImageError, read_array, read_array_file, read_images
+from harness.image_files import ImageError, read_array_file, read_images
+from harness.image_sets import open_images
 
 bounded = settings(max_examples=300, derandomize=True, deadline=None, database=None)
 few = settings(max_examples=60, derandomize=True, deadline=None, database=None)
@@ -121,8 +122,8 @@ def encoded(kind):
 
 
 READERS = {
-    "npz": lambda path: read_array_file("x", path),
-    "npy": lambda path: read_array("x", path),
+    "npz": lambda path: (read_array_file("x", path), list(open_images(str(path)).batches(2))),
+    "npy": lambda path: list(open_images(str(path)).batches(2)),
 } | {kind: lambda path: read_images("x", [path]) for kind in ("png", "jpeg", "tiff", "webp", "bmp")}
 
 

@@ -218,7 +218,7 @@ FILES = [
         "no sound .npz",
         remedy="numpy.savez",
     ),
-    file("bomb", zip_bomb("images.npz"), "GiB unpacked", remedy="at most"),
+    file("bomb", zip_bomb("images.npz"), "no sound .npz", remedy="numpy.savez"),
     file(
         "shape-bomb",
         npz_bomb("images.npz", "(100000000000, 8, 8)"),
@@ -418,6 +418,7 @@ DATA = [
         "no sound",
         remedy="numpy.savez",
     ),
+    data("npz-bomb", zip_bomb("images.npz"), "GiB unpacked", remedy="at most"),
     data(
         "npz-folder", lambda folder: (folder / "images.npz").mkdir(), "no file", remedy="npz:PATH"
     ),
