@@ -13,7 +13,6 @@ from harness.errors import UserError
 from harness.launchers import local
 from harness.launchers.agenda import Agenda
 from harness.launchers.local import LocalLauncher, choose_devices
-from harness.locks import Lock
 from harness.store import Store
 
 GIB = 2**30
@@ -177,7 +176,7 @@ def test_a_worker_that_cannot_be_started_ends_the_run_in_a_sentence(store):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize(
     ("owner", "name"),
-    [(local, "row_of"), (Store, "finish"), (Lock, "release"), (Heard, "finished")],
+    [(local, "row_of"), (Store, "finish"), (Heard, "finished")],
 )
 def test_ctrl_c_while_a_row_is_written_lets_it_be_written(store, monkeypatch, number, owner, name):
     """What a worker has finished is not evaluated again; the other worker's neither."""
