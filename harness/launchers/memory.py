@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -25,23 +26,33 @@ class MemoryWatch:
 
     def __init__(self, pid: int, kills: Callable[[], int | None] | None = None) -> None:
         self._kills = kills or oom_kills
-        self._before = self._kills()
+        self._counts = deque([self._kills()], maxlen=2)
         self._process: psutil.Process | None = None
         with suppress(psutil.Error):
             self._process = psutil.Process(pid)
         self.peak = 0
 
     def look(self) -> None:
-        """Look how much the worker has now."""
-        if self._process is not None:
-            with suppress(psutil.Error):
-                self.peak = max(self.peak, self._process.memory_info().rss)
+        """Look how much the worker has now, and how many were killed while it had some.
+
+        A process that is dying has given its memory back, though it may take a while to end.
+        """
+        kills = self._kills()
+        with suppress(psutil.Error):
+            resident = self._process.memory_info().rss if self._process else 0
+            if resident:
+                self._counts.append(kills)
+                self.peak = max(self.peak, resident)
 
     @property
     def ran_out(self) -> bool:
-        """Whether the kernel has killed a process for want of memory since the worker began."""
-        now = self._kills()
-        return now is not None and self._before is not None and now > self._before
+        """Whether the kernel has killed a process for want of memory at the worker's end.
+
+        That is since the last look but one at which it had memory, for the last may have fallen
+        between the kill and the death. What was killed earlier in the control group was another's.
+        """
+        now, before = self._kills(), self._counts[0]
+        return now is not None and before is not None and now > before
 
 
 def oom_kills(cgroups: Path = CGROUPS, proc: Path = PROC) -> int | None:

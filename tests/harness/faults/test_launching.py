@@ -2,7 +2,10 @@
 
 import os
 import signal
+import subprocess
+import time
 
+import psutil
 import pytest
 from support.stored import TRIAL
 
@@ -98,6 +101,36 @@ def test_the_kernels_kill_is_told_from_a_hands(tmp_path, memory):
     assert ending(tmp_path, -signal.SIGSEGV, memory=memory)[0] == "error"
     memory.kills.count = None
     assert ending(tmp_path, -signal.SIGKILL, memory=memory)[0] == "killed"
+
+
+def test_only_a_death_for_want_of_memory_at_the_end_is_the_workers_own():
+    """Others of the control group may have been killed so long before, and a hand come after."""
+    kills = Kills()
+    watch = MemoryWatch(os.getpid(), kills)
+    watch.look()
+    kills.count += 1
+    assert watch.ran_out
+    for _ in range(2):
+        watch.look()
+    assert not watch.ran_out
+    kills.count += 1
+    assert watch.ran_out
+
+
+def test_a_worker_that_takes_long_to_die_of_want_of_memory_has(tmp_path):
+    """It has given its memory back, and may not have been seen to have ended for many looks."""
+    kills = Kills()
+    with subprocess.Popen(["sleep", "600"]) as worker:
+        watch = MemoryWatch(worker.pid, kills)
+        watch.look()
+        assert watch.peak > 0
+        kills.count += 1
+        worker.kill()
+        while psutil.Process(worker.pid).status() != psutil.STATUS_ZOMBIE:
+            time.sleep(0.01)
+        for _ in range(9):
+            watch.look()
+        assert watch.ran_out
 
 
 @pytest.mark.parametrize(
