@@ -108,7 +108,8 @@ class Evaluation(_Section):
         curve: fractions of the budget at which training pauses to be measured.
         raw_weights: whether the weights without averaging are measured too.
         likelihood_images: images of the test split that are scored; all by default.
-        speed_batch_sizes: batches whose drawing is timed; the last gives the table's images/s.
+        speed_batch_sizes: batches whose drawing is timed; the largest gives the table's images/s,
+            and one image, which is always timed too, the latency.
         speed_seconds: time spent on each of them.
     """
 

@@ -52,11 +52,15 @@ class LogLikelihood(NamedTuple):
         nats: log P(image) of each image, natural logarithm, (B,).
         kind: "exact", a "lower_bound" (nats <= log P), or an "estimate" that is neither.
         detail: how it was computed, for the table ("IWAE, k=64"; "RK4, 100 evaluations").
+        k: draws that a bound averages over, where there are such.
+        probes: random vectors that estimate a trace, where there are such.
     """
 
     nats: Tensor
     kind: LikelihoodKind
     detail: str = ""
+    k: int | None = None
+    probes: int | None = None
 
 
 def setting(default: Any, help: str) -> Any:

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from harness.contract import GenerativeModel, HasLikelihood, LogLikelihood
+from harness.contract import DataSpec, GenerativeModel, HasLikelihood, LogLikelihood
 from harness.dataset import Dataset, Split
 from harness.description import likelihood_kind
 from harness.explanation import explain
@@ -29,7 +29,7 @@ from harness.metrics.neighbours import nearest_training_images
 from harness.metrics.speed import Speed, sampling_speed
 from harness.progress import Interrupted
 from harness.row import Measurement
-from harness.sampling import Sampler, evaluating
+from harness.sampling import CallCounter, Sampler, evaluating
 from harness.seeding import LIKELIHOOD, reseed
 
 log = logging.getLogger(__name__)
@@ -220,27 +220,45 @@ def measure_likelihood(
     chosen = torch.from_numpy(test.images[:images])
     if not len(chosen):
         return Measurement(value=None, reason="the data set has no test images")
-    bits = BitsPerDimension(model.spec.dimensions)
+    spec, device = model.spec, model.device
+    bits = BitsPerDimension(spec.dimensions)
     # Rows of one model share a line of the leaderboard if they share the kind, also without value.
-    kind, detail = likelihood_kind(type(model)), ""
+    kind = likelihood_kind(type(model))
     try:
         for index, batch in enumerate(torch.split(chosen, batch_size)):
-            reseed(model.device, seed, LIKELIHOOD, index)
-            with evaluating(model):
-                likelihood = model.log_likelihood(batch.to(model.device))
+            reseed(device, seed, LIKELIHOOD, index)
+            with evaluating(model), CallCounter(model.network) as calls:
+                likelihood = model.log_likelihood(batch.to(device))
             _check(likelihood, len(batch))
-            kind, detail = likelihood.kind, likelihood.detail
-            bits.update(likelihood.nats.double().cpu(), likelihood.kind)
+            kind = likelihood.kind
+            bits.update(likelihood.nats.double().cpu(), kind)
             on_batch()
     except Exception as fault:
         return Measurement(value=None, kind=kind, reason=_reason(("bits_per_dim",), fault))
-    protocol = f"{len(chosen)} images of {HELD_OUT}, {model.spec.levels} levels"
-    protocol += f"; {detail}" if detail else ""
+    protocol = likelihood_protocol(len(chosen), spec)
+    protocol += f"; {likelihood.detail}" if likelihood.detail else ""
+    took = {"evaluations": calls.total, "k": likelihood.k, "probes": likelihood.probes}
     value = float(bits.compute())
-    if not math.isfinite(value):
-        return Measurement(value=None, kind=kind, protocol=protocol, reason=f"it came out {value}")
-    error = float(bits.standard_error) if len(chosen) > 1 else None
-    return Measurement(value=value, error=error, kind=kind, protocol=protocol)
+    finite = math.isfinite(value)
+    return Measurement(
+        value=value if finite else None,
+        error=float(bits.standard_error) if finite and len(chosen) > 1 else None,
+        kind=kind,
+        protocol=protocol,
+        reason=None if finite else f"it came out {value}",
+        details=likelihood_details(spec, len(chosen)) | {n: v for n, v in took.items() if v},
+    )
+
+
+def likelihood_protocol(images: int, spec: DataSpec) -> str:
+    """Return in words what a likelihood is of."""
+    return f"{images} images of {HELD_OUT}, D = {spec.dimensions}, {spec.levels} levels"
+
+
+def likelihood_details(spec: DataSpec, images: int | None = None) -> dict[str, int | float]:
+    """Return in numbers what a likelihood is of; one in closed form is of no certain images."""
+    details: dict[str, int | float] = {} if images is None else {"images": images}
+    return details | {"dimensions": spec.dimensions, "levels": spec.levels}
 
 
 def _check(likelihood: LogLikelihood, n: int) -> None:
@@ -279,11 +297,17 @@ def measure_speed(
             value=fast.images_per_second,
             error=fast.spread,
             protocol=f"median of {fast.repetitions} batches of {largest}, warm, {_on(sampler)}",
+            details={
+                f"batch_{size}": speed.images_per_second
+                for size, speed in speeds.items()
+                if size != largest
+            },
         )
     if one := speeds.get(1):
         measured["latency"] = Measurement(
             value=one.seconds,
             protocol=f"median seconds of {one.repetitions} batches of 1, {_on(sampler)}",
+            details={"p95": one.p95},
         )
     with guarded(("nfe", "flops_per_image"), measured):
         cost = sampler.cost()

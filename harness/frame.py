@@ -44,8 +44,9 @@ def rows_frame(rows: Iterable[Row]) -> pd.DataFrame:
 
     A metric ``fid`` gives ``fid``, ``fid.error``, ``fid.protocol``, ``fid.kind``, ``fid.reason``
     and ``fid.sets``, the figures of its sets of samples as JSON (the last five only where some row
-    has them); usage gives ``seconds``, ``flops``, ..., ``phases.train``; settings give
-    ``config.*``, the protocol ``protocol.*``, and ``hardware`` is the machine's fingerprint.
+    has them), and a column for each of its details, such as ``bits_per_dim.k``; usage gives
+    ``seconds``, ``flops``, ..., ``phases.train``; settings give ``config.*``, the protocol
+    ``protocol.*``, and ``hardware`` is the machine's fingerprint.
     """
     frame = pd.DataFrame([row_line(row) for row in rows])
     frame = frame.reindex(columns=[*dict.fromkeys((*LEADING, *frame.columns))])
@@ -59,7 +60,10 @@ def row_line(row: Row) -> dict[str, Any]:
         # A plugin may call its metric "seed".
         name = f"metric.{name}" if name in RESERVED else name
         line[name] = measurement.value
-        satellites = measurement.model_dump(exclude={"value", "sets"}, exclude_defaults=True)
+        apart = {"value", "sets", "details"}
+        satellites = measurement.details | measurement.model_dump(
+            exclude=apart, exclude_defaults=True
+        )
         if measurement.sets:
             satellites["sets"] = json.dumps(measurement.sets)
         line |= {f"{name}.{satellite}": value for satellite, value in satellites.items()}

@@ -10,7 +10,13 @@ import torch
 from torch import Tensor
 
 from harness.dataset import Dataset
-from harness.evaluation import HELD_OUT, Metrics, SampleScorer
+from harness.evaluation import (
+    HELD_OUT,
+    Metrics,
+    SampleScorer,
+    likelihood_details,
+    likelihood_protocol,
+)
 from harness.metrics.anchors import COMPRESSORS, COUNTED, ContextCounts, code_length
 from harness.metrics.likelihood import BitsPerDimension
 from harness.row import Measurement
@@ -53,6 +59,7 @@ def measure_null(
         value=math.log2(spec.levels),
         kind="exact",
         protocol=f"uniform over {spec.levels} levels, in closed form",
+        details=likelihood_details(spec),
     )
     half = n // 2
     return metrics, torch.cat([noise[: n - half], mean[:half]])
@@ -68,7 +75,7 @@ def measure_anchors(dataset: Dataset, images: int | None = None) -> Metrics:
         images: of the test split, the first that many; all by default.
     """
     spec, chosen = dataset.spec, dataset.test.images[:images]
-    scored = f"{len(chosen)} images of {HELD_OUT}, D = {spec.dimensions}, {spec.levels} levels"
+    scored, details = likelihood_protocol(len(chosen), spec), likelihood_details(spec, len(chosen))
     counted = f"; counts of {len(dataset.train)} images of train, plus one"
     metrics: Metrics = {}
     for name, context in COUNTED.items():
@@ -80,12 +87,14 @@ def measure_anchors(dataset: Dataset, images: int | None = None) -> Metrics:
             error=float(bits.standard_error) if len(chosen) > 1 else None,
             kind="exact",
             protocol=scored + counted,
+            details=details,
         )
     for name in COMPRESSORS:
         metrics[f"bits_per_dim_{name}"] = Measurement(
             value=code_length(chosen, name),
             kind="lower_bound",
             protocol=f"{scored}; compressed as one stream of bytes",
+            details=details,
         )
     return metrics
 

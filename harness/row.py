@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -25,6 +26,10 @@ class Measurement(_Record):
         kind: of a likelihood: "exact", "lower_bound" or "estimate".
         reason: why there is no value.
         sets: the figure of each set of samples, where it is a mean over several.
+        details: numbers that belong to it, by name. Of a likelihood: "images" scored, "dimensions",
+            "levels", and where there are such "evaluations" (calls of the network a batch), "k"
+            (draws that a bound averages) and "probes"; of a latency: "p95" in seconds; of images/s:
+            those at other batch sizes, "batch_1" and so on.
     """
 
     value: float | None
@@ -33,6 +38,8 @@ class Measurement(_Record):
     kind: str | None = None
     reason: str | None = None
     sets: tuple[float, ...] = ()
+    # Left out where empty: rows from before there were details are written again as they are.
+    details: dict[str, int | float] = Field(default_factory=dict, exclude_if=operator.not_)
 
 
 class Usage(_Record):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +31,26 @@ class SamplingCost(NamedTuple):
     evaluations: float
     flops: float
     uncounted: dict[str, int]
+
+
+class CallCounter:
+    """Counts the calls of a module inside; ``total`` is their number."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self.total = 0
+        self._module = module
+
+    def __enter__(self) -> Self:
+        """Begin to count."""
+        self._handle = self._module.register_forward_hook(self._count)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop."""
+        self._handle.remove()
+
+    def _count(self, *_: object) -> None:
+        self.total += 1
 
 
 class Sampler:
@@ -102,20 +122,10 @@ class Sampler:
 
     def cost(self, n: int = 4) -> SamplingCost:
         """Return what an image costs, counted on one batch of ``n``; a few images are enough."""
-        calls = 0
-
-        def count(*_: object) -> None:
-            nonlocal calls
-            calls += 1
-
         reseed(self.device, self.seed, SAMPLE, 0, 0)
-        handle = self.model.network.register_forward_hook(count)
-        try:
-            with FlopCounter() as counter:
-                self.draw_batch(n, self.labels(n))
-        finally:
-            handle.remove()
-        return SamplingCost(calls, counter.total / n, dict(counter.uncounted))
+        with CallCounter(self.model.network) as calls, FlopCounter() as counter:
+            self.draw_batch(n, self.labels(n))
+        return SamplingCost(calls.total, counter.total / n, dict(counter.uncounted))
 
     def labels(self, n: int, *path: int) -> Tensor | None:
         """Return ``n`` labels from the marginal for a conditional model, seeded by ``path``."""

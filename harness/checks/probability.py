@@ -71,7 +71,7 @@ def check_total_probability(
 
 
 def _check_form(scored: LogLikelihood, n: int) -> None:
-    nats, kind, _ = scored
+    nats, kind = scored.nats, scored.kind
     assert nats.shape == (n,), f"nats has shape {tuple(nats.shape)}, not (B,)"
     assert not nats.isnan().any() and float(nats.max()) < math.inf, "nats has NaN or infinity"
     assert kind in TOLERANCE, f"kind is {kind!r}; it is one of {', '.join(map(repr, TOLERANCE))}"

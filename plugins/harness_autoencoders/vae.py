@@ -112,7 +112,8 @@ class VAE(GenerativeModel):
             return joint + standard_normal_log_prob(z) - posterior.log_prob(z)
 
         draws = self.config.importance_samples
-        return LogLikelihood(importance_bound(log_weight, draws), "lower_bound", f"IWAE, k={draws}")
+        nats = importance_bound(log_weight, draws)
+        return LogLikelihood(nats, "lower_bound", f"IWAE, k={draws}", k=draws)
 
     def latent(self, n: int) -> Tensor:
         """Draw z ~ N(0, I), (n, latent)."""

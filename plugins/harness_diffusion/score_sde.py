@@ -93,4 +93,5 @@ class ScoreSDE(DiffusionModel):
         nats = log_density(self.denoiser, self.schedule, x, rademacher(count, x), steps, start)
         nats = nats + self.spec.dimensions * math.log(2) + volume
         probes = "1 probe" if count == 1 else f"{count} probes"
-        return LogLikelihood(nats, "estimate", f"RK4, {4 * steps} evaluations, {probes}")
+        detail = f"RK4, {4 * steps} evaluations, {probes}"
+        return LogLikelihood(nats, "estimate", detail, probes=count)

@@ -135,7 +135,7 @@ class RealNVP(GenerativeModel):
         """
         draws = self.config.dequantisations
         nats = importance_bound(lambda: self.dequantised_log_density(images), draws)
-        return LogLikelihood(nats, "lower_bound", f"uniform dequantisation, k={draws}")
+        return LogLikelihood(nats, "lower_bound", f"uniform dequantisation, k={draws}", k=draws)
 
     def latent(self, n: int) -> Tensor:
         """Draw z ~ N(0, I), (n, D)."""
