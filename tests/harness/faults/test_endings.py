@@ -1,5 +1,7 @@
 """Whatever a plugin does to its worker, one truthful row is left, and nothing else."""
 
+import sys
+import itertools
 import time
 
 import psutil
@@ -60,6 +62,20 @@ def test_a_worker_that_hangs_ends_itself_and_says_where(planned, model):
     assert not (worker.folder / "hang.txt").exists()
 
 
+def test_a_trial_takes_no_notice_of_a_jump_of_the_wall_clock(planned, ended, monkeypatch):
+    now, jumps = time.time, itertools.cycle((2.0**25, -(2.0**25)))
+    monkeypatch.setattr(time, "time", lambda: now() + next(jumps))
+    checkpoint = planned.store.working(planned.trials["steady"].id) / "checkpoint.pt"
+    checkpoint.unlink(missing_ok=True)
+    worker, row = ended("steady")
+    assert row.status == "ok", worker.log
+    assert row.usage.starts == 1
+    assert row.digests == planned.steady.digests
+    assert row.metrics["fid"] == planned.steady.metrics["fid"]
+    assert all(seconds >= 0 for seconds in row.usage.phases.values())
+    assert sum(row.usage.phases.values()) <= row.usage.wall < 120
+
+
 def test_what_a_plugin_leaves_behind_ends_with_its_trial(ended):
     worker, row = ended("leaves-threads")
     assert row.status == "ok", worker.log
@@ -94,6 +110,25 @@ def test_settings_that_a_plugin_changes_are_put_back_and_told(ended, planned):
     ):
         assert what in told
     assert "disturbed" not in planned.steady.provenance
+
+
+def test_a_worker_spends_nothing_on_tracking(planned, monkeypatch):
+    """That is the driver's: a worker that only looked for MLflow would end with an error here."""
+
+    class Refusal:
+        def find_spec(self, name, *_):
+            assert not _of_tracking(name), f"a worker imports {name}"
+
+    for name in filter(_of_tracking, list(sys.modules)):
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(sys, "meta_path", [Refusal(), *sys.meta_path])
+    anew = planned.trials["steady"].model_copy(update={"seed": 1})
+    worker = fork(planned.store, anew)
+    assert worker.row().status == "ok", worker.log
+
+
+def _of_tracking(module):
+    return module.startswith("harness.tracking") or module.split(".")[0] == "mlflow"
 
 
 def _wait_for_the_end_of(pid):
