@@ -1,7 +1,7 @@
 """Whatever a plugin does to its worker, one truthful row is left, and nothing else."""
 
-import sys
 import itertools
+import sys
 import time
 
 import psutil
