@@ -43,9 +43,11 @@ def sweeps_frame(sweeps: Iterable[Sweep]) -> pd.DataFrame:
 
 
 def read_benchmarks(path: Path | str) -> pd.DataFrame:
-    """Return the frame of what ``pytest --pyargs harness.speed --benchmark-json PATH`` wrote.
+    """Return the frame of what the suite wrote with ``--benchmark-json`` or saved for comparisons.
 
-    Peak memory is missing, because all models share a process, and so is the cold start.
+    Peak memory is missing, because all models share a process, and so is the cold start. Saved runs
+    have the quartiles of their timings alone, unless ``--benchmark-save-data`` asked for more: then
+    p95 is missing too.
 
     Raises:
         UserError: the file is not of that suite.
@@ -55,7 +57,7 @@ def read_benchmarks(path: Path | str) -> pd.DataFrame:
         return pd.DataFrame([_benchmark(found) for found in benchmarks], columns=COLUMNS)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
-            f"{path} is not what 'pytest --pyargs harness.speed --benchmark-json' writes: "
+            f"{path} is not what 'pytest --pyargs harness.speed' writes: "
             f"{type(error).__name__}: {error}"
         ) from error
 
@@ -83,5 +85,16 @@ def _lines(sweep: Sweep) -> list[dict[str, Any]]:
 
 def _benchmark(found: dict[str, Any]) -> dict[str, Any]:
     told: dict[str, Any] = found["extra_info"]
-    speed = summarise(told["batch_size"], found["stats"]["data"])
-    return vars(speed) | told | {"ended": ""}
+    n, stats = told["batch_size"], found["stats"]
+    speed = vars(summarise(n, stats["data"])) if "data" in stats else _of_quartiles(n, stats)
+    return speed | told | {"ended": ""}
+
+
+def _of_quartiles(n: int, stats: dict[str, Any]) -> dict[str, Any]:
+    """Return the speed of ``n`` images a call; a quartile of times is one of images/s, reversed."""
+    return {
+        "seconds": stats["median"],
+        "images_per_second": n / stats["median"],
+        "spread": n / stats["q1"] - n / stats["q3"],
+        "repetitions": stats["rounds"],
+    }
