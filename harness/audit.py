@@ -1,8 +1,4 @@
-"""The same features, scored by other libraries: ``harness evaluate --audit``.
-
-Each library runs in a process of its own, as some of them end it: ``python -m harness.audit
-LIBRARY FILE`` reads features from a file and prints a line of JSON for each metric.
-"""
+"""The same images, scored by other libraries: ``harness evaluate --audit``."""
 
 from __future__ import annotations
 
@@ -12,23 +8,23 @@ import signal
 import subprocess
 import sys
 import tempfile
-import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from harness.audit_images import clean_fid_features, why_not
+from harness.audit_libraries import LIBRARIES, Parts
 from harness.errors import UserError
 from harness.evaluate_images import Evaluated
 from harness.evaluation import HEADLINE
-from harness.features.reference import extract
+from harness.features.reference import Images, extract
 
-Parts = Mapping[str, Tensor]
-"""Features of the samples, their logits where there are any, and features of the real images."""
+FROM_IMAGES = "clean-fid"
+"""The library that is given the images too, where it has the extractor's network."""
 
 
 @dataclass(frozen=True)
@@ -55,21 +51,25 @@ class AuditLine:
 def audit(evaluated: Evaluated) -> list[AuditLine]:
     """Score the evaluated images again with clean-fid and torchmetrics, from the same features.
 
+    In the features of Inception, clean-fid also gets the images, for its own resizing and network.
+
     Raises:
-        UserError: a library is not installed.
+        UserError: a library is not installed, or there are only moments of the real images.
     """
-    names = {library: _installed(library) for library in LIBRARIES}
+    for library in LIBRARIES:
+        _installed(library)
+    if evaluated.real is None:
+        raise UserError(
+            f"--audit needs the real images, and {evaluated.reference} holds moments alone; "
+            "leave it out, or name the images as --reference"
+        )
     parts = _parts(evaluated)
-    lines = []
-    with tempfile.TemporaryDirectory(prefix="genharness-audit-") as folder:
-        file = Path(folder) / "features.pt"
-        torch.save(parts, file)
-        for library, name in names.items():
-            found = _run(library, file)
-            for metric in LIBRARIES[library].keys() & evaluated.metrics.keys():
-                ours = evaluated.metrics[metric].value
-                line = _line(metric, ours, name, found[metric])
-                lines.append(_of_a_subset(line, parts) if metric == "kid" else line)
+    lines = [line for library in LIBRARIES for line in _lines(evaluated, library, parts)]
+    if why_not(evaluated.scorer.extractor) is None:
+        own = _parts_by_clean_fid(evaluated, evaluated.real)
+        for line in _lines(evaluated, FROM_IMAGES, own):
+            note = "; ".join(filter(None, ["from the images, by its own network", line.note]))
+            lines.append(replace(line, note=note))
     return sorted(lines, key=lambda line: (line.metric, line.library))
 
 
@@ -93,15 +93,42 @@ def _parts(evaluated: Evaluated) -> dict[str, Tensor]:
     return parts | ({"logits": torch.cat(logits)} if logits else {})
 
 
-def _run(library: str, file: Path) -> dict[str, float | str]:
+def _parts_by_clean_fid(evaluated: Evaluated, real: Images) -> dict[str, Tensor]:
+    scorer = evaluated.scorer
+    return {
+        name: clean_fid_features(scorer.extractor, images, scorer.device)
+        for name, images in (("samples", evaluated.images), ("real", real))
+    }
+
+
+def _lines(evaluated: Evaluated, library: str, parts: Parts) -> Iterator[AuditLine]:
+    metrics = [name for name in LIBRARIES[library] if name in evaluated.metrics]
+    found = _run(library, parts, metrics)
+    for metric in metrics:
+        ours = evaluated.metrics[metric].value
+        line = _line(metric, ours, _installed(library), found[metric])
+        yield _of_a_subset(line, parts) if metric == "kid" else line
+
+
+def _run(library: str, parts: Parts, metrics: Sequence[str]) -> dict[str, float | str]:
     """Return each metric's value or why there is none, whatever the library does."""
-    command = [sys.executable, "-m", "harness.audit", library, str(file)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    with tempfile.TemporaryDirectory(prefix="genharness-audit-") as folder:
+        file = Path(folder) / "features.pt"
+        torch.save(dict(parts), file)
+        command = [sys.executable, "-m", "harness.audit_libraries", library, str(file), *metrics]
+        done = subprocess.run(command, capture_output=True, text=True)
+    return _answers(done, metrics)
+
+
+def _answers(
+    done: subprocess.CompletedProcess[str], metrics: Collection[str]
+) -> dict[str, float | str]:
+    """Return what a process printed of each metric, or how it ended before."""
     end = f"exit code {done.returncode}"
     if done.returncode < 0:
         end = signal.Signals(-done.returncode).name
     found: dict[str, float | str] = {}
-    for metric in LIBRARIES[library]:
+    for metric in metrics:
         found[metric] = f"the library crashed its process ({end})"
     for line in done.stdout.splitlines():
         if line.startswith("{"):
@@ -125,97 +152,3 @@ def _of_a_subset(line: AuditLine, parts: Parts) -> AuditLine:
         return line
     note = f"a random {min(n, m)} of the {max(n, m)}, where ours takes all: differs by chance"
     return replace(line, difference=None, note=note)
-
-
-def _clean_fid(parts: Parts) -> float:
-    import numpy as np
-    from cleanfid import fid
-
-    moments = []
-    for name in ("samples", "real"):
-        features = parts[name].numpy()
-        moments += [np.mean(features, axis=0), np.cov(features, rowvar=False)]
-    return float(fid.frechet_distance(*moments))
-
-
-def _clean_kid(parts: Parts) -> float:
-    import numpy as np
-    from cleanfid import fid
-
-    np.random.seed(0)
-    samples, real = (parts[name].numpy() for name in ("samples", "real"))
-    return float(fid.kernel_distance(samples, real, num_subsets=1, max_subset_size=len(samples)))
-
-
-class _Already(torch.nn.Module):
-    """A feature network for what is features already."""
-
-    def __init__(self, num_features: int) -> None:
-        super().__init__()
-        self.num_features = num_features
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Return the features."""
-        return features
-
-
-def _compare(metric: Any, parts: Parts) -> Any:
-    metric.update(parts["real"], real=True)
-    metric.update(parts["samples"], real=False)
-    return metric.compute()
-
-
-def _torchmetrics_fid(parts: Parts) -> float:
-    from torchmetrics.image.fid import FrechetInceptionDistance
-
-    d = parts["samples"].shape[1]
-    return float(_compare(FrechetInceptionDistance(_Already(d)), parts))
-
-
-def _torchmetrics_kid(parts: Parts) -> float:
-    from torchmetrics.image.kid import KernelInceptionDistance
-
-    torch.manual_seed(0)
-    size = min(len(parts["samples"]), len(parts["real"]))
-    d = parts["samples"].shape[1]
-    metric = KernelInceptionDistance(_Already(d), subsets=1, subset_size=size)
-    return float(_compare(metric, parts)[0])
-
-
-def _torchmetrics_is(parts: Parts) -> float:
-    from torchmetrics.image.inception import InceptionScore
-
-    metric = InceptionScore(_Already(0), splits=1)
-    metric.update(parts["logits"])
-    return float(metric.compute()[0])
-
-
-LIBRARIES: dict[str, dict[str, Callable[[Parts], float]]] = {
-    "clean-fid": {"fid": _clean_fid, "kid": _clean_kid},
-    # The distance last: it is what may end the process.
-    "torchmetrics": {"is": _torchmetrics_is, "kid": _torchmetrics_kid, "fid": _torchmetrics_fid},
-}
-"""Functions of each library by our name of the metric."""
-
-
-def answers(library: str, parts: Parts) -> Iterator[tuple[str, float | str]]:
-    """Yield each metric's value by a library, or what it raised."""
-    for metric, function in LIBRARIES[library].items():
-        try:
-            yield metric, function(parts)
-        except KeyError:
-            yield metric, "these features have no class logits"
-        except Exception as error:
-            yield metric, f"the library raised {type(error).__name__}: {error}"
-
-
-def main() -> None:
-    """Print what the library named on the command line makes of the features in a file."""
-    warnings.simplefilter("ignore")
-    library, file = sys.argv[1:]
-    for metric, answer in answers(library, torch.load(file, weights_only=True)):
-        print(json.dumps({metric: answer}), flush=True)
-
-
-if __name__ == "__main__":
-    main()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -71,11 +72,24 @@ def _print_json(evaluated: Evaluated, audited: Sequence[AuditLine]) -> None:
         "n": evaluated.n,
         "reference": evaluated.reference,
         "features": evaluated.features,
-        "metrics": {name: m.model_dump() for name, m in evaluated.metrics.items()},
+        "metrics": {name: _dumped(found) for name, found in evaluated.metrics.items()},
         "warnings": list(evaluated.warnings),
-        "audit": [asdict(line) for line in audited],
+        "audit": [asdict(line) | {"ours": _finite(line.ours)} for line in audited],
     }
-    print(json.dumps(answer, indent=2))
+    print(json.dumps(answer, indent=2, allow_nan=False))
+
+
+def _dumped(found: Measurement) -> dict[str, Any]:
+    """Return a figure for JSON, which has no infinity: it is then the reason for null."""
+    value, error = _finite(found.value), _finite(found.error)
+    reason = found.reason
+    if value is None and found.value is not None:
+        reason = "; ".join(filter(None, [f"the value is {found.value}", reason]))
+    return found.model_dump() | {"value": value, "error": error, "reason": reason}
+
+
+def _finite(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
 
 
 def _print_tables(evaluated: Evaluated, audited: Sequence[AuditLine]) -> None:

@@ -36,6 +36,9 @@ class Inception(FeatureExtractor):
     Logits are of the 1,008 outputs without their bias, as the Inception Score of Salimans et al.
     (2016) was computed.
 
+    Attributes:
+        clean_fid: what clean-fid calls the mode, where it has this network in it.
+
     Raises:
         ValueError: on images of neither one nor three channels.
         WeightsError: if the file is missing and cannot be downloaded.
@@ -47,6 +50,7 @@ class Inception(FeatureExtractor):
     batch_size = 50
     preprocessing: ClassVar[str] = "RGB in [0, 255]; bicubic to 299, antialiased; float32"
     weights: ClassVar[PublishedWeights] = WEIGHTS
+    clean_fid: ClassVar[str | None] = "clean"
 
     def __init__(self, spec: DataSpec) -> None:
         super().__init__(spec)
@@ -86,6 +90,7 @@ class InceptionLegacyTensorFlow(Inception):
     """
 
     preprocessing = "RGB in [0, 255]; resized by the network, bilinear, aliased; float32"
+    clean_fid = "legacy_tensorflow"
 
     def vectors(self, x: Tensor) -> Tensor:
         """Extract features (B, 2048) of RGB images in [0, 255]."""
@@ -101,6 +106,7 @@ class InceptionLegacyPyTorch(Inception):
     """
 
     preprocessing = "RGB in [0, 255]; bilinear to 299, aliased; 2 x / 255 - 1; float32"
+    clean_fid = None
 
     def vectors(self, x: Tensor) -> Tensor:
         """Extract features (B, 2048) of RGB images in [0, 255]."""

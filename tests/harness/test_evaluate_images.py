@@ -1,6 +1,7 @@
 """Anybody's images: what is read, what is compared with what, and what is refused."""
 
 import json
+import subprocess
 
 import numpy as np
 import pytest
@@ -10,12 +11,14 @@ from support.stand_in_inception import publish
 from torch.testing import assert_close
 from typer.testing import CliRunner
 
-from harness.audit import LIBRARIES, _line, _run, audit
+import harness.audit as audit_module
+from harness.audit import _answers, _line, _run, audit
+from harness.audit_libraries import LIBRARIES, answers
 from harness.cli import app
 from harness.contract import DataSpec
 from harness.errors import UserError
 from harness.evaluate_images import evaluate_images
-from harness.features.inception import Inception
+from harness.features.inception import Inception, InceptionLegacyTensorFlow
 from harness.features.pixels import Pixels
 from harness.features.reference import extract
 from harness.image_sets import open_images
@@ -267,31 +270,124 @@ def test_an_archive_under_the_name_of_an_array_is_refused(tmp_path):
         open_images(str(tmp_path / "a.npy"))
 
 
-def test_the_audit_finds_the_libraries_in_agreement(tmp_path):
-    pytest.importorskip("cleanfid")
+@pytest.fixture
+def evaluated(tmp_path):
     images = digits.load().test.images[:200]
     noisy = np.clip(images.astype(int) + pictures(200, shape=(1, 8, 8), top=4), 0, 16)
     source = file(tmp_path / "noisy.npz", images=noisy.astype(np.uint8))
     reference = file(tmp_path / "real.npz", images=images, levels=17)
-    found = evaluate(source, reference, features="digits-classifier", metrics=["fid", "is", "kid"])
-    lines = {(line.metric, line.library.split()[0]): line for line in audit(found)}
+    return evaluate(source, reference, features="digits-classifier", metrics=["fid", "is", "kid"])
+
+
+@pytest.fixture
+def in_this_process(monkeypatch):
+    """Spare a process for each library: importing torch anew takes longer than the rest."""
+    pytest.importorskip("cleanfid")
+    monkeypatch.setattr(audit_module, "_run", lambda *arguments: dict(answers(*arguments)))
+
+
+def assert_agreement(evaluated):
+    lines = {(line.metric, line.library.split()[0]): line for line in audit(evaluated)}
     assert lines.keys() == {(m, library) for library in LIBRARIES for m in LIBRARIES[library]}
     for (metric, _), line in lines.items():
         # Both compute KID in the features' float32: differences of cubes of sums.
         tolerance = 1e-3 if metric == "kid" else 1e-5
-        assert line.ours == found.metrics[metric].value
+        assert line.ours == evaluated.metrics[metric].value
         assert abs(line.difference) < tolerance, line
 
 
-def test_what_a_library_does_to_nan_is_told_and_ends_nothing_of_ours(tmp_path):
-    features = torch.randn(50, 8)
-    features[3, 4] = torch.nan
-    torch.save({"samples": features, "real": torch.randn(50, 8)}, tmp_path / "features.pt")
-    found = _run("torchmetrics", tmp_path / "features.pt")
-    line = _line("fid", None, "torchmetrics", found["fid"])
-    assert line.value is None
-    assert "crashed its process" in line.note or "nan" in line.note or "raised" in line.note
-    assert found["is"] == "these features have no class logits"
+@pytest.mark.filterwarnings("ignore:The `disp` argument:DeprecationWarning")
+def test_the_audit_finds_the_libraries_in_agreement(evaluated, in_this_process):
+    assert_agreement(evaluated)
+
+
+@pytest.mark.slow
+def test_the_audit_finds_them_in_agreement_each_in_a_process_of_its_own(evaluated):
+    pytest.importorskip("cleanfid")
+    assert_agreement(evaluated)
+
+
+@pytest.mark.parametrize("features", ["inception", "inception-legacy-tensorflow"])
+def test_the_audit_has_clean_fid_resize_the_images_too(
+    tmp_path, inception, in_this_process, features, monkeypatch
+):
+    shapes = [(40, 30, 3), (30, 40, 3), (30, 30)] * 2
+    real = [pictures(1, seed, shape)[0] for seed, shape in enumerate(shapes)]
+    reference = folder(tmp_path / "real", real)
+    source = file(tmp_path / "fake.npz", images=pictures(6, shape=(16, 16, 3)) // 4)
+    found = evaluate(source, reference, features=features, metrics=["kid"])
+
+    def own(line):
+        return "from the images, by its own network" in line.note
+
+    [line] = filter(own, audit(found))
+    assert line.library.startswith("clean-fid") and abs(line.difference) < 1e-3
+    # The same images resized by another's rule would be found out.
+    monkeypatch.setattr(Inception, "clean_fid", "legacy_pytorch")
+    monkeypatch.setattr(InceptionLegacyTensorFlow, "clean_fid", "clean")
+    [line] = filter(own, audit(found))
+    assert abs(line.difference) > 1e-3
+
+
+def test_the_audit_of_moments_is_refused(tmp_path):
+    pytest.importorskip("cleanfid")
+    reference = moments_file(tmp_path / "real.npz", pictures(40))
+    found = evaluate(file(tmp_path / "fake.npz", images=pictures(40)), reference)
+    with pytest.raises(UserError, match="--audit needs the real images, and .*real.npz holds"):
+        audit(found)
+
+
+def test_what_a_library_prints_is_kept_though_it_ends_its_process():
+    printed = 'a warning\n{"is": 3.5}\n{"kid": NaN}\n'
+    done = subprocess.CompletedProcess([], -11, printed, "")
+    found = _answers(done, ["is", "kid", "fid"])
+    lines = [_line(metric, 3.0, "it 1.0", answer) for metric, answer in found.items()]
+    assert [(line.value, line.note) for line in lines] == [
+        (3.5, ""),
+        (None, "the library returned nan"),
+        (None, "the library crashed its process (SIGSEGV)"),
+    ]
+    assert lines[0].difference == pytest.approx(1 / 6)
+    assert {line.ours for line in lines} == {3.0}
+    assert _answers(subprocess.CompletedProcess([], 1, "", ""), ["fid"]) == {
+        "fid": "the library crashed its process (exit code 1)"
+    }
+
+
+def test_what_a_library_raises_is_told(monkeypatch):
+    def fail(parts):
+        raise RuntimeError(f"{len(parts)} parts")
+
+    monkeypatch.setitem(LIBRARIES, "mine", {"fid": fail, "kid": lambda parts: 2.0})
+    assert dict(answers("mine", {}, ["fid", "kid"])) == {
+        "fid": "the library raised RuntimeError: 0 parts",
+        "kid": 2.0,
+    }
+
+
+def test_a_library_is_asked_in_a_process_for_the_metrics_that_are_wanted():
+    """This one answers before it is imported, which would take seconds."""
+    features = {"samples": torch.zeros(2, 2), "real": torch.zeros(2, 2)}
+    assert _run("torchmetrics", features, ["is"]) == {"is": "these features have no class logits"}
+
+
+def test_json_has_no_infinity(tmp_path):
+    """Classes that no real image has are infinitely far from theirs."""
+    data = digits.load()
+    labels = data.test.labels
+    real = file(tmp_path / "real.npz", images=data.test.images[labels == 0], levels=17)
+    fake = file(tmp_path / "fake.npz", images=data.test.images[labels == 1], levels=17)
+    command = ["evaluate", fake, "--reference", real, "--features", "digits-classifier"]
+    done = CliRunner().invoke(app, [*command, "--metrics", "label_kl,fid", "--json"])
+
+    def refuse(constant):
+        raise AssertionError(constant)
+
+    told = json.loads(done.stdout, parse_constant=refuse)["metrics"]
+    assert told["label_kl"]["value"] is None and told["label_kl"]["reason"] == "the value is inf"
+    assert told["fid"]["value"] > 0 and told["fid"]["reason"] is None
+    table = CliRunner().invoke(app, [*command, "--metrics", "label_kl"]).stdout
+    assert any(line.split()[:2] == ["label_kl", "inf"] for line in table.splitlines())
 
 
 def test_the_command_prints_json_or_a_table(tmp_path):
