@@ -18,7 +18,6 @@ from harness.features.base import Features
 from harness.metrics.base import Figure, Moments, Reference, SampleMetric
 from harness.metrics.moments import Sums, finite, moments_of_sums, sums
 
-
 TOLERANCE = 1e-7
 """Share of a distance that rounding may cost before it is taken the slow way."""
 

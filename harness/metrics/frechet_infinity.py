@@ -1,8 +1,7 @@
 """The Frechet distance of a generator, not of N samples: extrapolated to infinitely many.
 
 Chong and Forsyth, Effectively Unbiased FID and Inception Score and Where to Find Them, 2020,
-arXiv:1911.07023. Rippl, Munk and Sturm, Limit Laws of the Empirical Wasserstein Distance: Gaussian
-Distributions, 2016, arXiv:1507.04090.
+arXiv:1911.07023. Quenouille, Notes on bias in estimation, 1956, doi:10.1093/biomet/43.3-4.353.
 """
 
 from __future__ import annotations
@@ -11,72 +10,57 @@ import torch
 from torch import Tensor
 
 from harness.metrics.base import Figure, Moments
-from harness.metrics.frechet import frechet_distance
-from harness.metrics.moments import finite, moments
+from harness.metrics.frechet import root
+from harness.metrics.moments import Sums, finite, moments_of_sums, sums
+from harness.metrics.spectrum import sum_of_roots
 from harness.metrics.tiles import PairwiseMetric
 
-POINTS = 15
+GROUPS = 20
 SEED = 0
 LEAST = 4
-"""Samples for each feature, below which the distance is no line in 1/N within half of them."""
+"""Samples for each feature, below which intervals were not measured."""
 
 
-def intercept(x: Tensor, y: Tensor) -> Figure:
-    """Return the least-squares line's value at x = 0 with its standard error.
+def corrected_distance(a: Moments, b: Moments, root_of_b: Tensor) -> Tensor:
+    """Return the Frechet distance of the distribution of a from b, but for a bias of 1 / n.
 
-    s^2 (1 / k + (mean x)^2 / sum (x - mean x)^2) is its variance, where s^2 = sum of squared
-    residuals / (k - 2), of k points (k,) in float64.
+    The two biases that grow with d at fixed d / n are taken off: |m_a - m_b|^2 is too large by
+    tr S_a / n, and of tr (S_a S_b)^(1/2), the roots of the eigenvalues of R^T S_a R with S_b = R
+    R^T, the limit of large d is known (``sum_of_roots``). What is left is a line in 1/n.
+
+    Args:
+        a: moments of n > d + 1 vectors.
+        b: moments taken as they are.
+        root_of_b: R, (d, k).
     """
-    offsets = x - x.mean()
-    spread = offsets.square().sum()
-    slope = (offsets * y).sum() / spread
-    variance = (y - y.mean() - slope * offsets).square().sum() / (len(x) - 2)
-    error = (variance * (1 / len(x) + x.mean().square() / spread)).sqrt()
-    return Figure(y.mean() - slope * x.mean(), error)
-
-
-def influence(x: Tensor, b: Moments) -> Tensor:
-    """Return what each vector of x (n, d) adds to its Frechet distance from b, but for a constant.
-
-    h(x) = 2 (m_a - m_b).(x - m_a) + |x - m_a|^2 - (x - m_a)^T T (x - m_a), (n,), where T is the
-    optimal transport of N(0, S_a) to N(0, S_b). It is the derivative of the distance by the weight
-    of x, so the distance of n vectors has the variance Var h / n as n grows.
-    """
-    a = moments([x])
-    offsets = x.double() - a.mean
-    eigenvalues, eigenvectors = torch.linalg.eigh(a.covariance)
+    difference = a.mean - b.mean
+    spread = a.covariance.trace()
+    products = torch.linalg.eigvalsh(root_of_b.T @ a.covariance @ root_of_b)
     # Samples have no component along a null vector.
-    real = eigenvalues > len(eigenvalues) * torch.finfo(torch.float64).eps * eigenvalues[-1]
-    deviations, axes = eigenvalues[real].sqrt(), eigenvectors[:, real]
-    root = axes * deviations
-    # T = R^-T (R^T S_b R)^(1/2) R^-1 with S_a = R R^T.
-    product, turned = torch.linalg.eigh(root.T @ b.covariance @ root)
-    whitened = offsets @ (axes / deviations) @ turned
-    moved = whitened.square() @ product.clamp(min=0).sqrt()
-    gradient: Tensor = 2 * offsets @ (a.mean - b.mean) + offsets.square().sum(1) - moved
-    return gradient
+    least = len(products) * torch.finfo(products.dtype).eps * products[-1:]
+    cross = sum_of_roots(products[products > least], a.n - 1)
+    mean = difference @ difference - spread / a.n
+    return mean + spread + b.covariance.trace() - 2 * cross
 
 
 class ExtrapolatedFrechetDistance(PairwiseMetric):
     """FID-infinity: the Frechet distance to the reference that infinitely many samples would have.
 
-    The expected distance of N samples is a line in 1/N where N is several times d; it is fitted to
-    15 random subsets of the samples, of N / 2 to N at equal steps, each drawn anew, and read off at
-    1/N = 0. Smaller subsets, as in the paper, bend it: from N / 10 on, more bias is left, and no
-    less variance. What the reference's own size adds stays.
+    Of the distance of N samples, the biases of means and of eigenvalues are taken off, which leaves
+    F(N), a line in 1/N however many features there are; the distance itself bends with them. The
+    line through F(N) and the mean of F(N - N / G), where each of G random groups is left out in
+    turn, is read off at 1/N = 0 (the jackknife). It may come out negative. What the reference's
+    own size adds stays.
 
-    The error is sqrt(Var h / N + s^2), of the samples (h is the influence of one on the distance)
-    and of the line. Not in it is the bend, -0.05 d (d / N) (2 d / N) where all features vary alike,
-    which is at most a tenth of what N samples have too much, and less where few features dominate.
+    The error is ((G - 1) / G sum_g (F_g - mean F_g)^2)^(1/2), over the groups left out.
     """
 
     costly = True
 
     @property
     def protocol(self) -> str:
-        """The subsets."""
-        sizes = self._sizes()
-        return f"line in 1/N through {POINTS} subsets of {sizes[0]} to {sizes[-1]}, seed {SEED}"
+        """How it is extrapolated."""
+        return f"eigenvalues corrected, jackknife of {GROUPS} groups, seed {SEED}"
 
     def compute(self) -> Figure:
         """Return the distance with its standard error.
@@ -89,21 +73,23 @@ class ExtrapolatedFrechetDistance(PairwiseMetric):
         if n < LEAST * d:
             raise ValueError(
                 f"FID-infinity needs at least {LEAST} samples for each of {d} features, "
-                f"{LEAST * d} in all, there are {n}: with fewer, FID is no line in 1/N"
+                f"{LEAST * d} in all, there are {n}: with fewer, its error is not known"
             )
         real, mean, covariance = self.reference.moments
-        reference = Moments(real, mean.to(self.device), covariance.to(self.device))
-        generator = torch.Generator().manual_seed(SEED)
-        sizes = self._sizes()
-        subsets = (x[torch.randperm(n, generator=generator)[:size].to(x.device)] for size in sizes)
-        distances = torch.stack([frechet_distance(moments([s]), reference) for s in subsets])
-        line = intercept(1 / torch.tensor(sizes, dtype=torch.float64, device=x.device), distances)
-        assert line.error is not None
-        sampling = influence(x, reference).var() / n
-        return Figure(line.value, (sampling + line.error.square()).sqrt())
+        b = Moments(real, mean.to(self.device), covariance.to(self.device))
+        factor, centre = root(b), x.mean(0)
 
-    def _sizes(self) -> list[int]:
-        n = len(self.samples())
-        steps = torch.linspace(n / 2, n, POINTS, dtype=torch.float64)
-        sizes: list[int] = steps.round().long().tolist()
-        return sizes
+        def distance(found: Sums) -> Tensor:
+            return corrected_distance(moments_of_sums(found, centre), b, factor)
+
+        whole = sums(x, centre)
+        order = torch.randperm(n, generator=torch.Generator().manual_seed(SEED)).to(x.device)
+        groups = order.tensor_split(min(GROUPS, n))
+        without = torch.stack([distance(_less(whole, sums(x[own], centre))) for own in groups])
+        rest = len(groups) - 1
+        error = (rest * without.var(correction=0)).sqrt()
+        return Figure(len(groups) * distance(whole) - rest * without.mean(), error)
+
+
+def _less(whole: Sums, part: Sums) -> Sums:
+    return Sums(whole.n - part.n, whole.first - part.first, whole.second - part.second)

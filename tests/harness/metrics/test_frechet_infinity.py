@@ -12,7 +12,7 @@ from torch.testing import assert_close
 from harness.features.base import Features
 from harness.metrics.base import Moments, NonFiniteFeatures, Reference
 from harness.metrics.frechet import frechet_distance
-from harness.metrics.frechet_infinity import ExtrapolatedFrechetDistance, influence, intercept
+from harness.metrics.frechet_infinity import ExtrapolatedFrechetDistance
 from harness.metrics.kernel import KernelDistance
 
 float64 = torch.float64
@@ -89,8 +89,8 @@ def test_intervals_of_one_set_contain_the_true_distance_as_often_as_they_say(str
 def test_intervals_of_several_sets_contain_it_as_often_as_they_say(stretch, shift, sets):
     """The mean of sets, more or less t sd / sqrt(sets): of FID-infinity; of FID less often."""
     fid, far, _, truth = repeated(stretch, shift)
-    assert 0.92 < covered(far, truth, sets) < 0.98
-    assert covered(fid, truth, sets) < (0.6 if shift == 0 else covered(far, truth, sets))
+    assert 0.89 < covered(far, truth, sets) < 0.99
+    assert shift or covered(fid, truth, sets) < 0.6
 
 
 def covered(values, truth, sets, level=0.95):
@@ -111,39 +111,41 @@ def test_intervals_of_several_sets_contain_the_kernel_distance(sets):
     assert 0.92 < covered(torch.stack(kid), truth, sets) < 0.98
 
 
-def test_the_line_and_its_error_are_those_of_least_squares():
-    x = torch.linspace(0.1, 0.7, 15, dtype=float64)
-    y = 3 + 2 * x + 0.1 * torch.randn(15, dtype=float64, generator=torch.Generator().manual_seed(0))
-    theirs = scipy.stats.linregress(x.numpy(), y.numpy())
-    value, error, _ = intercept(x, y)
-    assert float(value) == pytest.approx(theirs.intercept, rel=1e-12)
-    assert float(error) == pytest.approx(theirs.intercept_stderr, rel=1e-12)
-    assert_close(intercept(x, 3 + 2 * x).value, torch.tensor(3.0, dtype=float64))
+def coverage(d, ratio, axes, repeats, norms=(1.0, 1.0), stretch=1.2, shift=0.1):
+    """How often nominal 95% intervals of one set of d * ratio samples contain the distance.
+
+    Half of the samples are longer by each factor of ``norms``, whose squares have the mean 1.
+    """
+    b = Moments(10**9, shift * axes, (stretch * axes).square().diag())
+    truth = axes.square().sum() * (shift**2 + (stretch - 1) ** 2)
+    generator = torch.Generator().manual_seed(0)
+    inside = 0
+    for _ in range(repeats):
+        x = axes * torch.randn(d * ratio, d, dtype=float64, generator=generator)
+        chosen = torch.randint(0, 2, (len(x), 1), generator=generator)
+        value, error, _ = found(torch.tensor(norms, dtype=float64)[chosen] * x, b)
+        inside += bool((value - truth).abs() <= 1.96 * error)
+    return inside / repeats
 
 
-@pytest.mark.parametrize("dead", [0, 2])
-def test_the_influence_is_the_derivative_by_a_vectors_weight(dead):
-    b = moments_of(torch.nn.functional.pad(1.3 * features(500, 5, seed=2), (0, dead)))
-    x = torch.nn.functional.pad(features(60, 5, seed=1, shift=0.4), (0, dead))
+def test_intervals_hold_with_many_features_and_as_few_samples_as_have_a_value():
+    """The bias of FID bends with d: a line through it misses by 1.5 errors, and by 5 with d = 256."""
+    assert coverage(64, 4, torch.ones(64, dtype=float64), repeats=40) >= 0.9
 
-    def weighted(weights):
-        mean = weights @ x
-        offsets = (x - mean) * weights.sqrt()[:, None]
-        # The unbiased covariance of 60 is 60/59 of that by weights.
-        covariance = offsets.T @ offsets * 60 / 59
-        return frechet_distance(Moments(61, mean, covariance), b)
 
-    even = torch.full((60,), 1 / 60, dtype=float64)
-    step = 1e-4
-    moved = []
-    for one in torch.eye(60, dtype=float64)[:10]:
-        up, down = (weighted((1 - e) * even + e * one) for e in (step, -step))
-        moved.append((up - down) / (2 * step))
-    expected = torch.stack(moved)
-    # Its squares weigh 60/59 too much in this, as in the covariance.
-    mean_part = 2 * (x - x.mean(0)) @ (x.mean(0) - b.mean)
-    h = mean_part + (influence(x, b) - mean_part) * 60 / 59
-    assert_close(h[:10] - h.mean(), expected, rtol=1e-5, atol=1e-6)
+@pytest.mark.slow
+@pytest.mark.parametrize("d", [16, 64, 128])
+@pytest.mark.parametrize("ratio", [4, 8, 16, 32])
+@pytest.mark.parametrize("decay", [0.0, 0.5])
+def test_intervals_hold_whatever_the_number_of_features_and_samples(d, ratio, decay):
+    assert coverage(d, ratio, torch.arange(1, d + 1, dtype=float64) ** -decay, 100) >= 0.9
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ratio", [4, 16])
+def test_intervals_hold_where_lengths_vary(ratio):
+    """No theory of large d holds there: samples of two lengths, as features of classes have."""
+    assert coverage(64, ratio, torch.ones(64, dtype=float64), 100, norms=(1.3, 0.31**0.5)) >= 0.9
 
 
 def test_too_few_samples_have_no_value_and_say_why():
@@ -155,12 +157,12 @@ def test_too_few_samples_have_no_value_and_say_why():
         found(features(1, 8), b)
 
 
-def test_the_protocol_names_the_subsets_which_are_always_the_same():
+def test_the_protocol_names_the_groups_which_are_always_the_same():
     x, b = features(301, 8, seed=1), moments_of(features(100, 8, seed=2))
     metric = ExtrapolatedFrechetDistance(Reference("train", b))
     metric.update(Features(x, None))
     first = metric.compute()
-    assert metric.protocol == "line in 1/N through 15 subsets of 150 to 301, seed 0"
+    assert metric.protocol == "eigenvalues corrected, jackknife of 20 groups, seed 0"
     assert first == found(x, b)
     assert metric.costly
 
