@@ -228,10 +228,13 @@ class TrialRun:
         while training.replicas.agree(training.progress < 1):
             passed = len({point["fraction"] for point in self.curve})
             target = milestones[passed] if passed < len(milestones) else 1.0
+            before = training.progress
             with self.ledger.phase("train"), self._plugin_code():
                 training.run_window(target, WINDOW_SECONDS, self.heartbeat.stopped)
-            with self.ledger.phase("io"):
-                self._report(training)
+            # Steps that use nothing of the budget never end it: they are as good as silence.
+            if training.progress > before:
+                with self.ledger.phase("io"):
+                    self._report(training)
             if training.progress >= target and passed < len(milestones):
                 with self.ledger.phase("eval"):
                     self._measure_on_the_way(training, target)

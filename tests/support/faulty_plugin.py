@@ -42,6 +42,7 @@ FAULTS = (
     "allocates",
     "hangs-at-birth",
     "hangs-in-sample",
+    "idles",
     "kills-itself",
     "forks",
     "leaves-threads",
@@ -189,6 +190,14 @@ class HangsAtBirth(Steady):
 class HangsInSample(Steady):
     def sample(self, n, labels=None):
         threading.Event().wait()
+
+
+class Idles(Steady):
+    """Ends every step, and never uses any of a budget in optimizer steps."""
+
+    def training_step(self, batch, progress):
+        time.sleep(0.05)
+        return {"nats": -self._nats(batch.images).mean().detach()}
 
 
 class KillsItself(Steady):

@@ -49,17 +49,28 @@ def test_memory_that_cannot_be_had_is_told_with_the_peak(ended):
     assert row.usage.peak_memory > 2**26
 
 
-@pytest.mark.parametrize("model", ["hangs-at-birth", "hangs-in-sample"])
-def test_a_worker_that_hangs_ends_itself_and_says_where(planned, model):
-    """Also one whose driver is dead, and one that keeps all other threads from running."""
-    trial = planned.trials[model].model_copy(update={"patience_seconds": 6.0})
-    worker = fork(planned.store, trial)
-    row = worker.row()
-    assert row.status == "timeout", worker.log
-    assert row.reason.startswith("silent for 6 s at ")
-    assert "faulty_plugin.py" in worker.log
-    assert ("__init__" if model == "hangs-at-birth" else "in sample") in worker.log
-    assert not (worker.folder / "hang.txt").exists()
+HANGS = {
+    "hangs-at-birth": "in __init__",
+    "hangs": "in training_step",
+    "hangs-in-sample": "in sample",
+    "idles": "in training_step",
+}
+
+
+def test_a_worker_that_hangs_ends_itself_and_says_where(planned):
+    """Also one whose driver is dead, one that keeps all other threads from running, one that
+    goes on for ever without using its budget."""
+    workers = {}
+    for model in HANGS:
+        trial = planned.trials[model].model_copy(update={"patience_seconds": 7.0})
+        workers[model] = fork(planned.store, trial)
+    for model, worker in workers.items():
+        row = worker.row()
+        assert row.status == "timeout", worker.log
+        assert row.reason.startswith("silent for 7 s at ")
+        assert "faulty_plugin.py" in worker.log
+        assert HANGS[model] in worker.log
+        assert not (worker.folder / "hang.txt").exists()
 
 
 def test_a_trial_takes_no_notice_of_a_jump_of_the_wall_clock(planned, ended, monkeypatch):
