@@ -55,15 +55,17 @@ def nearest(x: Tensor, y: Tensor, centre: Tensor) -> Nearest:
     return found
 
 
-def ratios(found: Nearest, within: Tensor) -> Tensor:
+def ratios(found: Nearest, within: Tensor, slack: float = 0.0) -> Tensor:
     """Return d(x, t) / d(t, t') of n images, where t is the training image nearest to x.
 
     Args:
         found: the nearest training image of each x.
         within: squared distance d(t, t')^2 of each training image to the nearest other one, (m,).
+        slack: squared distances of no more are 0 but for rounding.
     """
+    across, own = (torch.where(d > slack, d, 0.0) for d in (found.squared, within[found.which]))
     # A copy of an image that the training set has twice is as near as its twin: 0 / 0 counts as 1.
-    return (found.squared / within[found.which]).sqrt().nan_to_num(nan=1.0, posinf=torch.inf)
+    return (across / own).sqrt().nan_to_num(nan=1.0, posinf=torch.inf)
 
 
 def authenticity(found: Nearest, within: Tensor) -> Tensor:
@@ -74,11 +76,13 @@ def authenticity(found: Nearest, within: Tensor) -> Tensor:
     return 100 * (found.squared > within[found.which]).double().mean()
 
 
-def suspicious_share(samples: Tensor, held_out: Tensor) -> Figure:
-    """Return the share of samples whose ratio is below that of all but ``TAIL`` of held-out images.
+def suspicious_share(samples: Tensor, held_out: Tensor) -> Figure | str:
+    """Return the share of samples whose ratio is at most that of the nearest held-out images.
 
-    Honest models have some ``TAIL``; copies add their own share. It warns where the share exceeds
-    ``TAIL`` by ``ALARM`` standard deviations of both samples.
+    These are ``TAIL`` of them, or more where their ratios are equal, as those of copies are.
+    Honest models have the same share; copies add their own. It warns where the share exceeds that
+    of held-out images by ``ALARM`` standard deviations of both samples. Where not even copies alone
+    would, it returns why.
 
     Args:
         samples: ratios (n,).
@@ -86,12 +90,18 @@ def suspicious_share(samples: Tensor, held_out: Tensor) -> Figure:
     """
     n, m = len(samples), len(held_out)
     limit = held_out.sort().values[int(TAIL * m)]
-    share = (samples < limit).double().mean()
-    spread = (TAIL * (1 - TAIL) * (1 / n + 1 / m)) ** 0.5
-    if share <= TAIL + ALARM * spread:
-        return Figure(share)
+    share, usual = (float((found <= limit).double().mean()) for found in (samples, held_out))
+    alarm = usual + ALARM * (usual * (1 - usual) * (1 / n + 1 / m)) ** 0.5
+    if alarm >= 1:
+        return (
+            f"{usual:.0%} of {m} unseen real images lie as near to a training image as the nearest "
+            f"do: among {n} samples copies would not stand out"
+        )
+    value = torch.tensor(share, dtype=torch.float64)
+    if share <= alarm:
+        return Figure(value)
     return Figure(
-        share,
-        warning=f"copies its training data: {float(share):.1%} of the samples lie nearer to a "
-        f"training image than {1 - TAIL:.0%} of unseen real images do",
+        value,
+        warning=f"copies its training data: {share:.1%} of the samples lie as near to a training "
+        f"image as only {usual:.0%} of unseen real images do",
     )

@@ -161,7 +161,7 @@ def nearest_training_images(vectors: Tensor, reference: Reference) -> tuple[Near
     """Return the real image nearest to each of n vectors, with the ratios of distances (n,)."""
     real = training(reference, vectors.device).manifold
     found = nearest(vectors, real.vectors, real.centre)
-    return found, ratios(found, real.nearest)
+    return found, ratios(found, real.nearest, slack(reference))
 
 
 def slack(reference: Reference) -> float:
@@ -197,13 +197,14 @@ class Neighbours(PairwiseMetric):
         """
         x = self.samples()
         real, held_out, cell = training(self.reference, self.device, self.k)
-        comparison = compare(manifold(x, real.centre, slack(self.reference), self.k), real)
+        equal = slack(self.reference)
+        comparison = compare(manifold(x, real.centre, equal, self.k), real)
         shares = comparison.figures(self.k)
         found: dict[str, Figure | str] = {name: Figure(value) for name, value in shares.items()}
         found["auth_pct"] = Figure(authenticity(comparison.nearest, real.nearest))
         if held_out is None or cell is None:
             return found | dict.fromkeys(self.held_out_columns, NOTHING_HELD_OUT)
-        unseen = ratios(held_out, real.nearest)
-        found["memorisation"] = suspicious_share(ratios(comparison.nearest, real.nearest), unseen)
+        drawn, unseen = (ratios(n, real.nearest, equal) for n in (comparison.nearest, held_out))
+        found["memorisation"] = suspicious_share(drawn, unseen)
         found["c_t"] = data_copying(comparison.nearest, held_out, cell)
         return found

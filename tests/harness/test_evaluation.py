@@ -1,6 +1,7 @@
 """Figures carry their protocol and uncertainty, or the reason why there is none."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import torch
 from support.toys import SPEC, Config, Regressor, dataset, split
 
 from harness.contract import DataSpec, LogLikelihood
-from harness.dataset import Dataset
+from harness.dataset import Dataset, Split
 from harness.evaluation import SampleScorer, measure_likelihood, measure_speed
 from harness.features.pixels import Pixels
 from harness.metrics.frechet import FrechetDistance
@@ -185,6 +186,15 @@ def test_copies_carry_their_warning_and_stay_flagged_in_a_mean(pictures):
     together = scorer.score([new, copies])["memorisation"]
     assert together.value == pytest.approx(0.5, abs=0.02)
     assert "copies its training data" in together.reason
+
+
+def test_a_total_copier_carries_its_warning_though_the_test_split_holds_copies_too(pictures):
+    test = pictures.test.images.copy()
+    test[:15] = pictures.train.images[:15]
+    scorer = score_all(replace(pictures, test=Split(test, pictures.test.labels)))
+    found = scorer.score([torch.from_numpy(pictures.train.images[-200:])])["memorisation"]
+    assert found.value == 1
+    assert "copies its training data" in found.reason
 
 
 def test_a_standard_error_is_that_of_the_one_set(pictures):

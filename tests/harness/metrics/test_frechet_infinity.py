@@ -129,7 +129,7 @@ def coverage(d, ratio, axes, repeats, norms=(1.0, 1.0), stretch=1.2, shift=0.1):
 
 
 def test_intervals_hold_with_many_features_and_as_few_samples_as_have_a_value():
-    """The bias of FID bends with d: a line through it misses by 1.5 errors, and by 5 with d = 256."""
+    """The bias of FID bends with d: a line through it misses by 1.5 errors, by 5 with 256."""
     assert coverage(64, 4, torch.ones(64, dtype=float64), repeats=40) >= 0.9
 
 

@@ -60,6 +60,23 @@ def test_copies_are_flagged(share):
     assert float(figure.value) == pytest.approx(share + (1 - share) * 0.01, abs=0.01)
 
 
+@pytest.mark.parametrize("twins", [0.02, 0.1, 0.5])
+def test_copies_are_flagged_though_some_held_out_images_are_copies_too(twins):
+    """The limit is then a distance of 0, but for rounding."""
+    test = torch.cat([TRAIN[: int(twins * 500)], TEST[int(twins * 500) :]])
+    train, test, x = (vectors + 100 for vectors in (TRAIN, test, TRAIN[-500:]))
+    figure = measured(x, train, test)["memorisation"]
+    assert float(figure.value) == 1
+    assert "copies its training data" in figure.warning
+    honest = torch.cat([TRAIN[-int(twins * 500) :], features(500 - int(twins * 500), 8, seed=9)])
+    assert not measured(honest + 100, train, test)["memorisation"].warning
+
+
+def test_copies_cannot_be_told_where_held_out_images_are_all_copies():
+    found = measured(features(500, 8, seed=9), test=TRAIN[:500])["memorisation"]
+    assert "100% of 500 unseen real images lie as near" in found
+
+
 def test_blurred_copies_are_flagged():
     assert measured(copying(0.5, noise=0.1))["memorisation"].warning
 
