@@ -15,9 +15,10 @@ class GradientAverage:
 
     So gradients are those of the whole batch when the model clips them or steps, with any number of
     networks, optimizers, and calls of ``backward``. ``DistributedDataParallel`` hangs on the same
-    two hooks of autograd, but wraps one module and expects a call of its ``forward`` before each
-    ``backward``; a model of the contract has several networks, calls other methods of theirs
-    (``inverse`` of a flow), and does its own ``backward``, sometimes for some ``inputs`` alone.
+    two hooks of autograd, but is ready for one ``backward`` after each call of its ``forward``, and
+    leaves gradients of a second one as they are. A model of the contract has several networks,
+    calls other methods of theirs (``inverse`` of a flow), and does its own ``backward``, sometimes
+    twice after one ``forward``, sometimes for some ``inputs`` alone.
 
     Averaging is linear, so gradients that accumulate over several calls come out right as well.
 
