@@ -45,3 +45,15 @@ class Lock:
 
     def __exit__(self, *error: object) -> None:
         self.release()
+
+
+def is_held(path: Path) -> bool:
+    """Return whether somebody holds a lock; the file is made if it is missing."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False

@@ -9,6 +9,7 @@
     RESULTS/BENCHMARK/trials/.ID/      the same, of a trial that has not ended
     RESULTS/BENCHMARK/report/
     RESULTS/BENCHMARK/locks/ID         held by the run, and the worker, whose trial it is
+    RESULTS/BENCHMARK/locks/ID.node    held by the worker, where it is a cluster's
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from harness.benchmark import Benchmark
 from harness.curves import join_curves, read_curves
 from harness.errors import UserError
 from harness.integrity import read_sealed
-from harness.locks import Lock
+from harness.locks import Lock, is_held
 from harness.results import Results
 from harness.row import Row
 from harness.untrusted import LARGE, Absent, UntrustedFolder, open_regular
@@ -44,6 +45,9 @@ RESUMABLE = ("killed",)
 
 FAILED = ("error", "out_of_memory", "timeout", "diverged")
 """Statuses that a run repeats when it is asked to."""
+
+TOKEN = ".token"
+"""File of a trial that has not ended. A task on another machine that is its own finds it there."""
 
 LOG_END = 4096
 """Bytes of a failed trial's log that reports show."""
@@ -90,6 +94,17 @@ def disk_full_reason(folder: Path) -> str:
     return f"no space is left for {folder}; free some and run again to resume"
 
 
+@contextmanager
+def space_for(folder: Path) -> Iterator[None]:
+    """Say so as a ``UserError`` where the disk of ``folder`` fills up within."""
+    try:
+        yield
+    except OSError as error:
+        if not is_disk_full(error):
+            raise
+        raise UserError(disk_full_reason(folder)) from None
+
+
 class Store:
     """The results of one benchmark in a results folder."""
 
@@ -117,11 +132,24 @@ class Store:
             ) from None
 
     def claim(self, trial: str) -> Lock | None:
-        """Return a lock on a trial, or None while another run or its worker holds it."""
+        """Return a lock on a trial, or None while another run or a worker holds it."""
         try:
-            return Lock(self.locks / trial)
+            lock = Lock(self.locks / trial)
         except BlockingIOError:
             return None
+        # No task of a dead driver comes in from now on; one may be in.
+        (self.working(trial) / TOKEN).unlink(missing_ok=True)
+        if is_held(self.node_lock(trial)):
+            lock.release()
+            return None
+        return lock
+
+    def node_lock(self, trial: str) -> Path:
+        """Return the lock of whoever works on a trial where its driver is not.
+
+        A lock of the driver's own reaches no other machine, and ends with the driver.
+        """
+        return self.locks / f"{trial}.node"
 
     def reporting(self) -> Lock:
         """Return a lock on what all runs write, such as the report; wait for it."""
@@ -152,7 +180,7 @@ class Store:
         Raises:
             UserError: there is no space, or a link where the folder belongs.
         """
-        with self._space():
+        with space_for(self.folder):
             return self._begin(trial)
 
     def _begin(self, trial: Trial) -> Path:
@@ -187,7 +215,7 @@ class Store:
         working, ended = self.working(row.trial), self.ended(row.trial)
         for name in (progress.FILE, progress.HANG):
             (working / name).unlink(missing_ok=True)
-        with self._space():
+        with space_for(self.folder):
             content = (row.model_dump_json(indent=2) + "\n").encode()
             write_atomically(working / "row.json", content)
             write_atomically(working / integrity.FILE, integrity.sums(working))
@@ -197,15 +225,6 @@ class Store:
             working.rename(ended)
             sync_names(self.trials)
         return ended
-
-    @contextmanager
-    def _space(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            if not is_disk_full(error):
-                raise
-            raise UserError(disk_full_reason(self.folder)) from None
 
     def results(self, benchmark: Benchmark, source: str, trials: Iterable[Trial]) -> Results:
         """Gather what the planned trials have left, for a report."""

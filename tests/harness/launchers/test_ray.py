@@ -18,6 +18,7 @@ from harness.cli import run_command
 from harness.errors import UserError
 from harness.launchers import ray as launcher
 from harness.launchers.agenda import Agenda, Observer
+from harness.launchers.ray_task import Order, _foreign, carry_out
 from harness.store import Store
 
 NODE = {
@@ -116,7 +117,7 @@ def test_a_trial_goes_on_elsewhere_when_its_node_dies(cluster, environment, tmp_
     }
     assert found["steady"]["usage"]["starts"] == 2
     assert "the plugin is broken" in found["raises"]["reason"]
-    assert not list((trials(there) / found["steady"]["trial"]).glob(".ray*"))
+    assert not list((trials(there) / found["steady"]["trial"]).glob(".*"))
 
 
 @pytest.mark.slow
@@ -129,6 +130,20 @@ def test_ctrl_c_stops_cleanly_and_the_next_run_resumes(cluster, environment, tmp
     assert end(driver).returncode == 130
     assert rows(tmp_path)["steady"]["status"] == "killed"
     assert "stopped on request" in rows(tmp_path)["steady"]["reason"]
+    again = end(go(tmp_path, environment, *options))
+    assert again.returncode == 1, again.stderr
+    row = rows(tmp_path)["steady"]
+    assert (row["status"], row["usage"]["starts"]) == ("ok", 2)
+
+
+@pytest.mark.slow
+def test_a_killed_driver_leaves_its_trial_to_the_next_run(cluster, environment, tmp_path):
+    """Which waits until the worker on the node has left: it writes a checkpoint."""
+    cluster.add_node(**NODE, num_cpus=1)
+    options = ("--launcher", "ray", "--address", cluster.address)
+    driver = go(tmp_path, environment, *options)
+    wait_for(tmp_path, "checkpoint.pt", driver)
+    driver.kill()
     again = end(go(tmp_path, environment, *options))
     assert again.returncode == 1, again.stderr
     row = rows(tmp_path)["steady"]
@@ -171,12 +186,12 @@ def test_files_travel_where_nodes_do_not_share_a_path(cluster, environment, tmp_
 def test_a_node_with_another_version_of_a_plugin_is_told(tmp_path):
     (trial,) = planned(tmp_path, '"vae"')
     other = trial.model_copy(update={"plugin": trial.plugin | {"version": "9.9"}})
-    order = launcher.Order(other.model_dump_json(), str(tmp_path), "", {}, "cpu", 1, {})
-    row, files = launcher.carry_out(order, board=None)
+    order = Order(other.model_dump_json(), str(tmp_path), "", "", {}, "cpu", 1, {})
+    row, files = carry_out(order, board=None)
     row = json.loads(row)
     assert (row["status"], files) == ("error", {})
     assert f"version {trial.plugin['version']}, not 9.9" in row["reason"]
-    assert launcher._foreign(trial) is None
+    assert _foreign(trial) is None
 
 
 @pytest.mark.slow

@@ -1,0 +1,220 @@
+"""A task of a Ray cluster: one trial, by a local launcher on the task's node.
+
+It works in the trial's folder where its node sees the driver's file system. Elsewhere it works in a
+folder of its own: it is sent the checkpoint of an unfinished trial, sends each new one while it
+trains, and what is left at the end.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import platform
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from harness.benchmark import Needs
+from harness.checkpoint import FILE as CHECKPOINT
+from harness.errors import UserError
+from harness.launchers import Observer
+from harness.launchers.agenda import Agenda, Assignment
+from harness.launchers.local import LocalLauncher
+from harness.launchers.processes import Spawner
+from harness.locks import Lock
+from harness.progress import Progress
+from harness.registry import registry
+from harness.row import Row
+from harness.store import TOKEN, write_atomically
+from harness.trial import Trial, describe
+from harness.untrusted import Absent, is_plain, open_regular
+
+POLL_SECONDS = 0.2
+
+Files = dict[str, bytes]
+
+
+@dataclasses.dataclass(frozen=True)
+class Order:
+    """What a task is told; plain values alone travel.
+
+    Attributes:
+        trial: as JSON.
+        folder: of the trial, on the driver.
+        lock: that keeps others out of the folder, on the driver.
+        token: what the file ``TOKEN`` there holds, for as long as this task is the trial's.
+        files: of an unfinished trial, for a node that does not see the folder.
+        device: "cpu" or "cuda".
+        threads: of each process on a CPU.
+        environment: variables of the driver that workers heed.
+    """
+
+    trial: str
+    folder: str
+    lock: str
+    token: str
+    files: Files
+    device: str
+    threads: int
+    environment: dict[str, str]
+
+
+class Board:
+    """An actor beside the driver, where tasks leave their progress and checkpoints."""
+
+    def __init__(self) -> None:
+        self._news: dict[str, tuple[dict[str, Any], Files]] = {}
+
+    def tell(self, token: str, progress: dict[str, Any], files: Files) -> None:
+        """Leave what is new of the trial of a task."""
+        _, unread = self._news.get(token, ({}, {}))
+        self._news[token] = progress, unread | files
+
+    def news(self) -> dict[str, tuple[dict[str, Any], Files]]:
+        """Return what was left since the last call, by the token of the task."""
+        news, self._news = self._news, {}
+        return news
+
+
+def carry_out(order: Order, board: Any) -> tuple[str, Files]:
+    """Run a trial on this node, in a process of its own; return its row, as JSON, and its files.
+
+    Cancelling the task stops the trial, with a checkpoint.
+
+    Args:
+        order: what to do.
+        board: where to tell of it.
+    """
+    trial = Trial.model_validate_json(order.trial)
+    os.environ.update(order.environment)
+    if (told := _foreign(trial)) is not None:
+        return trial.row("error", told).model_dump_json(), {}
+    with _place_of(order) as (folder, lock, shared):
+        reporter = _Reporter(board, order.token, folder, shared)
+        agenda = _Single(Assignment(trial, folder, lock), reporter)
+        devices = [
+            order.device if order.device == "cpu" else f"{order.device}:{index}"
+            for index in range(trial.needs.devices)
+        ]
+        with suppress(KeyboardInterrupt):
+            LocalLauncher(devices, order.threads, starter=Spawner()).run(agenda)
+        row = agenda.row or trial.row("killed", "stopped on request; run again to resume")
+        return row.model_dump_json(), {} if shared else _files(folder)
+
+
+class _Single(Agenda):
+    """An agenda of one trial, whose row goes to the driver."""
+
+    def __init__(self, assignment: Assignment, observer: Observer) -> None:
+        self.observer = observer
+        self.row: Row | None = None
+        self._waiting: Assignment | None = assignment
+
+    def __bool__(self) -> bool:
+        return self._waiting is not None
+
+    def take(self, fits: Callable[[Needs], bool] = lambda needs: True) -> Assignment | None:
+        """Return the trial, once."""
+        assignment, self._waiting = self._waiting, None
+        return assignment
+
+    def finish(self, assignment: Assignment, row: Row) -> None:
+        """Keep the row."""
+        self.row = row
+
+
+class _Reporter(Observer):
+    """Passes on progress to the driver, and checkpoints that it cannot see."""
+
+    def __init__(self, board: Any, token: str, folder: Path, shared: bool) -> None:
+        self._board = board
+        self._token = token
+        self._checkpoint = folder / CHECKPOINT
+        self._shared = shared
+        self._sent = self._new()[0]
+
+    def progressed(self, trial: Trial, progress: Progress) -> None:
+        """Tell where the trial is."""
+        files: Files = {}
+        if not self._shared:
+            self._sent, files = self._new(self._sent)
+        self._board.tell.remote(self._token, dataclasses.asdict(progress), files)
+
+    def _new(self, sent: int = 0) -> tuple[int, Files]:
+        """Return when the checkpoint was written, and its content if that is not ``sent``."""
+        try:
+            with open_regular(self._checkpoint) as file:
+                written = os.fstat(file.fileno()).st_mtime_ns
+                return written, {CHECKPOINT: file.read()} if written != sent else {}
+        except Absent:
+            return sent, {}
+
+
+def _foreign(trial: Trial) -> str | None:
+    """Return how this node's plugin differs from the one that the trial was planned with."""
+    if trial.is_reference:
+        return None
+    here = describe(registry().model(trial.model))
+    differs = [name for name in here | trial.plugin if here.get(name) != trial.plugin.get(name)]
+    if not differs:
+        return None
+    return (
+        f"node {platform.node()} has another {trial.model!r} than the driver: "
+        + ", ".join(f"{n} {here.get(n)}, not {trial.plugin.get(n)}" for n in differs)
+        + "; install the same on every node and run again with --retry-failed"
+    )
+
+
+@contextmanager
+def _place_of(order: Order) -> Iterator[tuple[Path, Lock, bool]]:
+    """Return the folder to work in, a lock on it, and whether it is the driver's."""
+    if _is_meant(order):
+        # A worker of a task that died may still be leaving.
+        with _wait_for(Path(order.lock)) as lock:
+            # The driver may have died meanwhile, and the next one have begun the trial.
+            if _is_meant(order):
+                yield Path(order.folder), lock, True
+                return
+    with tempfile.TemporaryDirectory(prefix="genharness-") as own:
+        folder = Path(own)
+        write_files(folder, order.files | {"trial.json": order.trial.encode()})
+        with Lock(folder / ".lock") as lock:
+            yield folder, lock, False
+
+
+def _is_meant(order: Order) -> bool:
+    """Return whether this node sees the driver's folder, and the trial there is this task's."""
+    try:
+        return (Path(order.folder) / TOKEN).read_text() == order.token
+    except OSError:
+        return False
+
+
+def _wait_for(path: Path) -> Lock:
+    """Return a lock once it is free; unlike one that waits for it, this can be cancelled."""
+    while True:
+        try:
+            return Lock(path)
+        except BlockingIOError:
+            time.sleep(POLL_SECONDS)
+
+
+def _files(folder: Path) -> Files:
+    paths = (path for path in folder.iterdir() if is_plain(path.name) and path.is_file())
+    return {path.name: path.read_bytes() for path in paths}
+
+
+def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Write what a task has sent.
+
+    Raises:
+        UserError: a name leads elsewhere.
+        OSError: it cannot be written; the disk is full, for instance.
+    """
+    for name, content in files.items():
+        if not is_plain(name) or "/" in name:
+            raise UserError(f"a task sent the file {name!r}, which is no plain name")
+        write_atomically(folder / name, content)
