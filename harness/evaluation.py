@@ -169,20 +169,23 @@ class SampleScorer:
             protocol += f" against {self.references[group.split].described}"
         outcome = metric.compute()
         protocol += f", {metric.protocol}" if metric.protocol else ""
-        measured: Metrics = {}
-        for name, column in group.columns.items():
-            found = outcome[column] if isinstance(outcome, dict) else outcome
-            if isinstance(found, str):
-                measured[name] = Measurement(value=None, reason=found)
-                continue
-            figure = found if isinstance(found, Figure) else Figure(found)
-            measured[name] = Measurement(
-                value=float(figure.value),
-                error=None if figure.error is None else float(figure.error),
-                protocol=protocol,
-                reason=figure.warning or None,
-            )
-        return measured
+        return {
+            name: _measured(outcome[column] if isinstance(outcome, dict) else outcome, protocol)
+            for name, column in group.columns.items()
+        }
+
+
+def _measured(found: Tensor | Figure | str, protocol: str) -> Measurement:
+    """Return what a metric found; infinity and NaN have no mean over sets, and are no figure."""
+    if isinstance(found, str):
+        return Measurement(value=None, reason=found)
+    figure = found if isinstance(found, Figure) else Figure(found)
+    value = float(figure.value)
+    if not math.isfinite(value):
+        return Measurement(value=None, reason=f"it came out {value}")
+    error = None if figure.error is None else float(figure.error)
+    reason = figure.warning or None
+    return Measurement(value=value, error=error, protocol=protocol, reason=reason)
 
 
 def _missing(names: Collection[str], reason: str) -> Metrics:

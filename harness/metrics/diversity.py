@@ -26,7 +26,8 @@ class LabelDiversity(SampleMetric):
     ``modes``: classes that the classifier finds among the samples. ``label_kl``: KL(p || q) =
     sum p ln (p / q) in nats, of the shares p of predicted classes among samples and q among real
     images (Srivastava et al., VEEGAN, 2017, arXiv:1705.07761). With as many classes as real data
-    have and equal shares it is 0; a generator that collapsed to one of K equal classes has ln K.
+    have and equal shares it is 0; a generator that collapsed to one of K equal classes has ln K. It
+    is infinite, and has no value, where samples are of classes that no real image is.
     """
 
     comparative = False
@@ -70,10 +71,19 @@ class LabelDiversity(SampleMetric):
             "predicted classes 1", lambda: {"counts": self._predicted(self.reference.features)}
         )
         real = known["counts"].to(self.device).double()
+        modes = Figure((self.counts > 0).double().sum())
+        foreign = int(self.counts[real == 0].sum())
+        if foreign:
+            return {"modes": modes, "label_kl": self._infinite(foreign)}
         p, q = self.counts / self.counts.sum(), real / real.sum()
         divergence = torch.xlogy(p, p).sum() - torch.xlogy(p, q).sum()
-        modes = (self.counts > 0).double().sum()
-        return {"modes": Figure(modes), "label_kl": Figure(divergence.clamp(min=0))}
+        return {"modes": modes, "label_kl": Figure(divergence.clamp(min=0))}
+
+    def _infinite(self, foreign: int) -> str:
+        return (
+            f"{foreign} of {int(self.counts.sum())} samples are of classes that no image of "
+            f"{self.reference.split} is predicted to be of, so the divergence is infinite"
+        )
 
     def _predicted(self, features: Features) -> Tensor:
         if features.logits is None:

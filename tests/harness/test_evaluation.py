@@ -72,6 +72,19 @@ def test_a_metric_without_a_value_says_why(scorer):
     assert "at least 2 images" in single.reason
 
 
+class Endless(FrechetDistance):
+    def compute(self):
+        return {"fid": torch.tensor(math.inf)}
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_figure_that_is_infinite_is_none_also_in_a_mean():
+    scorer = SampleScorer(dataset(60), Pixels(SPEC), {"fid": Endless}, torch.device("cpu"))
+    for sets in (1, 2):
+        found = scorer.score([torch.from_numpy(split(20).images)] * sets)["fid"]
+        assert (found.value, found.error, found.reason) == (None, None, "it came out inf")
+
+
 class Uniform(Regressor):
     def log_likelihood(self, images):
         nats = torch.full((len(images),), -SPEC.dimensions * math.log(SPEC.levels))

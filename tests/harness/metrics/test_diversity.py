@@ -16,13 +16,17 @@ def logits(labels, classes=4):
     return torch.nn.functional.one_hot(torch.as_tensor(labels), classes).float() * 9
 
 
-def labels(found, wanted):
+def measured(found, wanted):
     y = logits(wanted)
     metric = LabelDiversity(real(features(len(wanted), 3), logits=y))
     x = logits(found)
     for batch in x.split(3):
         metric.update(Features(batch, batch))
-    return {name: float(figure.value) for name, figure in metric.compute().items()}
+    return metric.compute()
+
+
+def labels(found, wanted):
+    return {name: float(figure.value) for name, figure in measured(found, wanted).items()}
 
 
 def test_equal_shares_have_all_modes_and_no_divergence():
@@ -40,7 +44,12 @@ def test_the_divergence_runs_from_samples_to_real_images():
     found = labels([0, 0, 0, 1], [0, 1, 1, 1])
     assert found["label_kl"] == pytest.approx(0.75 * math.log(3) - 0.25 * math.log(3))
     assert labels([0, 0], [0, 1])["label_kl"] == pytest.approx(math.log(2))
-    assert labels([0, 1], [0, 0])["label_kl"] == math.inf
+
+
+def test_classes_that_no_real_image_has_leave_no_divergence_and_say_so():
+    found = measured([0, 1, 1], [0, 0])
+    assert float(found["modes"].value) == 2
+    assert "2 of 3 samples are of classes that no image of train" in found["label_kl"]
 
 
 def test_labels_without_a_value_say_why():
