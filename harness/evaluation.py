@@ -255,7 +255,8 @@ def measure_likelihood(
 
 def likelihood_protocol(images: int, spec: DataSpec) -> str:
     """Return in words what a likelihood is of."""
-    return f"{images} images of {HELD_OUT}, D = {spec.dimensions}, {spec.levels} levels"
+    plural = "" if images == 1 else "s"
+    return f"{images} image{plural} of {HELD_OUT}, D = {spec.dimensions}, {spec.levels} levels"
 
 
 def likelihood_details(spec: DataSpec, images: int | None = None) -> dict[str, int | float]:

@@ -83,7 +83,7 @@ def test_one_image_has_a_likelihood_without_an_error():
     found = likelihood(lambda n: LogLikelihood(torch.full((n,), -4 * math.log(2)), "exact"), 1)
     assert found.value == pytest.approx(1.0)
     assert found.error is None and found.reason is None
-    assert found.protocol.startswith("1 images of test")
+    assert found.protocol.startswith("1 image of test, ")
 
 
 def test_without_test_images_there_is_no_likelihood():
