@@ -172,7 +172,9 @@ class FrechetDistance(SampleMetric):
         Raises:
             ValueError: with fewer than two images.
         """
-        reference, kept = self._reference(), self._kept()
+        n, mean, covariance = self.reference.moments
+        reference = Moments(n, mean.to(self.device), covariance.to(self.device))
+        kept = self._kept()
         if self.count or len(kept) > len(self.first):
             terms = frechet_terms(moments_of_sums(self._sums(kept), reference.mean), reference)
         else:
@@ -192,9 +194,5 @@ class FrechetDistance(SampleMetric):
 
     def _sums(self, more: Tensor) -> Sums:
         """Return the sums with more vectors."""
-        batch = sums(more, self._reference().mean)
+        batch = sums(more, self.reference.moments.mean.to(self.device))
         return Sums(self.count + batch.n, self.first + batch.first, self.second + batch.second)
-
-    def _reference(self) -> Moments:
-        n, mean, covariance = self.reference.moments
-        return Moments(n, mean.to(self.device), covariance.to(self.device))

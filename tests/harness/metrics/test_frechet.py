@@ -197,6 +197,15 @@ def test_states_do_not_grow_with_the_number_of_images():
         assert sum(map(len, metric.vectors)) <= 16
 
 
+def test_batches_do_not_touch_the_covariance_of_the_real_images():
+    """It would travel to the device with each of them."""
+    real = Moments(200, torch.zeros(16, dtype=float64), None)
+    metric = FrechetDistance(Reference("train", real))
+    for batch in features(100, 16, seed=1).split(30):
+        metric.update(Features(batch, None))
+    assert int(metric.count) == 100
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("total", [16, 100])
 def test_processes_add_up(total, tmp_path):
