@@ -21,6 +21,7 @@ CELLS = 10
 """Cells at most."""
 MEAN = 50
 """Held-out images a cell, on average, at least: with fewer of them there are fewer cells."""
+SEED = 0
 LEAST = 20
 """Samples in a cell, and held-out images, at least: cells with fewer are left out."""
 
@@ -39,7 +40,7 @@ def cells(vectors: Tensor, count: int) -> Tensor:
     with threadpool_limits(1), warnings.catch_warnings():
         # It warns of fewer different vectors than clusters, which leaves cells empty: no harm.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        found = KMeans(count, n_init=1, random_state=0).fit(vectors.cpu().double().numpy())
+        found = KMeans(count, n_init=1, random_state=SEED).fit(vectors.cpu().double().numpy())
     return torch.from_numpy(found.labels_).long().to(vectors.device)
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from harness.metrics.base import Figure, Reference
-from harness.metrics.data_copying import cells, data_copying, number_of_cells
+from harness.metrics.data_copying import SEED, cells, data_copying, number_of_cells
 from harness.metrics.memorisation import (
     NOTHING_HELD_OUT,
     Nearest,
@@ -184,10 +184,14 @@ class Neighbours(PairwiseMetric):
 
     @property
     def protocol(self) -> str:
-        """The number of neighbours, and of what they are neighbours."""
+        """The number of neighbours, of what they are neighbours, and the cells of C_T."""
         reference, other = self.reference, self.reference.held_out
-        unseen = f", {other.moments.n} of {other.split} held out" if other else ""
-        return f"k = {self.k} against {reference.moments.n} of {reference.split}{unseen}"
+        against = f"k = {self.k} against {reference.moments.n} of {reference.split}"
+        if other is None:
+            return against
+        n = other.moments.n
+        parted = f"C_T in {number_of_cells(n)} cells of k-means, seed {SEED}"
+        return f"{against}, {n} of {other.split} held out, {parted}"
 
     def compute(self) -> dict[str, Figure | str]:
         """Return precision, recall, density, coverage, memorisation, c_t and auth_pct.

@@ -118,5 +118,7 @@ def test_what_has_no_value_says_why():
 
 
 def test_the_protocol_names_k_and_the_sets():
-    protocol = Neighbours(real(features(50, 4), features(20, 4))).protocol
-    assert protocol == "k = 5 against 50 of train, 20 of test held out"
+    protocol = Neighbours(real(features(50, 4), features(120, 4))).protocol
+    held_out = "120 of test held out, C_T in 2 cells of k-means, seed 0"
+    assert protocol == f"k = 5 against 50 of train, {held_out}"
+    assert Neighbours(real(features(50, 4))).protocol == "k = 5 against 50 of train"
