@@ -4,6 +4,10 @@ import importlib.util
 from pathlib import Path
 
 import pytest
+import torch
+
+from harness.features.pixels import Pixels
+from harness.metrics.mifid import MemorisationInformedDistance
 
 SCRIPT = Path(__file__).parents[3] / "scripts" / "metric_ladder.py"
 HARM = ("noise", "blur", "shift", "dropped classes")
@@ -11,13 +15,18 @@ COPIES = "copies of training images"
 
 
 @pytest.fixture(scope="module")
-def ladder(tmp_path_factory):
+def script(tmp_path_factory):
     spec = importlib.util.spec_from_file_location("metric_ladder", SCRIPT)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GENHARNESS_CACHE", str(tmp_path_factory.mktemp("cache")))
-        return module.climb().set_index(["distortion", "strength"])
+        yield module
+
+
+@pytest.fixture(scope="module")
+def ladder(script):
+    return script.climb().set_index(["distortion", "strength"])
 
 
 def rises(values):
@@ -65,3 +74,22 @@ def test_copies_and_nothing_else_are_flagged(ladder):
 def test_classes_left_out_show_in_their_divergence(ladder):
     assert rises(ladder.loc["dropped classes", "label_kl"].tolist())
     assert rises((-ladder.loc["dropped classes", "vendi"]).tolist())
+
+
+def test_mifid_rises_with_copies_from_the_majority_on_and_with_harm_as_fid_does(ladder):
+    mifid, fid = (ladder.loc[COPIES, name].tolist() for name in ("mifid", "fid"))
+    assert mifid[:3] == pytest.approx(fid[:3], rel=1e-8)
+    assert rises(mifid[3:])
+    assert mifid[3] > 100 * mifid[0]
+    for distortion in HARM:
+        assert rises(ladder.loc[distortion, "mifid"].tolist()), distortion
+
+
+def test_copies_widen_the_gap_of_fid_to_train_and_to_test(script):
+    """In pixels: in features that were trained on the train split it need not."""
+    data, drawn = script.generator_and_held_out(script.load_dataset(script.registry(), "digits"))
+    metrics = {"fid_gap": MemorisationInformedDistance}
+    scorer = script.SampleScorer(data, Pixels(data.spec), metrics, torch.device("cpu"))
+    images = torch.from_numpy(drawn.images)
+    copied = [script.copies(data, images, None, strength) for strength in script.STEPS]
+    assert rises([-scorer.score([some])["fid_gap"].value for some in copied])

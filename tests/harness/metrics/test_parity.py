@@ -82,12 +82,14 @@ def test_precision_and_recall(n, d):
         assert theirs[name] == pytest.approx(float(ours[name].value), rel=1e-6)
 
 
-@pytest.mark.parametrize("n", NUMBERS)
-@pytest.mark.parametrize("scale", [0.1, 3.0, 10.0])
-def test_the_inception_score(n, scale):
+@pytest.mark.parametrize(
+    ("n", "classes", "scale"),
+    [*((n, 10, scale) for n in NUMBERS for scale in (0.1, 3.0, 10.0)), (1_000, 1008, 3.0)],
+)
+def test_the_inception_score(n, classes, scale):
     """clean-fid has none."""
     generator = torch.Generator().manual_seed(0)
-    logits = scale * torch.randn(n, 10, dtype=torch.float64, generator=generator)
+    logits = scale * torch.randn(n, classes, dtype=torch.float64, generator=generator)
     metric = InceptionScore(real(features(10, 2)))
     metric.update(Features(logits, logits))
     torchmetrics = TheirInceptionScore(feature=torch.nn.Identity(), splits=1)
