@@ -141,6 +141,8 @@ class GaussianDistance(_SquaredMMD):
 
     Where features do not bring a bandwidth s of their own (CLIP's have that of CMMD, 10), s^2 is
     the trace of the reference's covariance: half the mean squared distance between real images.
+    Train and test split have each its own. CMMD as published is the biased estimate, which keeps
+    the pairs of an image with itself.
     """
 
     costly = True

@@ -99,6 +99,38 @@ def test_intervals_contain_the_true_distance_as_often_as_they_say(shift):
     assert 0.92 <= float(inside) <= (0.98 if shift >= 0.3 else 1)
 
 
+def cubic_mmd(shift, d):
+    """MMD^2 in the kernel (x.y / d + 1)^3 of features whose means differ by a shift, from 0.
+
+    It is E k(x, x') + E k(y, y') - 2 E k(x, y), of features of unit covariance without third
+    central moments: in it, E u^2 and E u^3 of u = x.y have only such terms.
+    """
+    a = d * shift**2
+    xx = 1 + 3 * a / d + 3 * (a**2 + 2 * a + d) / d**2 + (a**3 + 6 * a**2 + 3 * a * (d + 2)) / d**3
+    yy, xy = 1 + 3 / d, 1 + 3 * (d + a) / d**2
+    return xx + yy - 2 * xy
+
+
+@pytest.mark.parametrize("shift", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("freedom", [None, 5])
+def test_intervals_of_kid_contain_the_true_distance_as_often_as_they_say(shift, freedom):
+    """Of Gaussian features, and of Student's with 5 degrees of freedom, whose tails are heavy."""
+    random = np.random.default_rng(0)
+
+    def draw(n):
+        if freedom is None:
+            return torch.from_numpy(random.standard_normal((n, 6)))
+        scale = math.sqrt((freedom - 2) / freedom)
+        return scale * torch.from_numpy(random.standard_t(freedom, (n, 6)))
+
+    found = [kid(draw(100) + shift, draw(150)) for _ in range(200)]
+    values, errors = (torch.stack(part) for part in list(zip(*found, strict=True))[:2])
+    truth = cubic_mmd(shift, 6)
+    inside = ((values - truth).abs() <= 1.96 * errors).double().mean()
+    assert abs(values.mean() - truth) < 4 * values.std() / len(values) ** 0.5
+    assert 0.89 <= float(inside) <= (0.98 if shift >= 0.3 else 1)
+
+
 def test_the_bandwidth_is_the_spread_of_the_data_or_that_of_the_features():
     y = features(500, 6, seed=2)
     metric = GaussianDistance(real(y))
