@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -20,6 +19,7 @@ from harness.checkpoint import DamagedCheckpoint, load_checkpoint, save_checkpoi
 from harness.clock import clock_for
 from harness.contract import GenerativeModel
 from harness.description import capabilities
+from harness.digests import tensors_digest
 from harness.evaluation import HELD_OUT, Metrics, SampleScorer, measure_likelihood, measure_speed
 from harness.explanation import explain
 from harness.hardware import calibrate, fingerprint
@@ -305,8 +305,8 @@ class TrialRun:
                     self.sampler, evaluation.speed_batch_sizes, evaluation.speed_seconds, beat
                 )
                 self.found["digests"] = {
-                    "samples": _digest(sets),
-                    "weights": _digest(model.state_dict().values()),
+                    "samples": tensors_digest(sets),
+                    "weights": tensors_digest(model.state_dict().values()),
                 }
                 self._draw_picture("interpolation.png", lambda: self._interpolations(model))
             if evaluation.raw_weights:
@@ -330,7 +330,7 @@ class TrialRun:
                 images = self.trial.evaluation.likelihood_images
                 metrics |= measure_anchors(self.dataset, images)
             metrics |= self._further_scores([samples])
-            self.found["digests"] = {"samples": _digest([samples])}
+            self.found["digests"] = {"samples": tensors_digest([samples])}
         return metrics, samples
 
     def _further_scores(self, sets: Sequence[Tensor]) -> Metrics:
@@ -414,15 +414,3 @@ class TrialRun:
                 if told not in self.disturbed:
                     self.disturbed.append(told)
                     log.warning("%s by %s", told, self.trial.model)
-
-
-def _digest(tensors: Any) -> str:
-    """Return the SHA-256 of the contents of tensors, in order."""
-    digest = hashlib.sha256()
-    for tensor in tensors:
-        if isinstance(tensor, Tensor):
-            content = tensor.detach().cpu().contiguous()
-            digest.update(f"{tuple(content.shape)} {content.dtype}".encode())
-            # As bytes: numpy knows no bfloat16.
-            digest.update(content.flatten().view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()

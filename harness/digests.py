@@ -1,0 +1,25 @@
+"""Whether two runs gave the same bits: the SHA-256 of tensors."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+
+
+def tensors_digest(values: Iterable[object]) -> str:
+    """Return the SHA-256 of shapes, types and contents of tensors, in order, in hexadecimal.
+
+    Args:
+        values: of a ``state_dict``, say; what is no tensor is left out.
+    """
+    digest = hashlib.sha256()
+    for value in values:
+        if isinstance(value, Tensor):
+            content = value.detach().cpu().contiguous()
+            digest.update(f"{tuple(content.shape)} {content.dtype}".encode())
+            # As bytes: numpy knows no bfloat16.
+            digest.update(content.flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
