@@ -83,26 +83,31 @@ def _serve(channel: socket.socket) -> _Order | None:
 
 
 def _work(order: _Order) -> None:
-    """Be what ``python -m harness.worker`` would be with the order's arguments."""
+    """Be a worker that ends with this server, has another environment and seeds of its own."""
     import numpy as np
-
-    from harness import worker
 
     _stop_with(order.server)
     os.setsid()
     _say(order.tell, os.getpid())
     os.close(order.tell)
-    with open(os.devnull, "rb") as nothing:
-        os.dup2(nothing.fileno(), 0)
-    os.dup2(order.log, 1)
-    os.dup2(order.log, 2)
-    os.close(order.log)
     os.environ.clear()
     os.environ.update(order.environment)
     os.chdir(order.folder)
     # The one generator that a fork would share with its siblings: random's own is seeded anew.
     np.random.seed()
-    sys.argv = [worker.__file__, *order.arguments]
+    be_worker(order.arguments, order.log)
+
+
+def be_worker(arguments: list[str], log: int) -> None:
+    """Be what ``python -m harness.worker`` would be with these arguments and this output."""
+    from harness import worker
+
+    with open(os.devnull, "rb") as nothing:
+        os.dup2(nothing.fileno(), 0)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    os.close(log)
+    sys.argv = [worker.__file__, *arguments]
     worker.main()
 
 

@@ -17,7 +17,7 @@ from harness.launchers.agenda import Agenda, Assignment
 from harness.launchers.ending import row_of
 from harness.launchers.interruption import put_off
 from harness.launchers.memory import MemoryWatch
-from harness.launchers.processes import Starter, sentinel, starter_for
+from harness.launchers.processes import Starter, cores, sentinel, starter_for
 from harness.progress import FILE, HANG, Progress, Silence, read_progress
 from harness.trial import Trial
 
@@ -29,13 +29,6 @@ GRACE_SECONDS = 30.0
 """Time that a worker has to write its checkpoint before it is killed."""
 HUNG_GRACE_SECONDS = 5.0
 """Time that a worker which was silent for too long has to end itself and say what it was doing."""
-
-
-def cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def choose_devices(devices: Sequence[str] = (), workers: int | None = None) -> list[str]:

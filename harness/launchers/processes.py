@@ -91,6 +91,77 @@ class Spawner:
         """Do nothing: it took nothing else."""
 
 
+class Spares:
+    """Starts each worker in an interpreter that has imported already what all of them import.
+
+    With each worker a spare is started, in the same folder and with the same environment, whole:
+    libraries read it when they are imported. It takes the next worker of which that is true, which
+    is the next on the same device. The first has no spare, nor has one whose spare has died.
+
+    Args:
+        libraries: what a spare imports. No plugins: nothing that they change comes before a trial.
+    """
+
+    def __init__(self, libraries: Sequence[str] = LIBRARIES) -> None:
+        self._libraries = libraries
+        self._spares: dict[str, _Spare] = {}
+
+    def start(
+        self, arguments: Sequence[str], environment: Mapping[str, str], log: BinaryIO, lock: Lock
+    ) -> Process:
+        """Start a worker."""
+        surroundings = json.dumps([os.getcwd(), dict(environment)], sort_keys=True)
+        spare = self._spares.pop(surroundings, None)
+        process: Process
+        if spare is not None and spare.take(arguments, log, lock):
+            process = spare.process
+        else:
+            process = Spawner().start(arguments, environment, log, lock)
+        # While the worker sets up, before any of its time is on the clock; none is no harm.
+        with suppress(OSError):
+            self._spares[surroundings] = _Spare(self._libraries, environment)
+        return process
+
+    def close(self) -> None:
+        """End the spares."""
+        while self._spares:
+            self._spares.popitem()[1].end()
+
+
+class _Spare:
+    """An interpreter that imports, and waits for its order."""
+
+    def __init__(self, libraries: Sequence[str], environment: Mapping[str, str]) -> None:
+        self._channel, theirs = _channel()
+        with theirs:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "harness.launchers.spare", *libraries],
+                stdin=theirs.fileno(),
+                # What it may have to say it would say again, as a worker, into that one's log.
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env=environment,
+                start_new_session=True,
+            )
+
+    def take(self, arguments: Sequence[str], log: BinaryIO, lock: Lock) -> bool:
+        """Let it be a worker with these arguments; return whether it was there to hear that."""
+        try:
+            order = json.dumps(list(arguments)).encode()
+            socket.send_fds(self._channel, [order], [log.fileno(), lock.fileno()])
+        except OSError:
+            self.end()
+            return False
+        self._channel.close()
+        return True
+
+    def end(self) -> None:
+        """End it without an order."""
+        self._channel.close()
+        self.process.terminate()
+        self.process.wait()
+
+
 class ForkServer:
     """Starts each worker as a copy of one process that has imported what all of them import.
 
@@ -150,9 +221,7 @@ class ForkServer:
             self._server = None
 
     def _open(self, environment: Mapping[str, str]) -> None:
-        # Messages, not a stream: an order is read whole, with its descriptors.
-        self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._channel.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2**20)
+        self._channel, theirs = _channel()
         with theirs:
             self._server = subprocess.Popen(
                 [sys.executable, "-m", "harness.launchers.fork_server", *self._libraries],
@@ -240,10 +309,29 @@ def sentinel(pid: int) -> int | None:
         return None
 
 
-def starter_for(devices: Sequence[str]) -> Starter:
-    """Return what starts workers on these devices: forks where they are known to be safe.
+def cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
-    They are on Linux and where no device but the CPU is used: nothing that the server imports
-    starts a thread that a fork would lose.
+
+def starter_for(devices: Sequence[str]) -> Starter:
+    """Return what starts workers on these devices with the least delay that is safe.
+
+    On Linux these are forks where no device but the CPU is used: nothing that the server imports
+    starts a thread that a fork would lose. Elsewhere they are spares, if there is a core for one
+    beside those that feed the devices: its imports must not slow a trial on the clock.
     """
-    return ForkServer() if sys.platform == "linux" and set(devices) == {"cpu"} else Spawner()
+    if sys.platform != "linux":
+        return Spawner()
+    if set(devices) == {"cpu"}:
+        return ForkServer()
+    return Spares() if cores() > len(devices) else Spawner()
+
+
+def _channel() -> tuple[socket.socket, socket.socket]:
+    """Return two ends of messages, not of a stream: one is read whole, with its descriptors."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2**20)
+    return ours, theirs

@@ -1,4 +1,4 @@
-"""A trial in a forked worker is bit for bit the trial in a spawned one."""
+"""A trial in a forked worker, or in a spare, is bit for bit the trial in a spawned one."""
 
 import pytest
 from support.whole_runs import MACHINE_DEPENDENT
@@ -6,7 +6,7 @@ from support.whole_runs import MACHINE_DEPENDENT
 from harness import api
 from harness.launchers import Observer
 from harness.launchers.local import LocalLauncher
-from harness.launchers.processes import ForkServer, Spawner
+from harness.launchers.processes import ForkServer, Spares, Spawner
 from harness.ledger import unaccounted
 
 BENCHMARK = """
@@ -26,24 +26,26 @@ speed_seconds = 0.02
 
 @pytest.mark.slow
 @pytest.mark.parametrize("threads", [1, 2])
-def test_forked_and_spawned_workers_give_the_same_rows(tmp_path, threads):
+def test_forked_spawned_and_spare_workers_give_the_same_rows(tmp_path, threads):
     """With one thread, and with pools of threads that libraries start when they are imported."""
     path = tmp_path / "mine.toml"
     path.write_text(BENCHMARK)
     found = []
-    for starter in (ForkServer(), Spawner()):
+    for starter in (Spawner(), ForkServer(), Spares()):
         planned = api.plan(str(path), tmp_path / type(starter).__name__)
         launcher = LocalLauncher(["cpu"], threads, starter=starter)
         api.carry_out(planned, launcher, tracking="off", retry_failed=False, observer=Observer())
         found.append(planned.results().rows)
-    for forked, spawned in zip(*found, strict=True):
-        assert forked.status == spawned.status == "ok"
-        assert forked.digests == spawned.digests
-        for name in forked.metrics.keys() - MACHINE_DEPENDENT:
-            assert forked.metrics[name] == spawned.metrics[name], name
-        assert forked.hardware == spawned.hardware
-        for row in (forked, spawned):
-            assert unaccounted(row.usage) < 0.02
-        assert forked.usage.model_dump(include={"flops", "images", "steps"}) == (
-            spawned.usage.model_dump(include={"flops", "images", "steps"})
-        )
+    for spawned, *others in zip(*found, strict=True):
+        assert spawned.status == "ok"
+        assert unaccounted(spawned.usage) < 0.02
+        for other in others:
+            assert other.status == "ok"
+            assert other.digests == spawned.digests
+            for name in spawned.metrics.keys() - MACHINE_DEPENDENT:
+                assert other.metrics[name] == spawned.metrics[name], name
+            assert other.hardware == spawned.hardware
+            assert unaccounted(other.usage) < 0.02
+            assert other.usage.model_dump(include={"flops", "images", "steps"}) == (
+                spawned.usage.model_dump(include={"flops", "images", "steps"})
+            )
