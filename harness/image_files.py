@@ -5,6 +5,7 @@ Every function takes ``name``, what error messages begin with.
 
 from __future__ import annotations
 
+import os
 import warnings
 import zipfile
 from collections.abc import Sequence
@@ -51,12 +52,16 @@ def image_paths(name: str, root: Path) -> list[Path]:
     Raises:
         ImageError: there is none.
     """
-    paths = sorted(
-        path
-        for path in root.rglob("*")
-        if path.suffix.lower() in SUFFIXES
-        and not any(part.startswith(".") for part in path.relative_to(root).parts)
-    )
+    # Of 10,000 files, pathlib takes longer to find and sort the names than Pillow to decode them.
+    found = []
+    for folder, below, names in os.walk(root):
+        below[:] = [name for name in below if not name.startswith(".")]
+        within = os.path.relpath(folder, root).split(os.sep) if folder != str(root) else []
+        found += [(*within, name) for name in names if not name.startswith(".")]
+        found += [(*within, name) for name in below if name.lower().endswith(SUFFIXES)]
+    paths = [
+        root.joinpath(*parts) for parts in sorted(found) if parts[-1].lower().endswith(SUFFIXES)
+    ]
     if not paths:
         raise ImageError(f"{name}: no image in {root}; looked for {', '.join(SUFFIXES)}")
     return paths

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from harness.errors import UserError
-from harness.image_files import read_images
+from harness.image_files import image_paths, read_images
 from harness.image_sets import Statistics, open_images, open_source
 
 N, BATCH = 60, 8
@@ -78,6 +78,16 @@ def test_memory_does_not_grow_with_the_number_of_images(tmp_path, kind):
         tracemalloc.stop()
     # A batch, one being made of it, and 1 MiB of zlib and Pillow; the images are 25 batches.
     assert peak < 3 * batch + 2**20 + 2**18 < images.nbytes
+
+
+def test_files_are_found_in_the_order_of_their_paths(tmp_path):
+    """Splits and fingerprints of folders depend on it."""
+    names = ["a/x.png", "a-b/x.png", "a b/1.JPG", "Z.tif", "b.jpeg", "c/d/e.webp"]
+    for name in [*names, ".h/x.png", "a/.x.png", "x.txt"]:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    expected = sorted(tmp_path / name for name in names)
+    assert image_paths("x", tmp_path) == expected != sorted(expected, key=str)
 
 
 def test_images_of_a_folder_are_decoded_into_one_array(tmp_path):
