@@ -10,26 +10,50 @@ import time
 from importlib.util import find_spec
 from pathlib import Path
 
+import pandas as pd
 import pytest
 from support.mlflow_servers import POSTGRES, free_port, mlflow_server, postgresql
 from support.rows import make_row
 from support.tracked import finish
 
+from harness.row import Row
 from harness.tracking import Tracker, sync, tracked_frame
 
 pytestmark = pytest.mark.slow
 
 DRIVERS, TRIALS = 16, 8
+PUBLISHED = Path(__file__).parents[2] / "reports" / "published" / "digits"
 SEND = """
-import sys
+import sys, time
 from pathlib import Path
 from harness.row import Row
 from harness.tracking import Courier, Tracker
 results = Path(sys.argv[1])
-with Courier(Tracker(results), patience=300) as courier:
+tracker = Tracker(results)
+assert tracker.client
+before = time.process_time()
+with Courier(tracker, patience=300) as courier:
     for folder in sorted(results.glob("*/trials/*")):
         courier.send(Row.model_validate_json((folder / "row.json").read_text()), folder)
+print(before, time.process_time() - before)
 """
+
+
+def send(results: Path) -> subprocess.Popen[str]:
+    """Start a driver that sends all trials; it tells of CPU-seconds before the first and since."""
+    command = [sys.executable, "-c", SEND, str(results)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+def publish(results: Path) -> list[Row]:
+    """Write the trained trials of the published report as the store would; return their rows."""
+    curves = pd.read_parquet(PUBLISHED / "curves.parquet")
+    lines = (PUBLISHED / "rows.jsonl").read_text().splitlines()
+    rows = [row for row in map(Row.model_validate_json, lines) if row.usage.steps]
+    for row in rows:
+        folder = finish(results, row, curve=False)
+        curves[curves["trial"] == row.trial].to_parquet(folder / "curve.parquet")
+    return rows
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -61,12 +85,12 @@ def test_sixteen_drivers_at_once_lose_nothing_and_double_nothing(store, tmp_path
     with mlflow_server(tmp_path, store) as address:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
         start = time.perf_counter()
-        senders = [
-            subprocess.Popen([sys.executable, "-c", SEND, str(tmp_path / f"driver{driver}")])
-            for driver in range(DRIVERS)
-        ]
-        assert [sender.wait(600) for sender in senders] == [0] * DRIVERS
-        print(f"{len(rows)} trials by {DRIVERS} drivers: {time.perf_counter() - start:.1f} s")
+        senders = [send(tmp_path / f"driver{driver}") for driver in range(DRIVERS)]
+        used = [float(sender.communicate(timeout=600)[0].split()[1]) for sender in senders]
+        print(
+            f"{len(rows)} trials by {DRIVERS} drivers: {time.perf_counter() - start:.1f} s, "
+            f"of which {sum(used) / len(rows):.3f} CPU-seconds of a driver for each trial"
+        )
         found = tracked_frame("digits", tmp_path)
         folders = [tmp_path / f"driver{driver}" for driver in range(DRIVERS)]
         unsent = [sync(folder, Tracker(folder)) for folder in folders]
@@ -98,3 +122,29 @@ def test_what_a_dying_server_missed_is_delivered_once(tmp_path, monkeypatch):
     assert sorted(outcome.sent) == sorted(row.trial for row, _ in trials[1:])
     assert sorted(found["trial"]) == sorted(row.trial for row, _ in trials)
     assert found["status"].eq("ok").all() and found["fid"].eq(3.186).all()
+
+
+def spent(results: Path) -> tuple[float, float]:
+    """Send the trials of the published report; return CPU-seconds and seconds of a trial's own."""
+    rows = publish(results)
+    told, _ = send(results).communicate(timeout=600)
+    before, since = map(float, told.split())
+    cost, wall = since / len(rows), sum(row.usage.wall for row in rows) / len(rows)
+    print(f"{cost:.3f} CPU-seconds for a trial of {wall:.0f} s, after {before:.1f} at the start")
+    assert sync(results, Tracker(results)) == ([], [])
+    return cost, wall
+
+
+def test_a_file_costs_the_driver_less_than_a_hundredth_of_its_trials(tmp_path, monkeypatch):
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    cost, wall = spent(tmp_path)
+    assert cost < 0.01 * wall
+
+
+def test_a_server_costs_the_driver_less_than_a_hundredth_of_its_trials(
+    store, tmp_path, monkeypatch
+):
+    with mlflow_server(tmp_path, store) as address:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+        cost, wall = spent(tmp_path / "results")
+    assert cost < 0.01 * wall
