@@ -2,9 +2,10 @@
 
     python scripts/soak.py FOLDER --kills 50 --minutes 30 --seed 0
 
-A mixed benchmark of small models, some of which fail, runs undisturbed. Then it runs in rounds,
-each in a results folder of its own: workers and drivers are killed, interrupted, asked to stop,
-stopped for a while, and checkpoints damaged, at random moments; the same command is run again until
+A mixed benchmark of small models, one of which trains on two devices and some of which fail, runs
+undisturbed. Then it runs in rounds, each in a results folder of its own: workers, their server and
+drivers are killed, interrupted, asked to stop, stopped for a while, checkpoints damaged and, where
+a small one may be mounted, the disk filled, at random moments; the same command is run again until
 every trial has ended. A round is right if each trial has one row, no row that stood was written
 again, and every row says what the quiet run's does, bit for bit where a step budget promises it.
 Prints a line a fault and a tally; exit code 1 if anything was lost, doubled or changed.
@@ -21,8 +22,8 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Container, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Container, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ import psutil
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
+from support import whole_runs  # noqa: E402
 from support.faulty_plugin import install  # noqa: E402
 
 BENCHMARK = """name = "soak"
@@ -41,6 +43,7 @@ checkpoint_seconds = 0.1
 patience_seconds = 120.0
 models = [
   {model = "steady", settings = {step_seconds = 0.1}},
+  {model = "steady", label = "on two", settings = {step_seconds = 0.05}, devices = 2},
   {model = "vae", settings = {width = 8, importance_samples = 4}},
   {model = "ddpm", settings = {sampling_steps = 4, likelihood_terms = 2}},
   "dcgan",
@@ -55,29 +58,27 @@ likelihood_images = 20
 speed_batch_sizes = [1]
 speed_seconds = 0.01
 """
-TIMES = ("images_per_second", "latency")
-USED = ("flops", "images", "steps", "batches", "overrun")
-KILLS = ("kill a worker", "kill the driver", "kill both")
+KILLS = ("kill workers", "kill the driver", "kill both", "kill the server", "kill a follower")
+DISK = "fill the disk"
 FAULTS = (
     *KILLS,
     *KILLS,
     "Ctrl-C",
     "Ctrl-C twice",
     "terminate the driver",
-    "terminate a worker",
-    "stop a worker for a while",
-    "damage a checkpoint",
+    "terminate workers",
+    "stop workers for a while",
+    "damage checkpoints",
     "run it twice",
 )
+FULL = 2
+"""Exit code of a run that has no space left."""
 
 
 def lasting(row: dict[str, Any]) -> dict[str, Any]:
     """Return what a row says that every run must repeat."""
     said = {name: row[name] for name in ("label", "seed", "status", "config", "digests")}
-    if row["status"] in ("ok", "skipped"):
-        said["usage"] = {name: row["usage"][name] for name in USED}
-        said["metrics"] = {k: v for k, v in row["metrics"].items() if k not in TIMES}
-    return said
+    return said | whole_runs.lasting(row) if row["status"] in ("ok", "skipped") else said
 
 
 class Soak:
@@ -87,16 +88,24 @@ class Soak:
         folder: has the benchmark; results go below it.
         environment: in which the faulty plugin is found.
         dice: decide what breaks, and when.
-        tally: of faults.
+        tally: of faults, of signals that reached a process, and of exit codes.
+        faults: to choose from.
     """
 
     def __init__(
-        self, folder: Path, environment: dict[str, str], dice: random.Random, tally: Counter[str]
+        self,
+        folder: Path,
+        environment: dict[str, str],
+        dice: random.Random,
+        tally: Counter[str],
+        faults: tuple[str, ...] = FAULTS,
     ) -> None:
         self.folder = folder
         self.environment = environment
         self.dice = dice
         self.tally = tally
+        self.faults = faults
+        self.log = folder.with_suffix(".txt")
         self.stood: dict[str, bytes] = {}
 
     @property
@@ -108,7 +117,7 @@ class Soak:
         """Start the driver."""
         command = [sys.executable, "-m", "harness", "run", "soak.toml", "--tracking", "off"]
         command += ["--threads", "1", "--workers", "2"]
-        with open(self.folder / "driver.txt", "ab") as log:
+        with open(self.log, "ab") as log:
             return subprocess.Popen(
                 command, cwd=self.folder, env=self.environment, stdout=log, stderr=log
             )
@@ -116,15 +125,16 @@ class Soak:
     def disturb(self) -> None:
         """Run it until a fault, and then to the end of the driver."""
         driver = self.start()
-        fault = self.dice.choice(FAULTS)
+        fault = self.dice.choice(self.faults)
         if self._wait(driver, fault):
             self.tally[fault] += 1
             print(f"{time.strftime('%X')} {fault}", flush=True)
             getattr(self, "_" + fault.lower().replace(" ", "_").replace("-", "_"))(driver)
         code = driver.wait()
         self.tally[f"driver left with {code}"] += 1
-        if code not in (0, 1, 130, -signal.SIGKILL, -signal.SIGINT, -signal.SIGTERM):
-            raise AssertionError(f"exit code {code}; see {self.folder / 'driver.txt'}")
+        usual = (0, 1, 130, -signal.SIGKILL, -signal.SIGINT, -signal.SIGTERM)
+        if code not in usual and not (fault == DISK and code == FULL):
+            raise AssertionError(f"exit code {code} after '{fault}'; see {self.log}")
         self.check()
 
     def check(self) -> dict[str, dict[str, Any]]:
@@ -167,21 +177,40 @@ class Soak:
                 if psutil.Process(said["pid"]).cwd() == str(self.folder):
                     yield said["pid"]
 
-    def _signal_worker(self, number: int) -> None:
-        for pid in self._workers():
+    def _send(self, number: signal.Signals, *pids: int) -> None:
+        for pid in pids:
             with suppress(ProcessLookupError):
                 os.kill(pid, number)
+                self.tally[f"sent {number.name}"] += 1
 
-    def _kill_a_worker(self, driver: subprocess.Popen[bytes]) -> None:
-        self._signal_worker(signal.SIGKILL)
+    def _running(self, module: str) -> list[int]:
+        """Return the processes of a module that work for this folder."""
+        found = []
+        for process in psutil.process_iter(["cmdline"]):
+            with suppress(psutil.Error):
+                if module in (process.info["cmdline"] or []) and process.cwd() == str(self.folder):
+                    found.append(process.pid)
+        return found
+
+    def _kill_workers(self, driver: subprocess.Popen[bytes]) -> None:
+        self._send(signal.SIGKILL, *self._workers())
         self._then_end(driver)
 
     def _kill_the_driver(self, driver: subprocess.Popen[bytes]) -> None:
-        driver.kill()
+        self._send(signal.SIGKILL, driver.pid)
 
     def _kill_both(self, driver: subprocess.Popen[bytes]) -> None:
-        driver.kill()
-        self._signal_worker(signal.SIGKILL)
+        self._send(signal.SIGKILL, driver.pid, *self._workers())
+
+    def _kill_the_server(self, driver: subprocess.Popen[bytes]) -> None:
+        # Forks keep its command line, and are workers that lose it.
+        servers = set(self._running("harness.launchers.fork_server")) - set(self._workers())
+        self._send(signal.SIGKILL, *servers)
+        self._then_end(driver)
+
+    def _kill_a_follower(self, driver: subprocess.Popen[bytes]) -> None:
+        self._send(signal.SIGKILL, *self._running("harness.parallel.follower"))
+        self._then_end(driver)
 
     def _ctrl_c(self, driver: subprocess.Popen[bytes]) -> None:
         driver.send_signal(signal.SIGINT)
@@ -194,23 +223,20 @@ class Soak:
     def _terminate_the_driver(self, driver: subprocess.Popen[bytes]) -> None:
         driver.terminate()
 
-    def _terminate_a_worker(self, driver: subprocess.Popen[bytes]) -> None:
-        self._signal_worker(signal.SIGTERM)
+    def _terminate_workers(self, driver: subprocess.Popen[bytes]) -> None:
+        self._send(signal.SIGTERM, *self._workers())
         self._then_end(driver)
 
-    def _stop_a_worker_for_a_while(self, driver: subprocess.Popen[bytes]) -> None:
+    def _stop_workers_for_a_while(self, driver: subprocess.Popen[bytes]) -> None:
         workers = list(self._workers())
-        self._signal_worker(signal.SIGSTOP)
+        self._send(signal.SIGSTOP, *workers)
         time.sleep(self.dice.uniform(0, 3))
-        for pid in workers:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGCONT)
+        self._send(signal.SIGCONT, *workers)
         self._then_end(driver)
 
-    def _damage_a_checkpoint(self, driver: subprocess.Popen[bytes]) -> None:
+    def _damage_checkpoints(self, driver: subprocess.Popen[bytes]) -> None:
         """Flip a bit, or cut the file, once nobody writes it; the next run meets the damage."""
-        driver.kill()
-        self._signal_worker(signal.SIGKILL)
+        self._send(signal.SIGKILL, driver.pid, *self._workers())
         driver.wait()
         time.sleep(0.5)
         for path in self.trials.glob(".*/checkpoint.pt"):
@@ -225,10 +251,20 @@ class Soak:
     def _run_it_twice(self, driver: subprocess.Popen[bytes]) -> None:
         second = self.start()
         time.sleep(self.dice.uniform(0, 12))
-        self.dice.choice((driver, second)).kill()
+        self._send(signal.SIGKILL, self.dice.choice((driver, second)).pid)
         self._then_end(driver)
         self._then_end(second)
         second.wait()
+
+    def _fill_the_disk(self, driver: subprocess.Popen[bytes]) -> None:
+        """Leave no space until the run has ended."""
+        ballast = self.folder / "ballast"
+        with suppress(OSError), open(ballast, "wb", buffering=0) as file:
+            while True:
+                file.write(bytes(2**20))
+        self._then_end(driver)
+        driver.wait()
+        ballast.unlink()
 
     def _then_end(self, driver: subprocess.Popen[bytes]) -> None:
         """Let the run go on for a while, and stop it, so that there is something left to break."""
@@ -242,15 +278,46 @@ def quiet(folder: Path, environment: dict[str, str]) -> dict[str, dict[str, Any]
     """Run the benchmark undisturbed; return its rows."""
     calm = Soak(folder, environment, random.Random(), Counter())
     code = calm.start().wait()
-    assert code == 1, f"exit code {code} instead of 1; see {folder / 'driver.txt'}"
+    assert code == 1, f"exit code {code} instead of 1; see {calm.log}"
     return calm.check()
 
 
 def make(folder: Path) -> Path:
     """Make a folder with the benchmark."""
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / "soak.toml").write_text(BENCHMARK)
     return folder
+
+
+@contextmanager
+def small_disk(folder: Path) -> Iterator[bool]:
+    """Mount a disk that fills soon at ``folder``, and say whether that is allowed here.
+
+    It stays after a failure, with what failed.
+    """
+    folder.mkdir(parents=True)
+    mount = ["mount", "-t", "tmpfs", "-o", "size=128m", "tmpfs", str(folder)]
+    mounted = subprocess.run(mount, capture_output=True).returncode == 0
+    yield mounted
+    if mounted:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def break_and_compare(
+    soak: Soak, expected: dict[str, dict[str, Any]], enough: Callable[[], bool]
+) -> int:
+    """Disturb a round until its trials have ended or it is enough; return the workers' starts."""
+    while not enough() and len(soak.stood) < len(expected):
+        soak.disturb()
+    code = soak.start().wait()
+    assert code == 1, f"exit code {code} instead of 1; see {soak.log}"
+    rows = soak.check()
+    assert rows.keys() == expected.keys(), "rows are lost, or too many"
+    for trial, row in rows.items():
+        assert lasting(row) == lasting(expected[trial]), (
+            f"{soak.trials / trial} is not what the quiet run found"
+        )
+    return sum(row["usage"]["starts"] for row in rows.values())
 
 
 def main() -> None:
@@ -268,29 +335,23 @@ def main() -> None:
     dice, tally = random.Random(arguments.seed), Counter[str]()
     expected = quiet(make(folder / "quiet"), environment)
     print(f"quiet run: {len(expected)} rows", Counter(r["status"] for r in expected.values()))
-    began, rounds, starts = time.monotonic(), 0, 0
-    while True:
-        soak = Soak(make(folder / f"round-{rounds}"), environment, dice, tally)
-        over = False
-        while not over and len(soak.stood) < len(expected):
-            soak.disturb()
-            long_enough = time.monotonic() - began >= 60 * arguments.minutes
-            over = long_enough and sum(tally[name] for name in KILLS) >= arguments.kills
-        code = soak.start().wait()
-        assert code == 1, f"exit code {code} instead of 1; see {soak.folder / 'driver.txt'}"
-        rows = soak.check()
-        assert rows.keys() == expected.keys(), "rows are lost, or too many"
-        for trial, row in rows.items():
-            assert lasting(row) == lasting(expected[trial]), (
-                f"{soak.trials / trial} is not what the quiet run found"
-            )
+    began, rounds, starts, over = time.monotonic(), 0, 0, False
+
+    def enough() -> bool:
+        long_enough = time.monotonic() - began >= 60 * arguments.minutes
+        return long_enough and tally["sent SIGKILL"] >= arguments.kills
+
+    while not over:
+        place = folder / f"round-{rounds}"
+        with small_disk(place) as fills:
+            faults = (*FAULTS, DISK) if fills else FAULTS
+            soak = Soak(make(place), environment, dice, tally, faults)
+            starts += break_and_compare(soak, expected, enough)
         rounds += 1
-        starts += sum(row["usage"]["starts"] for row in rows.values())
-        print(f"round {rounds}: all {len(rows)} rows are those of the quiet run", flush=True)
-        if over:
-            break
+        over = enough()
+        print(f"round {rounds}: all {len(expected)} rows are those of the quiet run", flush=True)
     minutes = (time.monotonic() - began) / 60
-    kills = sum(tally[name] for name in KILLS)
+    kills = tally["sent SIGKILL"]
     print(f"{minutes:.1f} minutes, {rounds} rounds, {kills} kills -9, {starts} starts of workers")
     for name, count in sorted(tally.items()):
         print(f"{count:5d}  {name}")
