@@ -118,16 +118,9 @@ def evaluate_images(
 
 
 def _scored(scorer: SampleScorer, images: Watched) -> Metrics:
-    """Return the figures of the samples, and the Inception Score of the real images beside theirs.
-
-    Raises:
-        UserError: an image cannot be read.
-    """
+    """Return the figures of the samples, and the real images' Inception Score beside theirs."""
     measured: Metrics = {}
-    scores = scorer.score([images])
-    if images.failure:  # no reason for a missing figure, but for none at all
-        raise images.failure
-    for name, found in scores.items():
+    for name, found in scorer.score([images]).items():
         measured[name] = found
         metric = scorer.metrics.get(name)
         if metric and issubclass(metric, InceptionScore) and scorer.extractor.classes:

@@ -23,6 +23,7 @@ from harness.description import likelihood_kind
 from harness.explanation import explain
 from harness.features.base import FeatureExtractor
 from harness.features.reference import Images, dataset_references, extract
+from harness.image_files import ImageError
 from harness.metrics.base import Figure, Reference, SampleMetric
 from harness.metrics.likelihood import KINDS, BitsPerDimension
 from harness.metrics.neighbours import nearest_training_images
@@ -52,8 +53,11 @@ def guarded(names: Collection[str], measured: Metrics) -> Iterator[None]:
 
 
 def _reason(names: Collection[str], error: Exception) -> str:
-    """Return why there are no such figures; being asked to stop is no reason, and is passed on."""
-    if isinstance(error, Interrupted):
+    """Return why there are no such figures.
+
+    Being asked to stop is no reason, nor are files of images that are damaged: both are passed on.
+    """
+    if isinstance(error, Interrupted | ImageError):
         raise error
     # A metric raises ``ValueError`` to say why, in words; anything else needs to be told in full.
     in_words = isinstance(error, ValueError) and str(error)

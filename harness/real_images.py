@@ -16,7 +16,7 @@ from harness.errors import UserError, did_you_mean
 from harness.evaluation import HEADLINE, HELD_OUT
 from harness.features.base import FeatureExtractor
 from harness.features.reference import ImageReference, Images, split_content
-from harness.image_files import user_path
+from harness.image_files import ImageError, user_path
 from harness.image_sets import ImageSet, Statistics, open_source
 from harness.metrics.base import Moments, Reference
 from harness.registry import Registry, split_argument
@@ -128,7 +128,6 @@ class Watched:
 
     Attributes:
         largest: value so far.
-        failure: what was wrong with an image.
     """
 
     def __init__(self, images: ImageSet, levels: int, other: str) -> None:
@@ -136,7 +135,6 @@ class Watched:
         self.levels = levels
         self.other = other
         self.largest = 0
-        self.failure: UserError | None = None
 
     def __len__(self) -> int:
         """Return how many images there are."""
@@ -150,21 +148,17 @@ class Watched:
         """Yield up to ``size`` images at a time, in order, each uint8 (C, H, W).
 
         Raises:
-            UserError: naming the file that is damaged, or the value that is too large.
+            ImageError: naming the file that is damaged, or the value that is too large.
         """
-        try:
-            for batch in self.images.batches(size):
-                self.largest = max(self.largest, largest_value(batch))
-                if self.largest >= self.levels:
-                    raise UserError(
-                        f"{self.images.source} has the value {self.largest}, {self.other} has "
-                        f"{self.levels} levels, 0 to {self.levels - 1}; save integers in the same "
-                        "range in an .npz file"
-                    )
-                yield batch
-        except UserError as error:
-            self.failure = error
-            raise
+        for batch in self.images.batches(size):
+            self.largest = max(self.largest, largest_value(batch))
+            if self.largest >= self.levels:
+                raise ImageError(
+                    f"{self.images.source} has the value {self.largest}, {self.other} has "
+                    f"{self.levels} levels, 0 to {self.levels - 1}; save integers in the same "
+                    "range in an .npz file"
+                )
+            yield batch
 
 
 def largest_value(batch: Sequence[Tensor]) -> int:
