@@ -95,14 +95,17 @@ def disk_full_reason(folder: Path) -> str:
 
 
 @contextmanager
-def space_for(folder: Path) -> Iterator[None]:
-    """Say so as a ``UserError`` where the disk of ``folder`` fills up within."""
+def writing(folder: Path) -> Iterator[None]:
+    """Say as a ``UserError`` what keeps the block from writing to ``folder``."""
     try:
         yield
     except OSError as error:
-        if not is_disk_full(error):
-            raise
-        raise UserError(disk_full_reason(folder)) from None
+        if is_disk_full(error):
+            raise UserError(disk_full_reason(folder)) from None
+        raise UserError(
+            f"cannot write to {error.filename or folder}: {error.strerror}; mend that and run "
+            "again to resume"
+        ) from None
 
 
 class Store:
@@ -178,9 +181,9 @@ class Store:
         """Make the working folder of a trial ready, with what an unfinished one left there.
 
         Raises:
-            UserError: there is no space, or a link where the folder belongs.
+            UserError: it cannot be written to, or is a link.
         """
-        with space_for(self.folder):
+        with writing(self.folder):
             return self._begin(trial)
 
     def _begin(self, trial: Trial) -> Path:
@@ -210,12 +213,12 @@ class Store:
         """Write a trial's row, seal its files, and rename its folder into place.
 
         Raises:
-            UserError: there is no space; the folder stays as it is, for the next run to resume.
+            UserError: it cannot be written; the folder stays as it is, for the next run to resume.
         """
         working, ended = self.working(row.trial), self.ended(row.trial)
         for name in (progress.FILE, progress.HANG):
             (working / name).unlink(missing_ok=True)
-        with space_for(self.folder):
+        with writing(self.folder):
             content = (row.model_dump_json(indent=2) + "\n").encode()
             write_atomically(working / "row.json", content)
             write_atomically(working / integrity.FILE, integrity.sums(working))

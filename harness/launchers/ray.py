@@ -19,12 +19,13 @@ from harness.checkpoint import FILE as CHECKPOINT
 from harness.errors import UserError
 from harness.launchers import Observer
 from harness.launchers.agenda import Agenda, Assignment
+from harness.launchers.interruption import put_off
 from harness.launchers.local import GRACE_SECONDS
 from harness.launchers.ray_task import Board, Files, Order, carry_out, write_files
 from harness.locks import is_held
 from harness.progress import Progress
 from harness.row import Row
-from harness.store import TOKEN, is_disk_full, space_for, write_atomically
+from harness.store import TOKEN, is_disk_full, write_atomically, writing
 from harness.trial import Trial
 
 POLL_SECONDS = 0.2
@@ -116,7 +117,7 @@ class RayLauncher:
         trial, folder = task.assignment.trial, task.assignment.folder
         # A new one for each task, so that one that was given up is neither heard nor let in.
         task.token = secrets.token_hex(16)
-        with space_for(folder):
+        with writing(folder):
             write_atomically(folder / TOKEN, task.token.encode())
         order = Order(
             trial.model_dump_json(),
@@ -140,6 +141,7 @@ class RayLauncher:
         self._promise(trial.needs, 1)
         tasks[remote.remote(order, board)] = task
 
+    @put_off()
     def _end(self, reference: Any, tasks: dict[Any, _Task], board: Any, agenda: Agenda) -> None:
         """Finish a trial whose task has ended, or submit it again if its node has died."""
         ray, task = self._ray, tasks.pop(reference)
@@ -240,7 +242,7 @@ def _wait_until_left(lock: Path) -> None:
 
 def _keep(folder: Path, files: Files) -> None:
     """Write to a trial's folder what a task has sent."""
-    with space_for(folder):
+    with writing(folder):
         write_files(folder, files)
 
 

@@ -80,6 +80,14 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
         Store(tmp_path / "file", "mine").prepare()
 
 
+def test_a_working_folder_that_cannot_be_made_is_named(store):
+    store.prepare()
+    place = store.working(TRIAL.id)
+    place.write_text("in the way")
+    with pytest.raises(UserError, match=f"cannot write to {place}: File exists; mend"):
+        store.begin(TRIAL)
+
+
 def test_an_interrupted_write_leaves_the_old_content(tmp_path):
     path = tmp_path / "file"
     write_atomically(path, b"old")
