@@ -1,6 +1,7 @@
 """Anybody's images: what is read, what is compared with what, and what is refused."""
 
 import json
+import math
 import subprocess
 
 import numpy as np
@@ -15,6 +16,7 @@ import harness.audit as audit_module
 from harness.audit import _answers, _line, _run, audit
 from harness.audit_libraries import LIBRARIES, answers
 from harness.cli import app
+from harness.cli.evaluate_command import _dumped
 from harness.contract import DataSpec
 from harness.errors import UserError
 from harness.evaluate_images import evaluate_images
@@ -25,6 +27,7 @@ from harness.image_sets import open_images
 from harness.metrics.frechet import frechet_distance
 from harness.metrics.moments import moments
 from harness.registry import registry
+from harness.row import Measurement
 from harness_datasets import digits
 
 SHAPE = (6, 5)
@@ -390,6 +393,14 @@ def test_json_has_no_infinity(tmp_path):
     assert told["fid"]["value"] > 0 and told["fid"]["reason"] is None
     table = CliRunner().invoke(app, [*command, "--metrics", "label_kl"]).stdout
     assert any(line.split()[:2] == ["label_kl", "-"] for line in table.splitlines())
+
+
+def test_a_figure_that_is_infinite_is_null_in_json_with_the_reason():
+    found = _dumped(Measurement(value=math.inf, error=math.nan, reason="few images"))
+    assert (found["value"], found["error"]) == (None, None)
+    assert found["reason"] == "the value is inf; few images"
+    finite = Measurement(value=2.5, error=0.5, protocol="somehow")
+    assert _dumped(finite) == finite.model_dump()
 
 
 def test_the_command_prints_json_or_a_table(tmp_path):
