@@ -105,11 +105,11 @@ def read_header(stream: IO[bytes]) -> Header:
     Raises:
         ValueError: they are not those of an array.
     """
-    version = npy.read_magic(stream)  # type: ignore[no-untyped-call]
+    version = npy.read_magic(stream)
     read = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}.get(version)
     if read is None:
         raise ValueError(f"version {version} of the format is not read")
-    return Header(*read(stream))  # type: ignore[no-untyped-call]
+    return Header(*read(stream))
 
 
 def fill(images: Images, stream: IO[bytes]) -> None:
