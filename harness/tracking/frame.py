@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,12 +12,12 @@ from harness.tracking.tracker import TRIAL_TAG, Tracker
 
 if TYPE_CHECKING:
     import pandas as pd
-
-_PLACES = ("metrics.", "params.", f"tags.{TAG_PREFIX}")
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
 
 
 def tracked_frame(benchmark: str, results: Path | str = Path("results")) -> pd.DataFrame:
-    """Return ``mlflow.search_runs`` of a benchmark, one line a trial, columns as ``rows_frame``'s.
+    """Return the runs of a benchmark in MLflow, one line a trial, columns as ``rows_frame``'s.
 
     Figures are numbers; settings (``config.*``, ``protocol.*``) are texts, as MLflow keeps them.
 
@@ -27,32 +28,40 @@ def tracked_frame(benchmark: str, results: Path | str = Path("results")) -> pd.D
     Raises:
         UserError: the store has no such experiment, or cannot be read.
     """
-    import mlflow
+    import pandas as pd
     from mlflow.exceptions import MlflowException
 
     tracker = Tracker(Path(results))
-    before = mlflow.get_tracking_uri()
     try:
         experiment = tracker.client.get_experiment_by_name(benchmark)
         if experiment is None:
             raise UserError(f"MLflow at {tracker.address} has no experiment {benchmark!r}")
-        mlflow.set_tracking_uri(tracker.uri)
-        trials = f"tags.`{TRIAL_TAG}` != ''"
-        found = mlflow.search_runs(
-            [experiment.experiment_id], trials, order_by=["start_time ASC"], output_format="pandas"
-        )
+        found = list(_runs(tracker.client, experiment.experiment_id))
     except MlflowException as error:
         raise UserError(f"MLflow at {tracker.address} cannot be read: {error.message}") from None
-    finally:
-        mlflow.set_tracking_uri(before)
     # Runs of one trial beside the last that ended: nobody wrote to them, or they are out of date.
-    found = found.sort_values("end_time", na_position="first")
-    found = found.drop_duplicates(f"tags.{TRIAL_TAG}", keep="last").sort_index()
-    names = {
-        name: name.removeprefix(place)
-        for name in found.columns
-        for place in _PLACES
-        if name.startswith(place)
-    }
-    frame = found[list(names)].rename(columns=names)
+    found.sort(key=lambda run: run.info.end_time or 0)
+    latest = {run.data.tags[TRIAL_TAG]: run for run in found}
+    lines = sorted(latest.values(), key=lambda run: run.info.start_time)
+    frame = pd.DataFrame([_line(run) for run in lines])
     return frame.astype({"seed": "Int64"}) if "seed" in frame else frame
+
+
+def _runs(client: MlflowClient, experiment: str) -> Iterator[Run]:
+    """Yield the runs that stand for trials.
+
+    ``mlflow.search_runs`` gives a frame, but of a store that is chosen for the whole process.
+    """
+    token = None
+    while True:
+        page = client.search_runs([experiment], f"tags.`{TRIAL_TAG}` != ''", page_token=token)
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def _line(run: Run) -> dict[str, str | float]:
+    tags = run.data.tags.items()
+    ours = {k.removeprefix(TAG_PREFIX): v for k, v in tags if k.startswith(TAG_PREFIX)}
+    return run.data.metrics | run.data.params | ours

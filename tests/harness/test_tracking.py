@@ -332,6 +332,18 @@ def test_one_refused_trial_does_not_stop_the_others(results, caplog):
     assert "not a name!" in caplog.text
 
 
+def test_reading_a_store_leaves_mlflow_and_later_trackers_where_they_were(results, monkeypatch):
+    import mlflow
+
+    row = make_row()
+    assert Tracker(results).log(row, finish(results, row))
+    before = mlflow.get_tracking_uri()
+    tracked_frame("digits", results)
+    assert "MLFLOW_TRACKING_URI" not in os.environ
+    assert mlflow.get_tracking_uri() == before
+    assert Tracker(results / "elsewhere").uri != Tracker(results).uri
+
+
 def test_a_store_of_the_user_is_respected(results, monkeypatch, tmp_path):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{results / DATABASE}")
     elsewhere = tmp_path / "elsewhere"
