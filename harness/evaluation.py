@@ -32,6 +32,7 @@ from harness.progress import Interrupted
 from harness.row import Measurement
 from harness.sampling import CallCounter, Sampler, evaluating
 from harness.seeding import LIKELIHOOD, reseed
+from harness.store import is_disk_full
 
 log = logging.getLogger(__name__)
 
@@ -55,9 +56,10 @@ def guarded(names: Collection[str], measured: Metrics) -> Iterator[None]:
 def _reason(names: Collection[str], error: Exception) -> str:
     """Return why there are no such figures.
 
-    Being asked to stop is no reason, nor are files of images that are damaged: both are passed on.
+    Being asked to stop is no reason, nor are a full disk, after which the next run resumes, and files
+    of images that are damaged: these are passed on.
     """
-    if isinstance(error, Interrupted | ImageError):
+    if isinstance(error, Interrupted | ImageError) or is_disk_full(error):
         raise error
     # A metric raises ``ValueError`` to say why, in words; anything else needs to be told in full.
     in_words = isinstance(error, ValueError) and str(error)

@@ -1,5 +1,6 @@
 """A figure that cannot be had leaves its reason, and every other figure of the model."""
 
+import errno
 import math
 from functools import wraps
 
@@ -114,6 +115,14 @@ def test_a_trial_that_is_asked_to_stop_stops_in_the_middle_of_a_measurement():
     sampler = Sampler(Regressor(), seed=0, batch_size=8, precision="fp32")
     with pytest.raises(Interrupted):
         measure_speed(sampler, (1,), 0.0, interrupt)
+
+
+def test_a_full_disk_is_no_reason_for_a_trial_to_end_without_a_figure():
+    def full(n):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        likelihood(full)
 
 
 class Stranger(SampleMetric):
