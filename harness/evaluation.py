@@ -56,8 +56,8 @@ def guarded(names: Collection[str], measured: Metrics) -> Iterator[None]:
 def _reason(names: Collection[str], error: Exception) -> str:
     """Return why there are no such figures.
 
-    Being asked to stop is no reason, nor are a full disk, after which the next run resumes, and files
-    of images that are damaged: these are passed on.
+    Being asked to stop is no reason, nor is a full disk, after which the next run resumes, nor are
+    files of images that are damaged: these are passed on.
     """
     if isinstance(error, Interrupted | ImageError) or is_disk_full(error):
         raise error
