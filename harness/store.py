@@ -46,7 +46,7 @@ RESUMABLE = ("killed",)
 FAILED = ("error", "out_of_memory", "timeout", "diverged")
 """Statuses that a run repeats when it is asked to."""
 
-TOKEN = ".token"
+CLAIM = ".claim"
 """File of a trial that has not ended. A task on another machine that is its own finds it there."""
 
 LOG_END = 4096
@@ -141,7 +141,7 @@ class Store:
         except BlockingIOError:
             return None
         # No task of a dead driver comes in from now on; one may be in.
-        (self.working(trial) / TOKEN).unlink(missing_ok=True)
+        (self.working(trial) / CLAIM).unlink(missing_ok=True)
         if is_held(self.node_lock(trial)):
             lock.release()
             return None

@@ -25,7 +25,7 @@ from harness.launchers.ray_task import Board, Files, Order, carry_out, write_fil
 from harness.locks import is_held
 from harness.progress import Progress
 from harness.row import Row
-from harness.store import TOKEN, is_disk_full, write_atomically, writing
+from harness.store import CLAIM, is_disk_full, write_atomically, writing
 from harness.trial import Trial
 
 POLL_SECONDS = 0.2
@@ -116,14 +116,14 @@ class RayLauncher:
     def _submit(self, task: _Task, tasks: dict[Any, _Task], board: Any, agenda: Agenda) -> None:
         trial, folder = task.assignment.trial, task.assignment.folder
         # A new one for each task, so that one that was given up is neither heard nor let in.
-        task.token = secrets.token_hex(16)
+        task.claim = secrets.token_hex(16)
         with writing(folder):
-            write_atomically(folder / TOKEN, task.token.encode())
+            write_atomically(folder / CLAIM, task.claim.encode())
         order = Order(
             trial.model_dump_json(),
             str(folder.absolute()),
             str(agenda.store.node_lock(trial.id).absolute()),
-            task.token,
+            task.claim,
             {path.name: path.read_bytes() for path in folder.glob(CHECKPOINT)},
             self.device,
             self.threads,
@@ -157,7 +157,7 @@ class RayLauncher:
                 self._submit(task, tasks, board, agenda)
                 return
             row, files = self._row_without(task, error), {}
-        (task.assignment.folder / TOKEN).unlink(missing_ok=True)
+        (task.assignment.folder / CLAIM).unlink(missing_ok=True)
         _wait_until_left(agenda.store.node_lock(trial.id))
         _keep(task.assignment.folder, files)
         agenda.finish(task.assignment, row)
@@ -220,7 +220,7 @@ class _Task:
     def __init__(self, assignment: Assignment) -> None:
         self.assignment = assignment
         self.progress: Progress | None = None
-        self.token = ""
+        self.claim = ""
         self.losses = 0
         self.asked = False
 
@@ -250,9 +250,9 @@ def _listen(ray: Any, board: Any, tasks: Iterable[_Task], observer: Observer) ->
     """Hear what tasks have told, and keep the checkpoints that they sent."""
     news = ray.get(board.news.remote())
     for task in tasks:
-        if task.token not in news:
+        if task.claim not in news:
             continue
-        told, files = news[task.token]
+        told, files = news[task.claim]
         _keep(task.assignment.folder, files)
         if task.progress is None:
             observer.started(task.assignment.trial)

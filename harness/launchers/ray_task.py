@@ -28,7 +28,7 @@ from harness.locks import Lock
 from harness.progress import Progress
 from harness.registry import registry
 from harness.row import Row
-from harness.store import TOKEN, write_atomically
+from harness.store import CLAIM, write_atomically
 from harness.trial import Trial, describe
 from harness.untrusted import Absent, is_plain, open_regular
 
@@ -45,7 +45,7 @@ class Order:
         trial: as JSON.
         folder: of the trial, on the driver.
         lock: that keeps others out of the folder, on the driver.
-        token: what the file ``TOKEN`` there holds, for as long as this task is the trial's.
+        claim: what the file ``CLAIM`` there holds, for as long as this task is the trial's.
         files: of an unfinished trial, for a node that does not see the folder.
         device: "cpu" or "cuda".
         threads: of each process on a CPU.
@@ -55,7 +55,7 @@ class Order:
     trial: str
     folder: str
     lock: str
-    token: str
+    claim: str
     files: Files
     device: str
     threads: int
@@ -68,13 +68,13 @@ class Board:
     def __init__(self) -> None:
         self._news: dict[str, tuple[dict[str, Any], Files]] = {}
 
-    def tell(self, token: str, progress: dict[str, Any], files: Files) -> None:
+    def tell(self, claim: str, progress: dict[str, Any], files: Files) -> None:
         """Leave what is new of the trial of a task."""
-        _, unread = self._news.get(token, ({}, {}))
-        self._news[token] = progress, unread | files
+        _, unread = self._news.get(claim, ({}, {}))
+        self._news[claim] = progress, unread | files
 
     def news(self) -> dict[str, tuple[dict[str, Any], Files]]:
-        """Return what was left since the last call, by the token of the task."""
+        """Return what was left since the last call, by the claim of the task."""
         news, self._news = self._news, {}
         return news
 
@@ -93,7 +93,7 @@ def carry_out(order: Order, board: Any) -> tuple[str, Files]:
     if (told := _foreign(trial)) is not None:
         return trial.row("error", told).model_dump_json(), {}
     with _place_of(order) as (folder, lock, shared):
-        reporter = _Reporter(board, order.token, folder, shared)
+        reporter = _Reporter(board, order.claim, folder, shared)
         agenda = _Single(Assignment(trial, folder, lock), reporter)
         devices = [
             order.device if order.device == "cpu" else f"{order.device}:{index}"
@@ -129,9 +129,9 @@ class _Single(Agenda):
 class _Reporter(Observer):
     """Passes on progress to the driver, and checkpoints that it cannot see."""
 
-    def __init__(self, board: Any, token: str, folder: Path, shared: bool) -> None:
+    def __init__(self, board: Any, claim: str, folder: Path, shared: bool) -> None:
         self._board = board
-        self._token = token
+        self._claim = claim
         self._checkpoint = folder / CHECKPOINT
         self._shared = shared
         self._sent = self._new()[0]
@@ -141,7 +141,7 @@ class _Reporter(Observer):
         files: Files = {}
         if not self._shared:
             self._sent, files = self._new(self._sent)
-        self._board.tell.remote(self._token, dataclasses.asdict(progress), files)
+        self._board.tell.remote(self._claim, dataclasses.asdict(progress), files)
 
     def _new(self, sent: int = 0) -> tuple[int, Files]:
         """Return when the checkpoint was written, and its content if that is not ``sent``."""
@@ -188,7 +188,7 @@ def _place_of(order: Order) -> Iterator[tuple[Path, Lock, bool]]:
 def _is_meant(order: Order) -> bool:
     """Return whether this node sees the driver's folder, and the trial there is this task's."""
     try:
-        return (Path(order.folder) / TOKEN).read_text() == order.token
+        return (Path(order.folder) / CLAIM).read_text() == order.claim
     except OSError:
         return False
 

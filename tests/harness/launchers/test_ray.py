@@ -173,7 +173,7 @@ def test_files_travel_where_nodes_do_not_share_a_path(cluster, environment, tmp_
     observer = KillsTheNode()
     ray = launcher.RayLauncher(cluster.address)
     # No node finds what the driver wrote.
-    monkeypatch.setattr(launcher, "TOKEN", ".written-elsewhere")
+    monkeypatch.setattr(launcher, "CLAIM", ".written-elsewhere")
     ray.check([trial])
     ray.run(Agenda([trial], store, observer))
     row = store.row(trial.id)

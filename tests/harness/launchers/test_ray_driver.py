@@ -15,7 +15,7 @@ from harness.launchers.agenda import Agenda
 from harness.launchers.ray_task import Board
 from harness.locks import Lock
 from harness.progress import Progress
-from harness.store import TOKEN, Store
+from harness.store import CLAIM, Store
 from harness.trial import Trial
 
 
@@ -110,7 +110,7 @@ def seed_of(order):
 
 
 def tell(ray, order, state):
-    ray.board.tell(order.token, vars(Progress("train", 0.5)), {"checkpoint.pt": state})
+    ray.board.tell(order.claim, vars(Progress("train", 0.5)), {"checkpoint.pt": state})
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_a_task_that_leaves_no_row_gets_one(monkeypatch, store, ending, status, 
     row = store.row(trial().id)
     assert row.status == status and reason in row.reason
     assert len(ray.orders) == tasks
-    assert not (store.ended(row.trial) / TOKEN).exists()
+    assert not (store.ended(row.trial) / CLAIM).exists()
 
 
 def test_what_was_told_before_a_node_died_is_kept_of_every_trial(monkeypatch, store):
@@ -152,7 +152,7 @@ def test_what_was_told_before_a_node_died_is_kept_of_every_trial(monkeypatch, st
 
     ray = run(monkeypatch, store, script, seeds=2)
     again = ray.orders[2]
-    assert seed_of(again) == seed_of(died[0]) and again.token != died[0].token
+    assert seed_of(again) == seed_of(died[0]) and again.claim != died[0].claim
     assert again.files == {"checkpoint.pt": b"state of 0"}
     kept = [(store.ended(trial(s).id) / "checkpoint.pt").read_bytes() for s in range(2)]
     assert kept == [b"state of 0", b"state of 1"]

@@ -14,7 +14,7 @@ from harness.launchers import ray_task
 from harness.launchers.agenda import Agenda
 from harness.locks import Lock, is_held
 from harness.progress import Progress
-from harness.store import TOKEN, Store
+from harness.store import CLAIM, Store
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +35,7 @@ def store(tmp_path):
 def order(store):
     """An order of the driver that has claimed the trial."""
     folder = store.begin(TRIAL)
-    (folder / TOKEN).write_text("secret")
+    (folder / CLAIM).write_text("secret")
     lock = str(store.node_lock(TRIAL.id))
     return ray_task.Order(
         TRIAL.model_dump_json(), str(folder), lock, "secret", {"checkpoint.pt": b"x"}, "cpu", 1, {}
@@ -92,8 +92,8 @@ def test_a_task_that_fails_lets_go(store, order, monkeypatch):
     assert not is_held(store.node_lock(TRIAL.id))
 
 
-@pytest.mark.parametrize("token", ["another", None])
-def test_a_task_that_was_given_up_while_it_waited_works_elsewhere(store, order, monkeypatch, token):
+@pytest.mark.parametrize("claim", ["another", None])
+def test_a_task_that_was_given_up_while_it_waited_works_elsewhere(store, order, monkeypatch, claim):
     """Its driver died, say, and the next one has begun the trial."""
     workers(monkeypatch)
     waits = threading.Event()
@@ -104,8 +104,8 @@ def test_a_task_that_was_given_up_while_it_waited_works_elsewhere(store, order, 
     task = threading.Thread(target=lambda: answers.append(ray_task.carry_out(order, Told())))
     task.start()
     assert waits.wait(30)
-    path = store.working(TRIAL.id) / TOKEN
-    path.write_text(token) if token else path.unlink()
+    path = store.working(TRIAL.id) / CLAIM
+    path.write_text(claim) if claim else path.unlink()
     before.release()
     task.join()
     [(row, files)] = answers
