@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from harness.launchers import Observer
+from harness.launchers.processes import Process, Starter
+from harness.locks import Lock
 from harness.row import Row
 from harness.store import write_atomically
 from harness.trial import Trial
@@ -62,6 +65,18 @@ class Instant:
 
     def close(self) -> None:
         self.closed = True
+
+
+def start_task(
+    starter: Starter, folder: Path, task: str, arguments: Sequence[str], **environment: str
+) -> Process:
+    """Start a worker that finds modules in ``folder``, which gets the log and lock of its task."""
+    environment = os.environ | {"PYTHONPATH": str(folder)} | environment
+    with open(folder / f"{task}.log", "ab") as log:
+        lock = Lock(folder / f"{task}.lock")
+        process = starter.start(arguments, environment, log, lock)
+    os.close(lock.fileno())  # the worker holds it alone now
+    return process
 
 
 class Heard(Observer):

@@ -12,6 +12,7 @@ import time
 
 import psutil
 import pytest
+from support.launching import start_task
 
 from harness.launchers.processes import LOST, ForkServer, starter_for
 from harness.locks import Lock
@@ -56,12 +57,7 @@ def start(tmp_path, monkeypatch):
     server = ForkServer(libraries=("stand_in",))
 
     def start(task, **environment):
-        environment = os.environ | {"PYTHONPATH": str(tmp_path)} | environment
-        with open(tmp_path / f"{task}.log", "ab") as log:
-            lock = Lock(tmp_path / f"{task}.lock")
-            process = server.start([str(tmp_path), task], environment, log, lock)
-        os.close(lock.fileno())  # the worker holds it alone now
-        return process
+        return start_task(server, tmp_path, task, [str(tmp_path), task], **environment)
 
     yield start
     server.close()

@@ -9,6 +9,7 @@ import time
 
 import psutil
 import pytest
+from support.launching import start_task
 
 from harness.launchers import processes
 from harness.launchers.processes import Spares, Spawner, starter_for
@@ -49,12 +50,7 @@ def start(tmp_path, monkeypatch):
     spares = Spares(libraries=("stand_in",))
 
     def start(task, **environment):
-        environment = os.environ | {"PYTHONPATH": str(tmp_path)} | environment
-        with open(tmp_path / f"{task}.log", "ab") as log:
-            lock = Lock(tmp_path / f"{task}.lock")
-            process = spares.start([".", task, "-"], environment, log, lock)
-        os.close(lock.fileno())  # the worker holds it alone now
-        return process
+        return start_task(spares, tmp_path, task, [".", task, "-"], **environment)
 
     start.close = spares.close
     yield start
