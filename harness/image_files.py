@@ -26,6 +26,8 @@ FORMATS = ("JPEG", "PNG", "PPM", "BMP", "TIFF", "WEBP")
 """What content is decoded, whatever a file's name says: PostScript, for one, would be run."""
 CHANNELS = (1, 3)
 GIBIBYTE = 2**30
+# Here, not around each file: filters belong to the process, and files are read in threads too.
+warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
 
 
 class ImageError(UserError):
@@ -165,9 +167,7 @@ def decode(name: str, path: Path) -> Images:
     """
     check_file(name, path)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            return _pixels(name, path)
+        return _pixels(name, path)
     except ImageError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:

@@ -1,6 +1,7 @@
 """Images of a folder, of an .npz or of an .npy file, read a batch at a time.
 
-However many there are, no more than a batch of them is in memory.
+However many there are, no more than two batches of them are in memory: the one that is worked on
+and the next, which a thread reads meanwhile.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import hashlib
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -74,9 +76,13 @@ class ImageSet(ABC):
     def __len__(self) -> int:
         """Return how many images there are."""
 
-    @abstractmethod
     def batches(self, size: int) -> Iterator[Sequence[Tensor]]:
         """Yield up to ``size`` images at a time, in order, each uint8 (C, H, W)."""
+        return _read_ahead(self._batches(size))
+
+    @abstractmethod
+    def _batches(self, size: int) -> Iterator[Sequence[Tensor]]:
+        """Read them; in another thread, where torch would compute in threads of its own."""
 
     def of_one_shape(self) -> Self:
         """Return these images, of which one unlike the first is an error."""
@@ -127,8 +133,7 @@ class ImageFolder(ImageSet):
         """Return these images, of which one unlike the first is an error."""
         return replace(self, alike=True)
 
-    def batches(self, size: int) -> Iterator[Sequence[Tensor]]:
-        """Yield up to ``size`` images at a time, in order, each uint8 (C, H, W)."""
+    def _batches(self, size: int) -> Iterator[Sequence[Tensor]]:
         for start in range(0, len(self.paths), size):
             images = [self._read(path) for path in self.paths[start : start + size]]
             if len({image.shape for image in images}) == 1:
@@ -185,8 +190,7 @@ class ImageArray(ImageSet):
         """Return how many images there are."""
         return self.header.shape[0]
 
-    def batches(self, size: int) -> Iterator[Sequence[Tensor]]:
-        """Yield up to ``size`` images at a time, in order, each uint8 (C, H, W)."""
+    def _batches(self, size: int) -> Iterator[Sequence[Tensor]]:
         rows = self._whole(size) if self.header.columns_first else self._streamed(size)
         for images in rows:
             if self.axis is None:
@@ -229,6 +233,14 @@ class Statistics:
     source: str
     mean: NDArray[np.float64]
     covariance: NDArray[np.float64]
+
+
+def _read_ahead(batches: Iterator[Sequence[Tensor]]) -> Iterator[Sequence[Tensor]]:
+    with ThreadPoolExecutor(1, "read-ahead") as reader:
+        pending = reader.submit(next, batches, None)
+        while (batch := pending.result()) is not None:
+            pending = reader.submit(next, batches, None)
+            yield batch
 
 
 def open_images(source: str) -> ImageSet:

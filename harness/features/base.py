@@ -36,7 +36,7 @@ class FeatureExtractor(nn.Module, ABC):
     classes: int = 0
     bandwidth: float | None = None
     resizes: ClassVar[bool] = False
-    batch_size: ClassVar[int] = 500
+    batch_size: ClassVar[int] = 256
 
     def __init__(self, spec: DataSpec) -> None:
         super().__init__()

@@ -123,7 +123,7 @@ def torch_fidelitys(samples: str, real: str) -> float:
         input2=real,
         fid=True,
         feature_extractor="mnist-classifier",
-        batch_size=500,
+        batch_size=MNISTClassifier.batch_size,
         cuda=False,
         cache=False,
         save_cpu_ram=True,  # no worker processes
@@ -137,7 +137,7 @@ def clean_fids(samples: str, real: str) -> float:
     settings = {
         "mode": "clean",
         "num_workers": 0,
-        "batch_size": 500,
+        "batch_size": MNISTClassifier.batch_size,
         "device": torch.device("cpu"),
         "verbose": False,
         "custom_fn_resize": lambda image: image,
