@@ -40,6 +40,7 @@ FAULTS = (
     "interrupts",
     "crashes",
     "allocates",
+    "swallows",
     "hangs-at-birth",
     "hangs-in-sample",
     "idles",
@@ -177,6 +178,14 @@ class Crashes(Steady):
 class Allocates(Steady):
     def training_step(self, batch, progress):
         torch.empty(1 << 50)
+
+
+class Swallows(Steady):
+    """Keeps another 64 MiB at every step, as if each of them were needed."""
+
+    def training_step(self, batch, progress):
+        self.kept = [*getattr(self, "kept", ()), torch.ones(2**24)]
+        return super().training_step(batch, progress)
 
 
 class HangsAtBirth(Steady):

@@ -8,6 +8,7 @@ import pytest
 import torch
 from support.faulty_plugin import install
 from support.full_disk import full_disk
+from support.memory_limit import memory_limit
 from support.whole_runs import benchmark, end, rows, run, start, trials, wait_for
 
 from harness.checkpoint import load_checkpoint
@@ -73,6 +74,23 @@ def test_every_fault_in_one_run_leaves_one_truthful_row_a_trial(tmp_path, enviro
     again = rows(tmp_path)
     assert again.pop("kills-itself")["status"] == "killed"
     assert again == found
+
+
+def test_the_kernel_kills_what_takes_all_memory_and_nothing_else(tmp_path, environment):
+    path = brief(tmp_path, '"swallows", "steady"', "100 steps")
+    with memory_limit(3 * 2**29) as processes:
+        driver = start(path, environment, "--workers", "2")
+        processes.write_text(str(driver.pid))
+        ended = end(driver)
+    assert ended.returncode == 1, ended.stderr
+    found = rows(tmp_path)
+    assert {name: row["status"] for name, row in found.items()} == {
+        "swallows": "out_of_memory",
+        "steady": "ok",
+    }
+    assert "the system killed the worker" in found["swallows"]["reason"]
+    assert "because memory ran out" in found["swallows"]["reason"]
+    assert 2**28 < found["swallows"]["usage"]["peak_memory"] < 3 * 2**29
 
 
 def test_ctrl_c_stops_with_a_checkpoint_and_twice_stops_now(tmp_path, environment):
