@@ -23,16 +23,24 @@ SLOW = '{model = "steady", settings = {step_seconds = 0.05}}, {model = "steady",
 
 
 @pytest.fixture(scope="module")
-def environment(tmp_path_factory):
-    return install(tmp_path_factory.mktemp("site"))
+def site(tmp_path_factory):
+    return tmp_path_factory.mktemp("site")
 
 
 @pytest.fixture(scope="module")
-def straight(tmp_path_factory, environment):
-    """The folder of a run of two trials that nothing interrupts."""
+def environment(site):
+    """All but the report formats, which take longer than the trials here."""
+    plugins = "faulty,autoencoders,datasets,features,metrics"
+    return install(site) | {"GENHARNESS_PLUGINS": plugins}
+
+
+@pytest.fixture(scope="module")
+def straight(tmp_path_factory, site):
+    """The folder of a run of two trials that nothing interrupts, with all plugins."""
     folder = tmp_path_factory.mktemp("straight")
-    ended = run(slow_benchmark(folder), environment)
+    ended = run(slow_benchmark(folder), install(site))
     assert ended.returncode == 0, ended.stderr
+    assert (folder / "results/mine/report/report.html").exists()
     return folder
 
 
@@ -43,9 +51,8 @@ def slow_benchmark(folder):
 def test_every_ending_gives_one_truthful_row_and_harms_no_other_trial(tmp_path, environment):
     path = benchmark(
         tmp_path,
-        '"raises", "segfaults", "leaves", "hangs", "diverges", "overflows-memory", '
-        '"samples-floats", "unsupported", "steady"',
-        extra="patience_seconds = 20.0",
+        '"raises", "segfaults", "leaves", "diverges", "overflows-memory", "samples-floats", '
+        '"unsupported", "steady"',
     )
     ended = run(path, environment)
     assert ended.returncode == 1, ended.stderr
@@ -54,7 +61,6 @@ def test_every_ending_gives_one_truthful_row_and_harms_no_other_trial(tmp_path, 
         "raises": "error",
         "segfaults": "error",
         "leaves": "error",
-        "hangs": "timeout",
         "diverges": "diverged",
         "overflows-memory": "out_of_memory",
         "samples-floats": "error",
@@ -66,7 +72,6 @@ def test_every_ending_gives_one_truthful_row_and_harms_no_other_trial(tmp_path, 
     assert "faulty_plugin.py:" in reasons["raises"]
     assert "SIGSEGV" in reasons["segfaults"]
     assert "exit code 3" in reasons["leaves"]
-    assert "silent for 20 s" in reasons["hangs"]
     assert "'nats' is" in reasons["diverges"]
     assert "1 EiB" in reasons["overflows-memory"]
     assert "torch.float32" in reasons["samples-floats"]
@@ -74,7 +79,7 @@ def test_every_ending_gives_one_truthful_row_and_harms_no_other_trial(tmp_path, 
     # What a failed trial used stays on the record.
     assert found["raises"]["usage"]["steps"] > 0
     again = run(path, environment)
-    assert "9 trials, 9 done before" in again.stdout
+    assert "8 trials, 8 done before" in again.stdout
     assert rows(tmp_path) == found
 
 
@@ -163,12 +168,3 @@ def test_a_killed_worker_and_an_interrupted_run_resume_bitwise(tmp_path, straigh
         for folder, row in ((tmp_path, found["steady"]), (straight, expected["steady"]))
     ]
     assert pictures[0] == pictures[1]
-
-
-def test_mistakes_end_with_one_line_and_nothing_written(tmp_path, environment):
-    path = benchmark(tmp_path, '"stedy"')
-    ended = run(path, environment)
-    assert ended.returncode == 2
-    assert "did you mean 'steady'" in ended.stderr
-    assert "Traceback" not in ended.stderr
-    assert not (tmp_path / "results").exists()
