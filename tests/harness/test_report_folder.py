@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from harness.formats import write_formats
 from harness.gathering import merged, read_results
 from harness.manifest import Manifest, read_manifest, sha256
 from harness.registry import registry
-from harness.untrusted import UntrustedFolder
+from harness.untrusted import UntrustedFolder, read_regular
 
 TABLES = ("csv", "latex", "markdown", "parquet")
 ENVIRONMENT = {
@@ -269,3 +270,9 @@ def test_a_file_beyond_the_limit_is_not_read(report, tmp_path):
         file.truncate(17 << 20)  # sparse
     with pytest.raises(UserError, match="larger than 16 MiB"):
         report_folder.read(folder)
+    tracemalloc.start()
+    with pytest.raises(UserError, match="larger than 16 MiB"):
+        read_regular(folder / "benchmark.toml")
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1 << 20
