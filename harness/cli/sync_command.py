@@ -20,4 +20,4 @@ def sync_results(results: ResultsFolder = Path("results")) -> None:
     sent, unsent = sync(results, tracker)
     print(f"trials sent to MLflow at {tracker.address}: {len(sent)}")
     if unsent:
-        raise UserError(f"trials not sent, for the reason above: {', '.join(unsent)}")
+        raise UserError(f"trials not sent, for the reasons above: {', '.join(unsent)}")

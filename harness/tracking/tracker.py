@@ -55,18 +55,26 @@ def open_tracker(mode: Literal["auto", "off"], results: Path) -> Tracker | None:
 
 
 class Synced(NamedTuple):
-    """Trials that a store lacked: those it was sent now, and those it did not take."""
+    """Trials that a store lacked: those it was sent now, and those it was not."""
 
     sent: list[str]
     unsent: list[str]
 
 
 def sync(results: Path, tracker: Tracker) -> Synced:
-    """Send every ended trial below ``results`` that the tracker's store lacks."""
+    """Send every ended trial below ``results`` that the tracker's store lacks.
+
+    One whose row cannot be read is told in a warning and left unsent.
+    """
     answer = Synced([], [])
     for path in sorted(results.glob("*/trials/[!.]*/row.json")):
-        # Anybody may have made the folder.
-        row = read_row(UntrustedFolder(path.parents[2]) / f"trials/{path.parent.name}/row.json")
+        try:
+            # Anybody may have made the folder.
+            row = read_row(UntrustedFolder(path.parents[2]) / f"trials/{path.parent.name}/row.json")
+        except UserError as error:
+            log.warning("%s", error)
+            answer.unsent.append(path.parent.name)
+            continue
         if row is not None and not tracker.holds(path.parent):
             taken = tracker.log(row, path.parent)
             (answer.sent if taken else answer.unsent).append(row.trial)

@@ -2,12 +2,12 @@
 
 import json
 import os
+import shutil
 from unittest.mock import MagicMock
 
 import pytest
 from support.rows import make_curves, make_row, png
 
-from harness.errors import UserError
 from harness.tracking import MARKER, Tracker, sync
 
 ARTIFACTS = ("samples.png", "environment.json", "curve.parquet")
@@ -54,12 +54,19 @@ def test_no_linked_file_is_sent(folder, tracker, tmp_path, name):
     assert str(folder / name) not in sent(tracker)
 
 
-def test_no_linked_folder_is_sent(folder, tracker, tmp_path):
+def test_no_linked_folder_is_sent(folder, tracker, tmp_path, caplog):
     folder.rename(tmp_path / "secret")
     folder.symlink_to(tmp_path / "secret")
-    with pytest.raises(UserError, match="links are not followed"):
-        sync(tracker.results, tracker)
+    assert sync(tracker.results, tracker) == ([], [folder.name])
+    assert "links are not followed" in caplog.text
     assert sent(tracker) == []
+
+
+def test_a_damaged_row_is_named_and_the_others_are_sent(folder, tracker, caplog):
+    shutil.copytree(folder, folder.with_name("damaged"))
+    (folder.with_name("damaged") / "row.json").write_text('{"trial": 1}')
+    assert sync(tracker.results, tracker) == ([folder.name], ["damaged"])
+    assert str(folder.with_name("damaged") / "row.json") in caplog.text
 
 
 def test_the_marker_is_written_through_no_link(folder, tracker, tmp_path):
