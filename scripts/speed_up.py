@@ -2,9 +2,10 @@
 
     python scripts/speed_up.py --workers 2 --steps 1500
 
-Runs eight trials with one worker and with several, each with one thread, under a budget of steps,
-and prints the wall times, their ratio, and what became of each trial's device-seconds. Nothing else
-should run on the machine meanwhile.
+Runs eight trials with one worker, with several, and with one again, each with one thread, under a
+budget of steps. Prints the wall times, their ratio, and what became of each trial's device-seconds,
+beside what they differ by between the two runs with one worker: that much is the machine's own
+unrest. Nothing else should run on it meanwhile.
 """
 
 from __future__ import annotations
@@ -61,15 +62,23 @@ def main() -> None:
         text = BENCHMARK.format(model=arguments.model, steps=arguments.steps, seeds=seeds)
         benchmark.write_text(text)
         measure(benchmark, arguments.workers)  # caches are filled, files are in memory
-        alone, seconds_alone = measure(benchmark, 1)
-        together, seconds_together = measure(benchmark, arguments.workers)
-    ratios = [seconds_together[seed] / seconds_alone[seed] for seed in seeds]
-    print(f"one worker: {alone:.1f} s; {arguments.workers} workers: {together:.1f} s")
-    print(f"speed-up: {alone / together:.2f}")
+        alone, before = measure(benchmark, 1)
+        together, beside = measure(benchmark, arguments.workers)
+        again, after = measure(benchmark, 1)
     print(
-        "device-seconds of a trial, beside others over alone: "
-        f"median {statistics.median(ratios):.3f}, from {min(ratios):.3f} to {max(ratios):.3f}"
+        f"one worker: {alone:.1f} s, {again:.1f} s; {arguments.workers} workers: {together:.1f} s"
     )
+    print(f"speed-up: {statistics.mean((alone, again)) / together:.2f}")
+    print("device-seconds of a trial:")
+    means = {seed: statistics.mean((before[seed], after[seed])) for seed in seeds}
+    print(f"  beside others over alone: {compared(beside, means)}")
+    print(f"  alone again over alone: {compared(after, before)}")
+
+
+def compared(these: dict[int, float], those: dict[int, float]) -> str:
+    """Describe the ratios of figures of the same trials."""
+    ratios = [these[seed] / those[seed] for seed in those]
+    return f"median {statistics.median(ratios):.3f}, from {min(ratios):.3f} to {max(ratios):.3f}"
 
 
 if __name__ == "__main__":
