@@ -7,6 +7,7 @@ from support.rows import digits_rows, make_curves, make_row
 from harness_reports.charts.anytime import anytime
 from harness_reports.charts.curves import curves, measured
 from harness_reports.charts.drawings import draw, draw_ranks
+from harness_reports.charts.names import ABOVE, BELOW, pixels, sides
 from harness_reports.charts.pareto import pareto
 from harness_reports.charts.ranks import critical_difference_diagram
 from harness_reports.charts.staircase import staircase
@@ -72,6 +73,30 @@ def test_the_front_is_marked_and_joined():
     front = set(shown[shown["front"] == "on the front"]["model"])
     # dcgan is the fastest, sngan the best; vae is slower and worse than dcgan.
     assert front == {"sngan", "dcgan"} and len(shown) == 6
+
+
+def test_names_of_neighbours_do_not_run_into_each_other():
+    assert sides(["score-sde", "ddpm"], [60, 90], [50, 50]) == [ABOVE, BELOW]
+    assert sides(["score-sde", "ddpm"], [60, 120], [50, 50]) == [ABOVE, ABOVE]
+    # A point above is in the way too; where nothing is free, above is as good as below.
+    assert sides(["a", "b"], [60, 60], [50, 61]) == [ABOVE, BELOW]
+    assert sides(["a"] * 3, [60, 60, 60], [50, 50, 50]) == [ABOVE, BELOW, ABOVE]
+    assert pixels([1, 10, 100], 100, 20) == pytest.approx([20, 50, 80])
+    assert pixels([0, 1, 4], 100, 20) == pytest.approx([20, 35, 80])
+    assert pixels([3], 100, 20) == [20]
+
+
+def test_every_point_is_named_once_on_its_side():
+    points = pd.DataFrame({"Model": ["score-sde", "ddpm", "vae"], "FID": [118.0, 117.5, 82.0]})
+    points["images/s"], points["front"] = [50.0, 75.0, 40_000.0], [False, False, True]
+    layers = pareto(points, "FID", "images/s", ["ddpm"]).to_dict()
+    texts = [layer for layer in layers["layer"] if layer["mark"]["type"] == "text"]
+    named = {
+        line["model"]: layer["mark"]["dy"]
+        for layer in texts
+        for line in layers["datasets"][layer["data"]["name"]]
+    }
+    assert named == {"score-sde": ABOVE, "ddpm": BELOW, "vae": ABOVE}
 
 
 def test_ranks_stand_at_their_places_on_two_sides(rows):

@@ -8,11 +8,14 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
+from harness_reports.charts.names import FONT, pixels, sides
 from harness_reports.charts.style import SIZE, amount, by_colour, colours, quality, zoomable
 
 FRONT = "on the front"
 NAMED = 15
 """Models up to which all are named; of more, those on the front."""
+ROOM = {"width": 45, "height": 25}
+"""Beyond the points, for their names."""
 
 
 def pareto(points: pd.DataFrame, heading: str, cost: str, labels: Sequence[str]) -> Any:
@@ -32,8 +35,8 @@ def pareto(points: pd.DataFrame, heading: str, cost: str, labels: Sequence[str])
             "front": points["front"].map({True: FRONT, False: "dominated"}),
         }
     )
-    x = amount("cost", cost, padding=45)
-    y = quality("quality", data["quality"], heading, padding=25)
+    x = amount("cost", cost, padding=ROOM["width"])
+    y = quality("quality", data["quality"], heading, padding=ROOM["height"])
     front = data[points["front"].to_numpy(bool)]
     line = alt.Chart(front).mark_line(strokeDash=[4, 3], strokeWidth=1.5, opacity=0.6)
     dots = (
@@ -55,6 +58,17 @@ def pareto(points: pd.DataFrame, heading: str, cost: str, labels: Sequence[str])
         )
     )
     named = data if len(data) <= NAMED else front
-    names = alt.Chart(named).mark_text(align="center", dy=-11, fontSize=11)
-    names = names.encode(x=x, y=y, text="model:N")
-    return (line.encode(x=x, y=y) + zoomable(dots) + names).properties(**SIZE)
+    place = pd.Series(_sides(named), named.index)
+    names = [
+        alt.Chart(named[place == side])
+        .mark_text(dy=side, fontSize=FONT)
+        .encode(x=x, y=y, text="model:N")
+        for side in sorted({*place})
+    ]
+    return alt.layer(line.encode(x=x, y=y), zoomable(dots), *names).properties(**SIZE)
+
+
+def _sides(named: pd.DataFrame) -> list[int]:
+    across = pixels(named["cost"].tolist(), SIZE["width"], ROOM["width"])
+    up = pixels(named["quality"].tolist(), SIZE["height"], ROOM["height"])
+    return sides(named["model"].tolist(), across, [SIZE["height"] - place for place in up])
