@@ -6,6 +6,7 @@ To add one, import its module and register its function below.
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 import signal
 from typing import Annotated, NoReturn
@@ -102,8 +103,18 @@ def main() -> NoReturn:
     leave(code)
 
 
+class _ForTerminal(logging.Formatter):
+    """Leaves no control characters in warnings, which name files of anybody."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return for_terminal(super().format(record))
+
+
 def run() -> int:
     """Run the command line; return 2 for a ``UserError`` and 130 for Ctrl-C."""
+    # It prints what no handler takes: all of our warnings.
+    if logging.lastResort is not None:
+        logging.lastResort.setFormatter(_ForTerminal())
     # A polite kill leaves the workers' checkpoints behind, as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:

@@ -1,6 +1,7 @@
 """Results of others that lie: nothing outside is read, nothing large, and the file is named."""
 
 import json
+import subprocess
 import sys
 
 import pytest
@@ -109,3 +110,14 @@ def test_names_of_others_do_nothing_to_the_terminal(evil, tmp_path, monkeypatch,
     assert "\x1b" not in printed.out + printed.err and "\x07" not in printed.out + printed.err
     for page in tmp_path.glob("out/*.html"):
         assert "<script>alert" not in page.read_text("utf-8")
+
+
+def test_a_warning_that_names_them_does_nothing_either(tmp_path):
+    row = tmp_path / "results" / "\x1b]0;owned\x07" / "trials" / "a1" / "row.json"
+    row.parent.mkdir(parents=True)
+    row.write_text("{}")
+    command = [sys.executable, "-m", "harness", "sync", "--results", "results"]
+    answer = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert answer.returncode == 2
+    assert "\\x1b]0;owned\\x07/trials/a1/row.json is damaged" in answer.stderr
+    assert "\x1b" not in answer.stdout + answer.stderr
