@@ -99,6 +99,18 @@ def test_every_point_is_named_once_on_its_side():
     assert named == {"score-sde": ABOVE, "ddpm": BELOW, "vae": ABOVE}
 
 
+def test_names_heed_the_points_that_have_none():
+    """Of many models those on the front alone are named, on axes and among points of all."""
+    points = pd.DataFrame({"Model": [f"m{i}" for i in range(18)], "FID": 1000.0, "images/s": 1.0})
+    points["front"] = [True, True] + [False] * 16
+    points.loc[:1, "FID"], points.loc[:1, "images/s"] = [10.0, 10.1], [1000.0, 1010.0]
+    layers = pareto(points, "FID", "images/s", ["m0"]).to_dict()["layer"]
+    assert {layer["mark"]["dy"] for layer in layers if layer["mark"]["type"] == "text"} == {
+        ABOVE,
+        BELOW,
+    }
+
+
 def test_ranks_stand_at_their_places_on_two_sides(rows):
     found = ranks(observations(rows, "fid"))
     shown = data(critical_difference_diagram(found))

@@ -58,7 +58,7 @@ def pareto(points: pd.DataFrame, heading: str, cost: str, labels: Sequence[str])
         )
     )
     named = data if len(data) <= NAMED else front
-    place = pd.Series(_sides(named), named.index)
+    place = pd.Series(_sides(data), data.index)[named.index]
     names = [
         alt.Chart(named[place == side])
         .mark_text(dy=side, fontSize=FONT)
@@ -68,7 +68,7 @@ def pareto(points: pd.DataFrame, heading: str, cost: str, labels: Sequence[str])
     return alt.layer(line.encode(x=x, y=y), zoomable(dots), *names).properties(**SIZE)
 
 
-def _sides(named: pd.DataFrame) -> list[int]:
-    across = pixels(named["cost"].tolist(), SIZE["width"], ROOM["width"])
-    up = pixels(named["quality"].tolist(), SIZE["height"], ROOM["height"])
-    return sides(named["model"].tolist(), across, [SIZE["height"] - place for place in up])
+def _sides(data: pd.DataFrame) -> list[int]:
+    across = pixels(data["cost"].tolist(), SIZE["width"], ROOM["width"])
+    up = pixels(data["quality"].tolist(), SIZE["height"], ROOM["height"])
+    return sides(data["model"].tolist(), across, [SIZE["height"] - place for place in up])
