@@ -113,14 +113,13 @@ def open_regular(path: Path) -> BinaryIO:
 
 def read_regular(path: Path, limit: int = MOST_BYTES) -> bytes:
     """Return the content of a regular file, which is not a link; errors as of ``read``."""
-    too_large = UserError(f"{path} is larger than {limit / MEBIBYTE:g} MiB")
     with open_regular(path) as file:
-        if os.fstat(file.fileno()).st_size > limit:
-            raise too_large
         try:
-            content = file.read(limit + 1)
+            # Asked first, so that what is too large is not read; it may grow meanwhile.
+            if os.fstat(file.fileno()).st_size <= limit:
+                content = file.read(limit + 1)
+                if len(content) <= limit:
+                    return content
         except OSError as error:
             raise UserError(f"{path} cannot be read: {error.strerror}") from None
-    if len(content) > limit:  # it grew, or never said its size
-        raise too_large
-    return content
+    raise UserError(f"{path} is larger than {limit / MEBIBYTE:g} MiB")
