@@ -23,6 +23,7 @@ ENDINGS = {
     "interrupts": ("error", "KeyboardInterrupt"),
     "crashes": ("error", "SIGSEGV"),
     "allocates": ("out_of_memory", "DefaultCPUAllocator"),
+    "hangs": ("timeout", "silent for 40 s"),
     "hangs-at-birth": ("timeout", "silent for 40 s"),
     "hangs-in-sample": ("timeout", "silent for 40 s"),
     "kills-itself": ("killed", "by hand or because"),
