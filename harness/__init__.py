@@ -6,9 +6,17 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
+from harness.interpreters import is_command, leave_start_folder
+
+# Before anything else is imported: a user's typing.py may lie in the folder.
+if is_command("harness"):
+    leave_start_folder()
+
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from harness.api import plan as plan
     from harness.api import run as run
     from harness.gathering import read_results as read_results

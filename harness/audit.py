@@ -6,7 +6,6 @@ import json
 import math
 import signal
 import subprocess
-import sys
 import tempfile
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +15,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from harness import interpreters
 from harness.audit_images import clean_fid_features, why_not
 from harness.audit_libraries import LIBRARIES, Parts
 from harness.errors import UserError
@@ -115,7 +115,7 @@ def _run(library: str, parts: Parts, metrics: Sequence[str]) -> dict[str, float 
     with tempfile.TemporaryDirectory(prefix="genharness-audit-") as folder:
         file = Path(folder) / "features.pt"
         torch.save(dict(parts), file)
-        command = [sys.executable, "-m", "harness.audit_libraries", library, str(file), *metrics]
+        command = interpreters.command("harness.audit_libraries", library, str(file), *metrics)
         done = subprocess.run(command, capture_output=True, text=True)
     return _answers(done, metrics)
 

@@ -67,8 +67,8 @@ def _load(model: str) -> type[GenerativeModel]:
     from harness.registry import registry
 
     if ":" in model:
-        # As `python -m` would find a module that is being written here.
-        sys.path.insert(0, os.getcwd())
+        # Last, so that a file here stands for nothing else that is imported.
+        sys.path.append(os.getcwd())
         info = ModelInfo(name=model, summary="", target=model)
     else:
         info = registry().model(model).info

@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 
+from harness import interpreters
 from harness.benchmark import Needs
 from harness.errors import UserError
 from harness.launchers import log_file
@@ -229,7 +230,7 @@ def _wait_for_any(jobs: Sequence[_Job]) -> None:
 
 def _environment(devices: Sequence[str], threads: int) -> dict[str, str]:
     """Return the worker's environment: its devices, its threads, and kernels that repeat."""
-    environment = dict(os.environ)
+    environment = interpreters.environment()
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         environment[name] = str(threads)
     environment["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"

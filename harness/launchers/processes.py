@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import BinaryIO, Protocol
 
+from harness import interpreters
 from harness.locks import Lock
 
 LIBRARIES = (
@@ -77,7 +78,7 @@ class Spawner:
     ) -> Process:
         """Start a worker."""
         return subprocess.Popen(
-            [sys.executable, "-m", "harness.worker", *arguments],
+            interpreters.command("harness.worker", *arguments),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -135,7 +136,7 @@ class _Spare:
         self._channel, theirs = _channel()
         with theirs:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "harness.launchers.spare", *libraries],
+                interpreters.command("harness.launchers.spare", *libraries),
                 stdin=theirs.fileno(),
                 # What it may have to say it would say again, as a worker, into that one's log.
                 stdout=subprocess.DEVNULL,
@@ -224,7 +225,7 @@ class ForkServer:
         self._channel, theirs = _channel()
         with theirs:
             self._server = subprocess.Popen(
-                [sys.executable, "-m", "harness.launchers.fork_server", *self._libraries],
+                interpreters.command("harness.launchers.fork_server", *self._libraries),
                 stdin=theirs.fileno(),
                 env=environment,
                 start_new_session=True,

@@ -7,10 +7,11 @@ import os
 import secrets
 import signal
 import socket
+import tempfile
 import threading
 import time
 from collections.abc import Iterable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, chdir
 from pathlib import Path
 from typing import Any
 
@@ -281,7 +282,9 @@ def _connect(address: str) -> Any:
     try:
         _knock(address)
         asked_to_end = signal.getsignal(signal.SIGTERM)
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+        # It puts the current folder first on the path of every task.
+        with tempfile.TemporaryDirectory() as empty, chdir(empty):
+            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, asked_to_end)  # it puts its own there
     except Exception as error:

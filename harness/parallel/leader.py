@@ -6,7 +6,6 @@ import json
 import signal
 import socket
 import subprocess
-import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +15,7 @@ from pathlib import Path
 import torch
 from torch._C._distributed_c10d import TCPStore
 
+from harness import interpreters
 from harness.parallel.replicas import LOOPBACK, Alone, Replicas
 from harness.row import Status
 
@@ -95,7 +95,7 @@ def _start(
 ) -> subprocess.Popen[bytes]:
     verdict_file(folder, rank).unlink(missing_ok=True)
     own = device if device.type == "cpu" else torch.device(device.type, rank)
-    command = [sys.executable, "-m", "harness.parallel.follower", str(folder)]
+    command = interpreters.command("harness.parallel.follower", str(folder))
     command += ["--device", str(own), "--rank", str(rank), "--count", str(count)]
     command += ["--port", str(port), "--threads", str(torch.get_num_threads())]
     return subprocess.Popen(command, stdin=subprocess.DEVNULL)

@@ -46,6 +46,21 @@ def test_an_address_where_nobody_listens_is_refused_at_once(monkeypatch):
             launcher.RayLauncher(address)
 
 
+def test_tasks_are_not_given_the_current_folder(monkeypatch, tmp_path):
+    """Ray hands on the folder that it is started in, as the first one that tasks import from."""
+    seen = []
+    ray = types.ModuleType("ray")
+    ray.init = lambda **options: seen.append((os.getcwd(), os.listdir()))
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    for name in ("ray.util", "ray.util.scheduling_strategies"):
+        monkeypatch.setitem(sys.modules, name, types.ModuleType(name))
+    monkeypatch.chdir(tmp_path)
+    launcher._connect("auto")
+    [(folder, content)] = seen
+    assert folder != str(tmp_path) and content == []
+    assert os.getcwd() == str(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("place", "address", "devices", "workers", "message"),
     [
