@@ -22,11 +22,12 @@ def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
     """Write ``checkpoint.pt``: what ``torch.save`` makes of ``state``, then the SHA-256 of that.
 
     ``torch.load`` passes over the digest. Until the new file is whole and on the disk, the old one
-    stays.
+    stays. A folder that is missing, because a plugin or a hand removed it, is made.
 
     Raises:
         OSError: the disk is full, for instance; the old file is as it was.
     """
+    folder.mkdir(parents=True, exist_ok=True)
     temporary = folder / f".{FILE}.{os.getpid()}"
     try:
         with open(temporary, "w+b") as file:

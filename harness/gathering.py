@@ -14,6 +14,7 @@ from harness.integrity import read_sealed
 from harness.report_folder import BENCHMARK, is_report, read, read_rows
 from harness.results import Results
 from harness.row import Row
+from harness.row_identity import check_folder
 from harness.store import tail
 from harness.untrusted import LARGE, MOST_BYTES, UntrustedFolder, read_regular
 
@@ -112,7 +113,10 @@ def _rows_file(path: Path) -> Results:
     if not rows:
         raise UserError(f"{path} holds no rows")
     above = path.absolute().parents
-    home = above[2] if len(above) > 2 and above[1].name == "trials" else above[0]
+    in_store = len(above) > 2 and above[1].name == "trials"
+    home = above[2] if in_store else above[0]
+    if in_store and path.name == "row.json":
+        check_folder(rows[0], above[0].name, path)
     return _named(rows, join_curves([]), UntrustedFolder(home))
 
 
@@ -131,8 +135,9 @@ def _results_folder(path: Path) -> Results:
     for name in sorted(files):
         if not name.endswith("/row.json") or "/." in name:
             continue
-        rows += read_rows(_sealed(folder / name).replace(b"\n", b" "), path / name)
         here = name.removesuffix("row.json")
+        rows.append(_row(folder, name))
+        check_folder(rows[-1], Path(here).name, path / name)
         for file in ("samples.png", "neighbours.png", "interpolation.png", "environment.json"):
             if here + file in files:
                 kept.setdefault(file, {})[rows[-1].trial] = _sealed(folder / f"{here}{file}")
@@ -149,6 +154,15 @@ def _results_folder(path: Path) -> Results:
         logs=logs,
         environments=kept.get("environment.json", {}),
     )
+
+
+def _row(folder: UntrustedFolder, name: str) -> Row:
+    where = folder.path / name
+    # A row on its own is printed over many lines.
+    found = read_rows(_sealed(folder / name).replace(b"\n", b" "), where)
+    if not found:
+        raise UserError(f"{where} holds no row")
+    return found[0]
 
 
 def _named(rows: Sequence[Row], curves: pd.DataFrame, folder: UntrustedFolder) -> Results:

@@ -90,8 +90,9 @@ class Heartbeat:
     def _write(self, force: bool = False) -> None:
         now = time.monotonic()
         if force or now - self._written >= INTERVAL:
-            # A full disk must not end the trial here.
+            # A full disk must not end the trial here, nor a folder that somebody removed.
             with suppress(OSError):
+                self._folder.mkdir(parents=True, exist_ok=True)
                 content = json.dumps(asdict(self._last) | {"pid": os.getpid()})
                 (self._folder / FILE).write_text(content)
             self._written = now

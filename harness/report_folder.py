@@ -168,9 +168,10 @@ def read_rows(content: bytes, where: Path) -> list[Row]:
     """Return the rows of JSON, one a line.
 
     Raises:
-        UserError: a line is no row.
+        UserError: a line is no row, or that of a trial that another line is of.
     """
     rows = []
+    places: dict[str, int] = {}
     for number, line in enumerate(content.splitlines(), start=1):
         if not line.strip():
             continue
@@ -182,6 +183,11 @@ def read_rows(content: bytes, where: Path) -> list[Row]:
             raise UserError(f"{where}, line {number}: {at}: {first['msg']}") from None
         if not is_plain(row.trial):
             raise UserError(f"{where}, line {number}: {row.trial!r} is no trial's id")
+        if places.setdefault(row.trial, number) != number:
+            raise UserError(
+                f"{where}, line {number}: the row of trial {row.trial} ({row.title}) stands in "
+                f"line {places[row.trial]} already; leave one out"
+            )
         rows.append(row)
         if len(rows) > MOST_ROWS:
             raise UserError(f"{where} has more than {MOST_ROWS} rows")

@@ -19,7 +19,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +33,7 @@ from harness.integrity import read_sealed
 from harness.locks import Lock, is_held
 from harness.results import Results
 from harness.row import Row
+from harness.row_identity import check_identity
 from harness.untrusted import LARGE, Absent, UntrustedFolder, open_regular
 
 if TYPE_CHECKING:
@@ -54,7 +55,11 @@ LOG_END = 4096
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that a reader sees all of it or its predecessor, also after a crash."""
+    """Write a file so that a reader sees all of it or its predecessor, also after a crash.
+
+    A folder that is missing, because a plugin or a hand removed it, is made.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         with open(temporary, "wb") as file:
@@ -136,12 +141,15 @@ class Store:
 
     def claim(self, trial: str) -> Lock | None:
         """Return a lock on a trial, or None while another run or a worker holds it."""
+        # Somebody may have removed all results since ``prepare``.
+        self.locks.mkdir(parents=True, exist_ok=True)
         try:
             lock = Lock(self.locks / trial)
         except BlockingIOError:
             return None
         # No task of a dead driver comes in from now on; one may be in.
-        (self.working(trial) / CLAIM).unlink(missing_ok=True)
+        with suppress(NotADirectoryError):
+            (self.working(trial) / CLAIM).unlink(missing_ok=True)
         if is_held(self.node_lock(trial)):
             lock.release()
             return None
@@ -156,6 +164,7 @@ class Store:
 
     def reporting(self) -> Lock:
         """Return a lock on what all runs write, such as the report; wait for it."""
+        self.locks.mkdir(parents=True, exist_ok=True)
         return Lock(self.locks / "report", wait=True)
 
     def ended(self, trial: str) -> Path:
@@ -167,8 +176,16 @@ class Store:
         return self.trials / f".{trial}"
 
     def row(self, trial: str) -> Row | None:
-        """Return the row of a trial, or None while it has none."""
-        return read_row(self._read / f"trials/{trial}/row.json")
+        """Return the row of a trial, or None while it has none.
+
+        Raises:
+            UserError: it is damaged, or another trial's.
+        """
+        path = self._read / f"trials/{trial}/row.json"
+        row = read_row(path)
+        if row is not None:
+            check_identity(row, trial, path)
+        return row
 
     def stamp(self, trial: str) -> int | None:
         """Return what changes whenever a trial's row is written, or None while it has none."""
@@ -194,11 +211,11 @@ class Store:
         if ended.exists():
             row = self.row(trial.id)
             if working.exists():
-                shutil.rmtree(working)
+                _remove(working)
             if row is not None and row.status in RESUMABLE:
                 ended.rename(working)
             else:
-                shutil.rmtree(ended)
+                _remove(ended)
         working.mkdir(parents=True, exist_ok=True)
         for path in working.iterdir():
             # Hidden is what a kill left half written; what is linked, the harness did not write.
@@ -212,19 +229,23 @@ class Store:
     def finish(self, row: Row) -> Path:
         """Write a trial's row, seal its files, and rename its folder into place.
 
+        A folder that is gone, or something else by now, is made anew: the row is there whatever
+        happened.
+
         Raises:
             UserError: it cannot be written; the folder stays as it is, for the next run to resume.
         """
         working, ended = self.working(row.trial), self.ended(row.trial)
-        for name in (progress.FILE, progress.HANG):
-            (working / name).unlink(missing_ok=True)
         with writing(self.folder):
+            _make_folder(working)
+            for name in (progress.FILE, progress.HANG):
+                (working / name).unlink(missing_ok=True)
             content = (row.model_dump_json(indent=2) + "\n").encode()
             write_atomically(working / "row.json", content)
             write_atomically(working / integrity.FILE, integrity.sums(working))
             sync_names(working)
             if ended.exists():
-                shutil.rmtree(ended)
+                _remove(ended)
             working.rename(ended)
             sync_names(self.trials)
         return ended
@@ -281,6 +302,13 @@ class _Contents(Mapping[str, bytes]):
 
     def __contains__(self, trial: object) -> bool:
         return trial in self._names
+
+
+def _make_folder(path: Path) -> None:
+    """Make a folder unless there is one; a link or a file in its place is removed."""
+    if path.is_symlink() or path.is_file():
+        path.unlink()
+    path.mkdir(parents=True, exist_ok=True)
 
 
 def _remove(path: Path) -> None:

@@ -22,6 +22,7 @@ from harness.provenance import libraries, source_digest
 from harness.registry import Entry as Plugin
 from harness.registry import Registry, split_argument
 from harness.row import Row
+from harness.row_text import storable
 
 BUDGET_PROTOCOL = 1
 MEASUREMENT_PROTOCOL = 1
@@ -104,7 +105,7 @@ class Trial(BaseModel):
         return self.model in REFERENCES
 
     def row(self, status: Any, reason: str | None = None, **found: Any) -> Row:
-        """Return the trial's row, with what was ``found``."""
+        """Return the trial's row, with what was ``found``; very long text of it is cut."""
         evaluation = self.evaluation
         return Row(
             trial=self.id,
@@ -118,7 +119,7 @@ class Trial(BaseModel):
             budget=self.budget,
             config=self.config,
             status=status,
-            reason=reason,
+            reason=storable(reason),
             protocol=self.protocol
             | {
                 "features": f"{self.features['name']} {self.features['digest'][:12]}",
@@ -129,7 +130,7 @@ class Trial(BaseModel):
                 "averaging": self.averaging,
             },
             planned=self.model_dump(mode="json", include=set(PLANNED)),
-            **found,
+            **storable(found),
         )
 
     @classmethod

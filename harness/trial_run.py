@@ -35,6 +35,7 @@ from harness.references import measure_anchors, measure_null, measure_real
 from harness.registry import Registry
 from harness.results import CURVE_COLUMNS
 from harness.row import Row
+from harness.row_text import storable
 from harness.sampling import Sampler
 from harness.seeding import BUILD, reseed
 from harness.store import disk_full_reason, is_disk_full, write_atomically, write_json
@@ -119,7 +120,7 @@ class TrialRun:
 
     def _set_up(self) -> None:
         self.heartbeat.tell(Progress("setup"))
-        env = environment()
+        env = storable(environment())
         write_json(self.folder / "environment.json", env)
         self.found["provenance"] = self.trial.plugin | {
             key: env[key] for key in ("commit", "dirty", "command", "time", "python")
@@ -344,13 +345,15 @@ class TrialRun:
 
     def _write_files(self, samples: Tensor) -> None:
         images = samples.numpy()
+        self.folder.mkdir(parents=True, exist_ok=True)  # a plugin may have removed it
         np.savez_compressed(self.folder / "samples.npz", images=images)
         levels = self.dataset.spec.levels
         write_atomically(self.folder / "samples.png", grid_png(images, levels))
         if len(samples) and not self.trial.is_reference:
             self._draw_picture("neighbours.png", lambda: self._suspects(samples))
         if self.curve:
-            pd.DataFrame(self.curve).to_parquet(self.folder / "curve.parquet", index=False)
+            with open(self.folder / "curve.parquet", "wb") as file:
+                pd.DataFrame(self.curve).to_parquet(file, index=False)
         self.found["calibration"]["after"] = calibrate(self.device)
 
     def _draw_picture(self, name: str, draw: Callable[[], bytes | None]) -> None:

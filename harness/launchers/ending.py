@@ -12,6 +12,7 @@ from harness.launchers.memory import MemoryWatch
 from harness.launchers.processes import LOST
 from harness.progress import HANG, STOPPED_PHASE, Progress, read_progress
 from harness.row import Row, Usage
+from harness.row_identity import check_folder
 from harness.store import disk_full_reason, read_row
 from harness.trial import Trial
 from harness.worker import FULL, STOPPED
@@ -40,7 +41,7 @@ def row_of(
     """
     progress = read_progress(folder) or progress
     where = f"at {progress.fraction:.0%} of the budget" if progress else "at its start"
-    if code in (0, LOST) and (row := _written(folder)) is not None:
+    if code in (0, LOST) and (row := _written(folder, trial)) is not None:
         return row
     if _keep_traces(folder) or hung:
         return trial.row("timeout", f"silent for {trial.patience_seconds:g} s {where}; ended")
@@ -61,9 +62,12 @@ def row_of(
     return trial.row("error", f"the worker left with exit code {code}{without} {where}")
 
 
-def _written(folder: Path) -> Row | None:
+def _written(folder: Path, trial: Trial) -> Row | None:
     with suppress(UserError):
-        return read_row(folder / "row.json")
+        row = read_row(folder / "row.json")
+        if row is not None:
+            check_folder(row, trial.id, folder)
+        return row
     return None
 
 

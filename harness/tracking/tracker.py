@@ -23,6 +23,7 @@ from harness.integrity import read_sealed
 from harness.locks import Lock
 from harness.results import CURVE_COLUMNS
 from harness.row import Row
+from harness.row_identity import check_folder
 from harness.store import Store, read_row, write_json
 from harness.tracking.columns import TAG_PREFIX, run_columns
 from harness.tracking.one_run import RETRIES, find_or_make_run
@@ -71,6 +72,8 @@ def sync(results: Path, tracker: Tracker) -> Synced:
         try:
             # Anybody may have made the folder.
             row = read_row(UntrustedFolder(path.parents[2]) / f"trials/{path.parent.name}/row.json")
+            if row is not None:
+                check_folder(row, path.parent.name, path)
         except UserError as error:
             log.warning("%s", error)
             answer.unsent.append(path.parent.name)

@@ -2,12 +2,16 @@
 
 import json
 import os
+import shutil
+from pathlib import Path
 
 import pytest
 from support.stored import TRIAL, curve, trial
 
 from harness.benchmark import parse_benchmark
 from harness.errors import UserError
+from harness.gathering import read_results
+from harness.report_folder import read_rows
 from harness.store import LOG_END, Store, read_row, tail, write_atomically
 
 
@@ -222,3 +226,65 @@ def test_a_short_file_is_its_own_tail_and_a_line_without_end_is_cut(tmp_path):
     assert tail(path) == "one\ntwo\n"
     path.write_bytes(b"x" * 50)
     assert tail(path, 10) == "x" * 10
+
+
+@pytest.mark.parametrize("harm", ["gone", "all gone", "a file", "a link", "ended by a file"])
+def test_a_row_is_written_whatever_became_of_its_folder(store, tmp_path, harm):
+    store.prepare()
+    working = store.begin(TRIAL)
+    if harm == "ended by a file":
+        store.ended(TRIAL.id).write_text("in the way")
+    else:
+        shutil.rmtree(store.folder if harm == "all gone" else working)
+    if harm == "a file":
+        working.write_text("in the way")
+    if harm == "a link":
+        (tmp_path / "elsewhere").mkdir()
+        working.symlink_to(tmp_path / "elsewhere")
+    store.finish(TRIAL.row("error", "FileNotFoundError"))
+    assert store.row(TRIAL.id).reason == "FileNotFoundError"
+    assert not list(tmp_path.glob("elsewhere/*"))
+    # Runs go on with other trials, and with this one.
+    store.claim(trial(1).id).release()
+    store.reporting().release()
+    assert store.begin(TRIAL) == working
+
+
+def test_the_folder_of_a_trial_that_was_copied_to_anothers_place_is_refused(store):
+    store.begin(TRIAL)
+    store.finish(TRIAL.row("ok"))
+    shutil.copytree(store.ended(TRIAL.id), store.ended(trial(1).id))
+    expected = f"holds the row of trial {TRIAL.id} .*, but its folder is that of trial"
+    with pytest.raises(UserError, match=expected):
+        store.row(trial(1).id)
+    assert store.row(TRIAL.id) == TRIAL.row("ok")
+    # Nor may such a folder be resumed, or read from outside.
+    for read in (
+        lambda: store.begin(trial(1)),
+        lambda: read_results(store.folder),
+        lambda: read_results(store.ended(trial(1).id) / "row.json"),
+    ):
+        with pytest.raises(UserError, match=expected):
+            read()
+    assert read_results(store.ended(TRIAL.id) / "row.json").rows == (TRIAL.row("ok"),)
+
+
+def test_two_rows_of_one_trial_are_no_two_trials():
+    line = TRIAL.row("ok").model_dump_json().encode() + b"\n"
+    other = trial(1).row("ok").model_dump_json().encode() + b"\n"
+    with pytest.raises(UserError, match=r"rows.jsonl, line 3: the row of .* stands in line 1"):
+        read_rows(line + other + line, Path("rows.jsonl"))
+    assert len(read_rows(line + other, Path("rows.jsonl"))) == 2
+
+
+def test_a_row_whose_settings_are_not_those_of_its_id_is_refused(store):
+    """As when a copied row was given the id of the folder, and sealed again."""
+    other = trial(1)
+    store.begin(other)
+    store.finish(TRIAL.row("ok").model_copy(update={"trial": other.id}))
+    with pytest.raises(UserError, match=f"has the id {TRIAL.id}, not {other.id}"):
+        store.row(other.id)
+    store.begin(trial(2))
+    store.finish(trial(2).row("ok").model_copy(update={"budget": "6 steps"}))
+    with pytest.raises(UserError, match="its settings were changed after it ran"):
+        store.row(trial(2).id)

@@ -50,6 +50,8 @@ FAULTS = (
     "leaves-children",
     "prints",
     "disturbs",
+    "removes-its-folder",
+    "talks-for-ever",
 )
 
 
@@ -258,6 +260,29 @@ class Disturbs(Steady):
         images = super().sample(n, labels)
         disturb()
         return images
+
+
+class RemovesItsFolder(Steady):
+    """Clears away the folder of its own trial, in every step and every call of ``sample``."""
+
+    def training_step(self, batch, progress):
+        remove_folder()
+        return super().training_step(batch, progress)
+
+    def sample(self, n, labels=None):
+        remove_folder()
+        return super().sample(n, labels)
+
+
+class TalksForEver(Steady):
+    def training_step(self, batch, progress):
+        raise RuntimeError("it begins " + "x" * 3_000_000 + " and ends")
+
+
+def remove_folder() -> None:
+    """Remove the folder that this process logs to."""
+    log = os.readlink("/proc/self/fd/1").removesuffix(" (deleted)")
+    shutil.rmtree(Path(log).parent, ignore_errors=True)
 
 
 def disturb() -> None:

@@ -1,12 +1,17 @@
 """Whatever a plugin does to its worker, one truthful row is left, and nothing else."""
 
 import itertools
+import os
 import sys
 import time
 
 import psutil
 import pytest
 from support.forked_worker import fork
+
+from harness.benchmark import parse_benchmark
+from harness.environments import environments
+from harness.store import Store
 
 
 @pytest.fixture
@@ -94,6 +99,49 @@ def test_what_a_plugin_leaves_behind_ends_with_its_trial(ended):
     assert row.status == "ok", worker.log
     child = int(worker.log.partition("left ")[2].split()[0])
     _wait_for_the_end_of(child)
+
+
+def test_a_trial_whose_folder_is_removed_while_it_runs_has_its_row(planned):
+    worker = fork(planned.store, planned.trials["removes-its-folder"])
+    row = worker.row()
+    assert row.status == "ok", row.reason
+    assert row.digests == planned.steady.digests
+    assert planned.store.finish(row).is_dir()
+    assert planned.store.row(row.trial) == row
+
+
+def test_a_reason_of_megabytes_is_cut_in_the_row(ended):
+    worker, row = ended("talks-for-ever")
+    assert row.status == "error"
+    assert row.reason.startswith("RuntimeError: it begins xxx")
+    assert "xxx and ends (faulty_plugin.py:" in row.reason
+    assert len(row.reason) < 5_000
+
+
+SOURCE = """name = "mine"
+datasets = ["digits"]
+models = ["steady"]
+budget = "24 steps"
+"""
+
+
+def test_a_folder_and_a_command_that_are_not_utf8_end_no_trial(planned, monkeypatch):
+    name = os.fsdecode(b"caf\xe9 \xff")
+    store = Store(planned.store.folder.parent / name, "mine")
+    store.prepare()
+    trial = planned.trials["steady"]
+    trial = trial.model_copy(
+        update={"evaluation": trial.evaluation.model_copy(update={"curve": (0.5,)})}
+    )
+    worker = fork(store, trial)
+    row = worker.row()
+    assert row.status == "ok", worker.log
+    assert row.digests == planned.steady.digests
+    assert r"/caf\xe9 \xff/mine/trials/." in row.provenance["command"][1]
+    store.finish(row)
+    results = store.results(parse_benchmark(SOURCE, "mine.toml"), SOURCE, [trial])
+    assert results.rows == (row,) and len(results.curves) == 2
+    assert environments(results)[0].trials == (row.trial,)
 
 
 def test_a_fork_that_comes_back_to_the_trial_ends(ended, planned):

@@ -7,7 +7,7 @@ import time
 
 import psutil
 import pytest
-from support.stored import TRIAL
+from support.stored import TRIAL, trial
 
 from harness.launchers import log_file
 from harness.launchers.ending import row_of
@@ -82,6 +82,8 @@ def test_a_worker_that_lost_its_server_was_not_asked_to_stop(tmp_path):
 
 def test_a_row_that_a_plugin_faked_is_none(tmp_path):
     (tmp_path / "row.json").write_text("{}")
+    assert ending(tmp_path, 0)[0] == "error"
+    (tmp_path / "row.json").write_text(trial(1).row("ok").model_dump_json())
     assert ending(tmp_path, 0)[0] == "error"
 
 
