@@ -17,6 +17,7 @@ from harness.launchers import Launcher, Observer
 from harness.registry import Registry, registry
 from harness.results import Results
 from harness.row import Row
+from harness.standard_streams import ensure_open
 from harness.store import FAILED, RESUMABLE, Store, write_atomically
 
 if TYPE_CHECKING:
@@ -156,6 +157,7 @@ def carry_out(
     from harness.launchers.agenda import Agenda
     from harness.tracking import Courier, open_tracker
 
+    ensure_open()
     store = planned.store
     todo = planned.open_trials(retry_failed)
     launcher.check(todo)
@@ -196,6 +198,9 @@ class _Telling(Observer):
 
     def held(self, trial: Trial) -> None:
         self.observer.held(trial)
+
+    def waits(self, trial: Trial, holder: str) -> None:
+        self.observer.waits(trial, holder)
 
     def ended_elsewhere(self, trial: Trial, row: Row) -> None:
         self.observer.ended_elsewhere(trial, row)

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from harness import integrity, progress
+from harness import integrity, locks, progress
 from harness.benchmark import Benchmark
 from harness.curves import join_curves, read_curves
 from harness.errors import UserError
@@ -154,6 +154,11 @@ class Store:
             lock.release()
             return None
         return lock
+
+    def holder(self, trial: str) -> str:
+        """Say who holds a trial, and since when."""
+        own, node = self.locks / trial, self.node_lock(trial)
+        return locks.holder(node if not is_held(own) and is_held(node) else own)
 
     def node_lock(self, trial: str) -> Path:
         """Return the lock of whoever works on a trial where its driver is not.

@@ -17,9 +17,11 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+from harness.inheritance import shield_children
 from harness.leaving import leave
 from harness.progress import Heartbeat, Interrupted, Progress
 from harness.row import Row
+from harness.standard_streams import ensure_open
 
 STOPPED = 75
 """Exit code of a worker that was asked to stop (EX_TEMPFAIL: try again later)."""
@@ -36,8 +38,10 @@ class _StopSignal:
         self.worker = os.getpid()
         self.driver = os.getppid()
         signal.signal(signal.SIGTERM, self._receive)
-        # Ctrl-C reaches the driver, which decides and tells the workers.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        # Ctrl-C reaches the driver, which decides and tells the workers. Not SIG_IGN, which what a
+        # plugin executes would inherit.
+        signal.signal(signal.SIGINT, self._ignore)
+        signal.siginterrupt(signal.SIGINT, False)
 
     def __call__(self) -> bool:
         self.refuse_copies()
@@ -51,6 +55,9 @@ class _StopSignal:
     def _receive(self, *_: Any) -> None:
         self.received = True
 
+    def _ignore(self, *_: Any) -> None:
+        pass
+
 
 def main() -> None:
     """Run the trial that the command line names."""
@@ -59,7 +66,10 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=0, help="threads of torch on a CPU")
     parser.add_argument("--origin", type=float, help="time.monotonic() of the driver at the start")
+    parser.add_argument("--lock", type=int, help="descriptor of the trial's lock")
     arguments = parser.parse_args()
+    ensure_open()
+    shield_children(arguments.lock)
     # A crash in native code leaves the lines of Python that led to it in the log.
     faulthandler.enable()
     stop = _StopSignal()

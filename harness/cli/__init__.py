@@ -31,6 +31,7 @@ from harness.cli import (
 )
 from harness.errors import UserError, for_terminal
 from harness.leaving import leave
+from harness.standard_streams import ensure_open
 
 app = typer.Typer(
     name="harness",
@@ -112,6 +113,7 @@ class _ForTerminal(logging.Formatter):
 
 def run() -> int:
     """Run the command line; return 2 for a ``UserError`` and 130 for Ctrl-C."""
+    ensure_open()
     # It prints what no handler takes: all of our warnings.
     if logging.lastResort is not None:
         logging.lastResort.setFormatter(_ForTerminal())

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from harness.errors import for_terminal
 from harness.launchers import Observer
 
 if TYPE_CHECKING:
@@ -74,6 +75,10 @@ class Bars(Observer):
             escape(trial.title), total=1, note="in another run"
         )
 
+    def waits(self, trial: Trial, holder: str) -> None:
+        """Show who works on it."""
+        self._bars.update(self._tasks[trial.id], note=escape(for_terminal(f"held by {holder}")))
+
     def ended_elsewhere(self, trial: Trial, row: Row) -> None:
         """Show how the trial ended."""
         self.finished(trial, row)
@@ -93,6 +98,10 @@ class Lines(Observer):
     def held(self, trial: Trial) -> None:
         """Print which trial another run works on."""
         print(f"elsewhere {trial.title}: another run works on it", flush=True)
+
+    def waits(self, trial: Trial, holder: str) -> None:
+        """Print who works on it."""
+        print(f"waiting   {trial.title}: held by {for_terminal(holder)}", flush=True)
 
     def finished(self, trial: Trial, row: Row) -> None:
         """Print how the trial ended."""

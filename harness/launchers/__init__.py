@@ -27,6 +27,9 @@ class Observer:
     def held(self, trial: Trial) -> None:
         """Hear that another run holds a trial; this one waits for it."""
 
+    def waits(self, trial: Trial, holder: str) -> None:
+        """Hear who holds a trial that this run waits for, and since when; again if it changes."""
+
     def ended_elsewhere(self, trial: Trial, row: Row) -> None:
         """Hear that another run ended a trial, with its row."""
 

@@ -17,6 +17,8 @@ from harness.trial import Trial
 
 LOOK_SECONDS = 0.5
 """Time between two looks at the trials that other runs hold."""
+NAME_SECONDS = 60.0
+"""Time between two looks at who holds them."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,8 @@ class Agenda:
         self._queues: dict[Needs, deque[Trial]] = {}
         self._elsewhere: deque[Trial] = deque()
         self._looked = 0.0
+        self._named = time.monotonic()
+        self._holders: dict[str, str] = {}
         self._stamps = {}
         for trial in sorted(trials, key=lambda trial: trial.needs, reverse=True):
             self._stamps[trial.id] = store.stamp(trial.id)
@@ -87,7 +91,18 @@ class Agenda:
             elif (assignment := self._claim(trial, known=True)) is not None:
                 return assignment
         self._looked = now
+        if now - self._named >= NAME_SECONDS:
+            self._named = now
+            for trial in self._elsewhere:
+                self._name_holder(trial)
         return None
+
+    def _name_holder(self, trial: Trial) -> None:
+        """Tell who holds a trial, unless that was told before."""
+        holder = self.store.holder(trial.id)
+        if self._holders.get(trial.id) != holder:
+            self._holders[trial.id] = holder
+            self.observer.waits(trial, holder)
 
     def _claim(self, trial: Trial, known: bool = False) -> Assignment | None:
         """Make a trial this run's, unless another run has it or has ended it."""
@@ -96,6 +111,7 @@ class Agenda:
             self._elsewhere.append(trial)
             if not known:
                 self.observer.held(trial)
+                self._name_holder(trial)
             return None
         try:
             row = self._ended_meanwhile(trial)

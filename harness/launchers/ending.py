@@ -17,6 +17,13 @@ from harness.store import disk_full_reason, read_row
 from harness.trial import Trial
 from harness.worker import FULL, STOPPED
 
+BY_HAND = frozenset(
+    getattr(signal, name)
+    for name in ("SIGHUP", "SIGINT", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGXCPU", "SIGPWR")
+    if hasattr(signal, name)
+)
+"""Signals that no fault of a worker's own code raises: people and batch systems send them."""
+
 
 def row_of(
     trial: Trial,
@@ -56,6 +63,9 @@ def row_of(
         return trial.row("killed", f"stopped on request {where}; run again to resume")
     if code == -signal.SIGKILL:
         return _killed(trial, where, asked, memory)
+    if -code in BY_HAND:
+        reason = f"ended by {_name(-code)} {where}, which somebody sent; run again to resume"
+        return trial.row("killed", reason)
     if code < 0:
         return trial.row("error", f"the worker died of {_name(-code)} {where}; its log shows where")
     without = " and without a row" if code == 0 else ""

@@ -17,6 +17,8 @@ import socket
 import sys
 from dataclasses import dataclass
 
+from harness.standard_streams import ensure_open
+
 PR_SET_PDEATHSIG = 1
 """Of <linux/prctl.h>."""
 
@@ -36,6 +38,7 @@ class _Order:
 
 def main() -> None:
     """Fork until the driver hangs up; become the worker in each fork."""
+    ensure_open()
     channel = socket.socket(fileno=os.dup(0))
     for name in sys.argv[1:]:
         importlib.import_module(name)
@@ -95,11 +98,11 @@ def _work(order: _Order) -> None:
     os.chdir(order.folder)
     # The one generator that a fork would share with its siblings: random's own is seeded anew.
     np.random.seed()
-    be_worker(order.arguments, order.log)
+    be_worker(order.arguments, order.log, order.lock)
 
 
-def be_worker(arguments: list[str], log: int) -> None:
-    """Be what ``python -m harness.worker`` would be with these arguments and this output."""
+def be_worker(arguments: list[str], log: int, lock: int) -> None:
+    """Be what ``python -m harness.worker`` would be with these arguments, output and lock."""
     from harness import worker
 
     with open(os.devnull, "rb") as nothing:
@@ -107,7 +110,7 @@ def be_worker(arguments: list[str], log: int) -> None:
     os.dup2(log, 1)
     os.dup2(log, 2)
     os.close(log)
-    sys.argv = [worker.__file__, *arguments]
+    sys.argv = [worker.__file__, *arguments, "--lock", str(lock)]
     worker.main()
 
 

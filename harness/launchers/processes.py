@@ -78,7 +78,7 @@ class Spawner:
     ) -> Process:
         """Start a worker."""
         return subprocess.Popen(
-            interpreters.command("harness.worker", *arguments),
+            interpreters.command("harness.worker", *arguments, "--lock", str(lock.fileno())),
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

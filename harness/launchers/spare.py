@@ -24,7 +24,8 @@ def main() -> None:
     channel.close()
     # A driver may have died since it gave the order: nobody would look after the worker.
     if message and os.getppid() == driver:
-        be_worker(json.loads(message), log=descriptors[0])
+        log, lock = descriptors
+        be_worker(json.loads(message), log, lock)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ import torch
 from torch._C._distributed_c10d import TCPStore
 
 from harness.failure import diagnose
+from harness.inheritance import shield_children
 from harness.ledger import Ledger
 from harness.parallel.leader import verdict_file
 from harness.parallel.replicas import LOOPBACK, Replicas
@@ -51,8 +52,11 @@ def main() -> None:
     parser.add_argument("--threads", type=int)
     arguments = parser.parse_args()
     _die_with(os.getppid())
+    # The first process hears them for all. Not SIG_IGN, which what a plugin executes would inherit.
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)
+        signal.signal(number, lambda *_: None)
+        signal.siginterrupt(number, False)
+    shield_children(lock=None)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
     torch.set_num_threads(arguments.threads)
     try:

@@ -13,6 +13,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from dataclasses import dataclass
@@ -52,6 +53,8 @@ FAULTS = (
     "disturbs",
     "removes-its-folder",
     "talks-for-ever",
+    "raises-children",
+    "closes-descriptors",
 )
 
 
@@ -277,6 +280,47 @@ class RemovesItsFolder(Steady):
 class TalksForEver(Steady):
     def training_step(self, batch, progress):
         raise RuntimeError("it begins " + "x" * 3_000_000 + " and ends")
+
+
+class RaisesChildren(Steady):
+    """Ends a fork as multiprocessing does, and leaves two daemons in sessions of their own."""
+
+    def training_step(self, batch, progress):
+        if progress == 0:
+            for number in (signal.SIGTERM, signal.SIGINT):
+                pid = os.fork()
+                if pid == 0:
+                    wait_to_be_ended()
+                os.kill(pid, number)
+                _, status = os.waitpid(pid, 0)
+                print("a fork ended with", os.waitstatus_to_exitcode(status), flush=True)
+            daemon = os.fork()
+            if daemon == 0:
+                os.setsid()
+                time.sleep(600)
+            options = {"close_fds": False, "start_new_session": True}
+            executed = subprocess.Popen(["sleep", "600"], **options)
+            print("daemons", daemon, executed.pid, flush=True)
+        return super().training_step(batch, progress)
+
+
+def wait_to_be_ended() -> None:
+    try:
+        while True:
+            time.sleep(0.01)
+    except KeyboardInterrupt:
+        os._exit(3)
+
+
+class ClosesDescriptors(Steady):
+    """As a program does that makes a daemon of itself; and goes to a folder that it removes."""
+
+    def training_step(self, batch, progress):
+        if progress == 0:
+            os.closerange(3, 1024)
+            os.chdir(tempfile.mkdtemp())
+            os.rmdir(os.getcwd())
+        return super().training_step(batch, progress)
 
 
 def remove_folder() -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from harness import worker
 from harness.launchers.ending import row_of
 from harness.launchers.memory import MemoryWatch
+from harness.locks import Lock
 from harness.row import Row
 from harness.store import Store
 from harness.trial import Trial
@@ -50,16 +51,16 @@ class Forked:
         return (self.folder / "log.txt").read_text(errors="replace")
 
 
-def fork(store: Store, trial: Trial, **more: object) -> Forked:
-    """Start a worker on a trial."""
+def fork(store: Store, trial: Trial, lock: Lock | None = None, **more: object) -> Forked:
+    """Start a worker on a trial, which may hold its lock."""
     folder = store.begin(trial)
     pid = os.fork()
     if pid == 0:
-        _be_worker(folder)
+        _be_worker(folder, ["--lock", str(lock.fileno())] if lock else [])
     return Forked(trial, folder, pid, MemoryWatch(pid, **more))
 
 
-def _be_worker(folder: Path) -> None:
+def _be_worker(folder: Path, more: list[str]) -> None:
     try:
         os.setsid()
         log = os.open(folder / "log.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -67,7 +68,7 @@ def _be_worker(folder: Path) -> None:
         os.dup2(log, 2)
         sys.stdout = open(1, "w", closefd=False)
         sys.stderr = open(2, "w", closefd=False)
-        sys.argv = ["worker", str(folder), "--threads", "1"]
+        sys.argv = ["worker", str(folder), "--threads", "1", *more]
         worker.main()
     finally:
         os._exit(1)

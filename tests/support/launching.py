@@ -94,5 +94,8 @@ class Heard(Observer):
     def held(self, trial) -> None:
         self.events.append(("held", trial.seed))
 
+    def waits(self, trial, holder) -> None:
+        self.events.append(("waits", trial.seed, holder))
+
     def ended_elsewhere(self, trial, row) -> None:
         self.events.append(("ended elsewhere", trial.seed, row.status))

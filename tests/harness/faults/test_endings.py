@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import signal
 import sys
 import time
 
@@ -142,6 +143,32 @@ def test_a_folder_and_a_command_that_are_not_utf8_end_no_trial(planned, monkeypa
     results = store.results(parse_benchmark(SOURCE, "mine.toml"), SOURCE, [trial])
     assert results.rows == (row,) and len(results.curves) == 2
     assert environments(results)[0].trials == (row.trial,)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks at /proc")
+def test_what_a_model_forks_can_be_ended_and_does_not_hold_its_trial(planned):
+    """Neither a fork nor an executed program, both in sessions of their own, has the lock."""
+    trial = planned.trials["raises-children"]
+    lock = planned.store.claim(trial.id)
+    worker = fork(planned.store, trial, lock)
+    assert planned.store.holder(trial.id).startswith(f"process {os.getpid()} (")
+    assert worker.row().status == "ok", worker.log
+    endings = [line for line in worker.log.splitlines() if line.startswith("a fork ended")]
+    assert endings == ["a fork ended with -15", "a fork ended with 3"]
+    daemons = [int(pid) for pid in worker.log.partition("daemons ")[2].split()[:2]]
+    try:
+        assert all(psutil.pid_exists(pid) for pid in daemons)
+        os.close(lock.fileno())  # as when the driver is killed
+        planned.store.claim(trial.id).release()
+    finally:
+        for pid in daemons:
+            os.kill(pid, signal.SIGKILL)
+
+
+def test_a_model_that_closes_all_descriptors_and_removes_its_folder_harms_nobody(ended, planned):
+    worker, row = ended("closes-descriptors")
+    assert row.status == "ok", worker.log
+    assert row.digests == planned.steady.digests
 
 
 def test_a_fork_that_comes_back_to_the_trial_ends(ended, planned):

@@ -60,6 +60,15 @@ def test_a_code_is_told_as_what_it_means(tmp_path, code, status, reason):
     assert ending(tmp_path, code) == (status, reason.replace("FOLDER", str(tmp_path)))
 
 
+@pytest.mark.parametrize("name", ["SIGHUP", "SIGUSR1", "SIGQUIT", "SIGXCPU"])
+def test_a_worker_that_somebody_ends_by_another_signal_resumes(tmp_path, name):
+    status, reason = ending(tmp_path, -getattr(signal, name))
+    assert status in RESUMABLE
+    assert (
+        reason == f"ended by {name} at 50% of the budget, which somebody sent; run again to resume"
+    )
+
+
 def test_only_a_worker_that_was_asked_to_stop_was_stopped(tmp_path):
     expected = "killed", "stopped on request at 50% of the budget; run again to resume"
     assert ending(tmp_path, STOPPED, asked=True) == expected

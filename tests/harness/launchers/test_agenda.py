@@ -47,6 +47,8 @@ def test_two_runs_share_the_trials_and_hear_of_each_others(store):
     for heard in (one.observer.events, two.observer.events):
         assert sorted(e[1] for e in heard if e[0] in ended) == [0, 1, 2]
     assert ("held", 0) in two.observer.events
+    holders = {event[2].split()[1] for event in two.observer.events if event[0] == "waits"}
+    assert holders == {str(os.getpid())}
 
 
 def test_a_trial_is_held_until_its_worker_is_gone_too(store):

@@ -31,6 +31,7 @@ def work():
         "input": sys.stdin.read(), "own": os.environ.get("OWN"), "changed": list(changed),
         "random": __import__("numpy").random.rand(),
         "descriptors": len(os.listdir("/proc/self/fd")),
+        "error": sys.stderr is not None,
     }
     changed.append(task)
     os.environ["OWN"] = "changed"
@@ -202,6 +203,35 @@ signal.pause()
         driver.kill()
     gone, alive = psutil.wait_procs([worker, server], timeout=60)
     assert not alive
+
+
+@pytest.mark.parametrize("closed", [(2,), (0, 1, 2)])
+def test_standard_streams_that_are_closed_end_no_worker(tmp_path, closed):
+    """As in ``harness run digits 2>&-``: other files would get their numbers."""
+    (tmp_path / "stand_in.py").write_text(STAND_IN)
+    source = """
+import os
+from harness.standard_streams import ensure_open
+ensure_open()
+from harness.launchers.processes import ForkServer
+from harness.locks import Lock
+server, lock = ForkServer(["stand_in"]), Lock("lock")
+with open("log", "ab") as log:
+    code = server.start([".", "task"], os.environ, log, lock).wait(60)
+print("printed to nobody", flush=True)
+server.close()
+os._exit(code)
+"""
+    driver = subprocess.run(
+        [sys.executable, "-c", source],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(tmp_path)},
+        preexec_fn=lambda: [os.close(number) for number in closed],
+    )
+    assert driver.returncode == 7
+    assert (tmp_path / "log").read_text() == "said task\n"
+    found = facts(tmp_path, "task")
+    assert found["error"] and found["input"] == ""
 
 
 def test_forks_are_for_the_cpu():

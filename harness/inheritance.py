@@ -1,0 +1,50 @@
+"""What the children of a worker, which are a plugin's, must not inherit from it."""
+
+from __future__ import annotations
+
+import os
+import signal
+from contextlib import suppress
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+def shield_children(lock: int | None) -> None:
+    """Let forks of this process be ended as any other, and no child hold the trial's lock.
+
+    Forks get the default handlers of signals: with the worker's own, ``terminate()`` and ``join()``
+    of multiprocessing would wait for ever. A daemon that a model leaves behind would hold the trial
+    for as long as it lives, so forks close the lock, and what is executed never has it.
+
+    Args:
+        lock: descriptor, if this process has one.
+    """
+    if lock is not None:
+        os.set_inheritable(lock, False)
+    file = None if lock is None else _file(lock)
+    masks: list[set[signal.Signals]] = []
+
+    def before() -> None:
+        # What is sent to a fork before it has its handlers waits until it has.
+        masks.append(signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS))
+
+    def in_parent() -> None:
+        signal.pthread_sigmask(signal.SIG_SETMASK, masks.pop())
+
+    def in_child() -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        # A plugin may have closed it, and opened something of its own by that number.
+        if lock is not None and file is not None and _file(lock) == file:
+            os.close(lock)
+        in_parent()
+
+    os.register_at_fork(before=before, after_in_parent=in_parent, after_in_child=in_child)
+
+
+def _file(descriptor: int) -> tuple[int, int] | None:
+    """Return what tells the file of a descriptor from others, or None if that is closed."""
+    with suppress(OSError):
+        found = os.fstat(descriptor)
+        return found.st_dev, found.st_ino
+    return None
