@@ -9,7 +9,7 @@ as the row had, and ``harness.agreement`` compares.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import mkdtemp
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ from harness.errors import UserError, did_you_mean
 from harness.frame import flatten
 from harness.gathering import read_results
 from harness.launchers import Observer
+from harness.plugin_files import rule_of
 from harness.results import Results
 from harness.row import Row
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from harness.registry import Registry
     from harness.trial import Trial
 
-CODE = "plugin."
+CODE, SOURCE = "plugin.", "plugin.source"
 """Parts of an identity that tell which code ran: with other code a row may still come out alike."""
 
 MOST_THREADS = 1024
@@ -45,14 +46,17 @@ class Difference:
         key: its name, with dots.
         then: as the row has it; None where it has none.
         now: as it is here.
+        note: what else people must know of it.
     """
 
     key: str
     then: Any
     now: Any
+    note: str = ""
 
     def __str__(self) -> str:
-        return f"{self.key}: {_show(self.then)} then, {_show(self.now)} now"
+        note = f" ({self.note})" if self.note else ""
+        return f"{self.key}: {_show(self.then)} then, {_show(self.now)} now{note}"
 
 
 @dataclass(frozen=True)
@@ -159,7 +163,7 @@ def prepare(row: Row, results: Results, registry: Registry) -> Subject:
     if trial.unsupported and row.status != "skipped":
         changed.append(f"the model does not run on these data any more: {trial.unsupported}")
     seeds = [other for other in results.rows if _same_model(other, row)]
-    code = [part for part in parts if part.key.startswith(CODE)]
+    code = [_with_rules(part) for part in parts if part.key.startswith(CODE)]
     return Subject(row, trial, tuple(changed), tuple(code), tuple(seeds))
 
 
@@ -231,6 +235,17 @@ def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[Differe
         for key in dict.fromkeys((*before, *after))
         if before.get(key) != after.get(key)
     ]
+
+
+def _with_rules(part: Difference) -> Difference:
+    """Say of two digests of the source that they do not compare, where they do not."""
+    if part.key != SOURCE or None in (part.then, part.now):
+        return part
+    then, now = rule_of(str(part.then)), rule_of(str(part.now))
+    if then == now:
+        return part
+    note = f"digests of rule {then} and rule {now} do not compare: it may be the same source"
+    return replace(part, note=note)
 
 
 def _one(rows: Iterable[Row], trial: str) -> Row:

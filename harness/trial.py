@@ -17,8 +17,9 @@ from harness.errors import UserError, did_you_mean, placed, shown
 from harness.features.base import FeatureExtractor
 from harness.hooks import ModelInfo
 from harness.mistakes import mistakes
+from harness.plugin_files import source_digest
 from harness.precision import Precision
-from harness.provenance import libraries, source_digest
+from harness.provenance import libraries
 from harness.registry import Entry as Plugin
 from harness.registry import Registry, split_argument
 from harness.row import Row

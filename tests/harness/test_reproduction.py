@@ -133,6 +133,20 @@ def test_a_row_on_its_own_brings_its_settings_along(home, report, tmp_path):
     assert [difference.key for difference in subject.surroundings] == ["plugin.source"]
 
 
+def test_a_digest_of_another_rule_is_said_not_to_compare(home, report, tmp_path):
+    """As those of reports are that were published before all files of a package counted."""
+    [row] = (row for row in rows(report) if row["status"] == "ok")
+    row["planned"]["plugin"]["source"] = "0" * 64
+    (tmp_path / "row.json").write_text(json.dumps(row))
+    results = harness.read_results(tmp_path / "row.json")
+    with checkout(home / "site"):
+        from harness.reproduction import prepare
+
+        [difference] = prepare(results.rows[0], results, registry()).surroundings
+    assert difference.key == "plugin.source"
+    assert "rule 1 and rule 2 do not compare" in str(difference)
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [

@@ -127,12 +127,12 @@ def test_it_is_listed(site):
 LEARN = """
 import torch
 from harness.contract import Batch, DataSpec, GenerativeModel, HasLikelihood
-from harness.provenance import _sources
+from harness.plugin_files import PluginFiles
 from harness.registry import registry
 
 info = registry().model("pixel-histogram").info
 PixelHistogram = registry().load(info)
-assert list(_sources("pixel_histogram.model")) == ["pixel_histogram.model"]
+assert list(PluginFiles(info.target).packages) == ["pixel_histogram"]
 spec = DataSpec((1, 1, 2), levels=4)
 model = PixelHistogram(spec, PixelHistogram.Config())
 assert isinstance(model, GenerativeModel) and isinstance(model, HasLikelihood)
