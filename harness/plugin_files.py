@@ -95,7 +95,7 @@ class PluginFiles:
 
     def files(self) -> dict[str, Path]:
         """Return the files as they are now."""
-        found = {}
+        found: dict[str, Path] = {}
         for package, spec in self.packages.items():
             found |= self._files_of(package, spec)
         return found | self._data()
@@ -149,7 +149,7 @@ class PluginFiles:
                 for file in owner.files or ()
                 if file.parts[0] == package and not any(map(_is_left_out, file.parts))
             }
-        found = {}
+        found: dict[str, Path] = {}
         for place in _places(spec):
             if place.is_dir():
                 found |= {f"{package}/{name}": path for name, path in _below(place)}
