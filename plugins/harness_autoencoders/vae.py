@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from harness.contract import (
     Batch,
@@ -29,19 +29,19 @@ from harness_nets.bounds import importance_bound
 from harness_nets.convolutional import ConvolutionalDecoder, ConvolutionalEncoder
 from harness_nets.discretised import DiscretisedLogistic
 from harness_nets.gaussian import DiagonalGaussian, standard_normal_log_prob
-from harness_nets.schedule import set_learning_rate, warm_up_cosine
+from harness_nets.optimisation import descend, set_learning_rate, warm_up_cosine
 
 
 @dataclass(frozen=True)
 class VAEConfig:
     """Hyper-parameters of ``VAE``."""
 
-    batch_size: int = setting(64, "images a step")
-    learning_rate: float = setting(2e-3, "of Adam, at its peak: warm-up, then a cosine down to 0")
+    batch_size: int = setting(64, "images per step")
+    learning_rate: float = setting(2e-3, "peak learning rate (Adam); warm-up, then cosine to 0")
     latent: int = setting(32, "dimensions of z")
     width: int = setting(24, "channels at full resolution; up to four times as many below")
     blocks: int = setting(1, "residual blocks at each lower resolution")
-    clip: float = setting(1.0, "largest norm of the gradient")
+    clip: float = setting(1.0, "gradient-norm clip")
     importance_samples: int = setting(64, "draws of z in the likelihood bound (IWAE)")
 
 
@@ -88,16 +88,12 @@ class VAE(GenerativeModel):
         return reconstruction, posterior.kl_from_standard_normal()
 
     def training_step(self, batch: Batch, progress: float) -> dict[str, Tensor]:
-        """Descend the negative evidence lower bound, in nats a sub-pixel."""
+        """Descend the negative evidence lower bound, in nats per sub-pixel."""
         optimizer = self.optimizers["vae"]
         set_learning_rate(optimizer, self.config.learning_rate * warm_up_cosine(progress))
         reconstruction, kl = (term.mean() for term in self.elbo(batch.images))
         loss = (kl - reconstruction) / self.spec.dimensions
-        optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.parameters(), self.config.clip)
-        optimizer.step()
-        return {"loss": loss.detach(), "kl": kl.detach()}
+        return {"loss": descend(optimizer, loss, self.config.clip), "kl": kl.detach()}
 
     def log_likelihood(self, images: Tensor) -> LogLikelihood:
         """Bound log P from below by importance sampling from q, which is tighter than the ELBO.

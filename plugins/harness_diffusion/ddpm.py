@@ -17,11 +17,8 @@ from harness.contract import DataSpec, LogLikelihood, from_symmetric, setting, t
 from harness_diffusion.bound import variational_bound
 from harness_diffusion.denoisers import Clipped
 from harness_diffusion.model import DiffusionConfig, DiffusionModel
-from harness_diffusion.samplers import ancestral, ddim
+from harness_diffusion.samplers import DDIM, Ancestral, Step
 from harness_diffusion.schedules import DiscreteSchedule, cosine_betas, linear_betas
-
-SCHEDULES = ("linear", "cosine")
-SAMPLERS = {"ancestral": ancestral, "ddim": ddim}
 
 
 @dataclass(frozen=True)
@@ -44,11 +41,13 @@ def build_schedule(config: DDPMConfig, levels: int) -> DiscreteSchedule:
     """
     if config.schedule == "cosine":
         return DiscreteSchedule(cosine_betas(config.steps))
+    if config.schedule != "linear":
+        raise ValueError(f"unknown schedule {config.schedule!r}; one of linear, cosine")
     quarter = 2 / (levels - 1) / 4
     return DiscreteSchedule(linear_betas(config.steps, first=min(max(1e-4, quarter**2), 0.01)))
 
 
-def strided(steps: int, count: int) -> Tensor:
+def evenly_spaced_steps(steps: int, count: int) -> Tensor:
     """Return ``count`` steps evenly from T down to 1, then 0, as falling times in [0, 1]."""
     if not 1 <= count <= steps:
         raise ValueError(f"sampling_steps is {count}; it lies in 1 to {steps}, the steps of DDPM")
@@ -69,9 +68,6 @@ class DDPM(DiffusionModel):
     schedule: DiscreteSchedule
 
     def __init__(self, spec: DataSpec, config: DDPMConfig) -> None:
-        for name, table in (("schedule", SCHEDULES), ("sampler", SAMPLERS)):
-            if (value := getattr(config, name)) not in table:
-                raise ValueError(f"unknown {name} {value!r}; one of {', '.join(table)}")
         schedule = build_schedule(config, spec.levels)
         super().__init__(spec, config, schedule, config.sampling_steps)
 
@@ -89,11 +85,18 @@ class DDPM(DiffusionModel):
         steps = self.schedule.steps
         return torch.randint(1, steps + 1, (n,), device=device).double() / steps
 
-    def sample(self, n: int, labels: Tensor | None = None) -> Tensor:
-        """Draw ``n`` images, uint8, over ``sampling_steps`` of the T steps."""
-        x = self.prior(n)
-        times = strided(self.schedule.steps, self.sampling_steps).to(x.device)
-        x = SAMPLERS[self.config.sampler](self.clipped, self.schedule, x, times)
+    @property
+    def sampler(self) -> Step:
+        """Ancestral or DDIM steps of the generative process."""
+        steps = {"ancestral": Ancestral, "ddim": DDIM}
+        return steps[self.config.sampler](self.clipped, self.schedule)
+
+    def sampling_times(self) -> Tensor:
+        """Return ``sampling_steps`` of the T steps, then 0."""
+        return evenly_spaced_steps(self.schedule.steps, self.sampling_steps)
+
+    def decode_data(self, x: Tensor) -> Tensor:
+        """Map [-1, 1] to the nearest level."""
         return from_symmetric(x, self.spec.levels)
 
     @torch.no_grad()

@@ -72,8 +72,25 @@ class NetworkDenoiser:
     def __call__(self, x_t: Tensor, t: Tensor) -> Prediction:
         """Split ``x_t`` (B, C, H, W) at times ``t``, () or (B,)."""
         a, s = self.schedule(t)
-        u = self.network(x_t, t.to(x_t.dtype).expand(len(x_t)))
-        return split(self.target, u.to(x_t.dtype), x_t, a, s)
+        return split(self.target, self._predict(x_t, t), x_t, a, s)
+
+    def loss(self, x: Tensor, e: Tensor, t: Tensor) -> Tensor:
+        """Return the mean over sub-pixels of |u - u^(x_t, t)|^2, for the target u, (B,).
+
+        For noise it is L_simple of Ho et al., 2020, and the score matching of Song et al., 2021,
+        weighted by s(t)^2.
+
+        Args:
+            x: data (B, C, H, W).
+            e: noise (B, C, H, W).
+            t: times (B,).
+        """
+        u = combine(self.target, x, e, *self.schedule(t))
+        error = self._predict(self.schedule.diffuse(x, e, t), t) - u
+        return error.square().flatten(1).mean(1)
+
+    def _predict(self, x_t: Tensor, t: Tensor) -> Tensor:
+        return self.network(x_t, t.to(x_t.dtype).expand(len(x_t))).to(x_t.dtype)
 
 
 @dataclass(frozen=True)

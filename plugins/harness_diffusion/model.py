@@ -2,49 +2,43 @@
 
 from __future__ import annotations
 
-import math
 from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import Tensor
 
 from harness.contract import Batch, DataSpec, GenerativeModel, setting
-from harness_diffusion.denoisers import NetworkDenoiser, combine
+from harness_diffusion.denoisers import NetworkDenoiser
+from harness_diffusion.samplers import Step, run
 from harness_diffusion.schedules import Schedule
+from harness_nets.optimisation import descend, set_learning_rate, warm_up_cosine
 from harness_nets.unet import UNet
 
-WARM_UP = 0.05
 SMALL_IMAGE = 32 * 32
+FIRST_RATE = 0.1
+"""Share of the peak learning rate at which the warm-up starts."""
 
 
 @dataclass(frozen=True)
 class DiffusionConfig:
     """Hyper-parameters of the network and of its training."""
 
-    batch_size: int = setting(32, "images a step")
+    batch_size: int = setting(32, "images per step")
     channels: int = setting(0, "width of the U-Net; 0: 32 up to 1x32x32, 64 above")
     blocks: int = setting(1, "residual blocks on each level of the U-Net")
     dropout: float = setting(0.0, "dropout in the residual blocks")
     prediction: Literal["noise", "data", "v"] = setting("noise", "what the network predicts")
-    learning_rate: float = setting(1e-3, "of Adam, at its peak")
-    clip: float = setting(1.0, "largest norm of the gradient")
-
-
-def learning_rate(peak: float, progress: float) -> float:
-    """Rise from a tenth of ``peak`` for 5% of the budget, times a half cosine that falls to 0."""
-    warm = min(1.0, 0.1 + 0.9 * progress / WARM_UP)
-    return peak * warm * (1 + math.cos(math.pi * progress)) / 2
+    learning_rate: float = setting(1e-3, "peak learning rate (Adam); warm-up, then cosine to 0")
+    clip: float = setting(1.0, "gradient-norm clip")
 
 
 class DiffusionModel(GenerativeModel):
     """A denoising network, trained on states of a forward process at random times.
 
-    The loss is |u - u^(x_t, t)|^2, the mean over pixels of the error of the prediction: for
-    noise the L_simple of Ho et al., 2020, and the score matching of Song et al., 2021, weighted
-    by s(t)^2.
+    A system says how integers become data and back, which times it trains at and with which
+    weights, and which times its sampler visits by which steps.
 
     Attributes:
         schedule: the forward process.
@@ -83,23 +77,36 @@ class DiffusionModel(GenerativeModel):
     def draw_times(self, n: int, device: torch.device) -> Tensor:
         """Draw the times of a training batch, (n,)."""
 
+    def weight(self, t: Tensor) -> Tensor:
+        """Return the weight of the loss at times (B,), (B,): one."""
+        return torch.ones_like(t)
+
+    @property
+    @abstractmethod
+    def sampler(self) -> Step:
+        """The step of the sampler that the configuration names."""
+
+    @abstractmethod
+    def sampling_times(self) -> Tensor:
+        """Return the falling times that sampling visits, from 1, float64."""
+
+    @abstractmethod
+    def decode_data(self, x: Tensor) -> Tensor:
+        """Map the state at the last of the sampling times to integer images, uint8."""
+
     def training_step(self, batch: Batch, progress: float) -> dict[str, Tensor]:
-        """Take one step of Adam on the error of the prediction at random times."""
+        """Take one step of Adam on the weighted error of the prediction at random times."""
         x = self.encode_data(batch.images)
         t = self.draw_times(len(x), x.device)
-        e = torch.randn_like(x)
-        target = combine(self.config.prediction, x, e, *self.schedule(t))
-        u = self.network(self.schedule.diffuse(x, e, t), t.float())
-        loss = F.mse_loss(u.float(), target)
-
+        loss = (self.weight(t) * self.denoiser.loss(x, torch.randn_like(x), t)).mean()
         adam = self.optimizers["adam"]
-        for group in adam.param_groups:
-            group["lr"] = learning_rate(self.config.learning_rate, progress)
-        adam.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.network.parameters(), self.config.clip)
-        adam.step()
-        return {"loss": loss.detach()}
+        set_learning_rate(adam, self.config.learning_rate * warm_up_cosine(progress, FIRST_RATE))
+        return {"loss": descend(adam, loss, self.config.clip)}
+
+    def sample(self, n: int, labels: Tensor | None = None) -> Tensor:
+        """Draw ``n`` images, uint8 (n, C, H, W), in ``sampling_steps`` steps."""
+        x = self.prior(n)
+        return self.decode_data(run(self.sampler, x, self.sampling_times().to(x.device)))
 
     def prior(self, n: int) -> Tensor:
         """Draw ``n`` states at t = 1 from N(0, I), on the model's device."""

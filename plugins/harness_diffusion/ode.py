@@ -21,16 +21,22 @@ import torch
 from torch import Tensor
 
 from harness_diffusion.denoisers import Denoiser
-from harness_diffusion.schedules import LinearVP, like
+from harness_diffusion.schedules import LinearVP, Schedule, like
 
 Field = Callable[[Tensor, Tensor], Tensor]
 
 
-def noise_levels(schedule: LinearVP, start: Tensor, end: Tensor, steps: int) -> Tensor:
+def log_noise_level(schedule: Schedule, t: Tensor) -> Tensor:
+    """Return log sigma = log s(t) / a(t), float64 with the shape of ``t``."""
+    a, s = schedule(t)
+    return torch.log(s / a)
+
+
+def noise_levels(schedule: Schedule, start: Tensor, end: Tensor, steps: int) -> Tensor:
     """Return log sigma from time ``start`` to time ``end`` in equal ``steps``; float64."""
-    (a, s), (a_end, s_end) = schedule(start), schedule(end)
+    first, last = log_noise_level(schedule, start), log_noise_level(schedule, end)
     fraction = torch.linspace(0, 1, steps + 1, dtype=torch.float64, device=start.device)
-    return torch.lerp(torch.log(s / a), torch.log(s_end / a_end), fraction)
+    return torch.lerp(first, last, fraction)
 
 
 def probability_flow_field(denoiser: Denoiser, schedule: LinearVP) -> Field:
@@ -112,7 +118,7 @@ def log_density(
         schedule: its forward process.
         x: data, (B, C, H, W).
         probes: for the trace, (P, B, C, H, W).
-        steps: of Runge and Kutta, of four evaluations each.
+        steps: of Runge-Kutta, of four evaluations each.
         start: a time just above 0.
     """
     ends = torch.tensor([start, 1.0], dtype=torch.float64, device=x.device)

@@ -1,64 +1,89 @@
-"""Samplers: ways from noise at the first time to data at the last.
+"""Samplers: steps from a time t to an earlier one r, under one loop from noise to data.
 
-Each takes a denoiser, the state x (B, C, H, W) at ``times[0]`` and falling ``times``, and returns
-the state at ``times[-1]``. Nothing is computed over the batch, so images do not influence each
-other.
+A step takes the state x (B, C, H, W) at time ``t`` and returns one at ``r`` < ``t``, both (). It
+computes nothing over the batch, so images do not influence each other.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
 from torch import Tensor
 
 from harness_diffusion.denoisers import Denoiser
-from harness_diffusion.ode import noise_levels, probability_flow_field, rk4
+from harness_diffusion.ode import log_noise_level, probability_flow_field, rk4
 from harness_diffusion.schedules import LinearVP, Schedule, like
 
+Step = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""Maps (x_t, t, r) to x_r."""
 
-def ancestral(denoiser: Denoiser, schedule: Schedule, x: Tensor, times: Tensor) -> Tensor:
+
+def run(step: Step, x: Tensor, times: Tensor) -> Tensor:
+    """Return the state at ``times[-1]``, from ``x`` at ``times[0]``, over the falling ``times``."""
+    for t, r in pairwise(times):
+        x = step(x, t, r)
+    return x
+
+
+@dataclass(frozen=True)
+class Ancestral:
     """Draw each state from the posterior of the denoised image: x_r ~ q(x_r | x_t, x^).
 
     Ho et al., 2020, algorithm 2, with the posterior's variance. At r = 0 it returns x^ itself.
     """
-    for t, r in pairwise(times):
-        step = schedule.posterior(r, t)
-        mean = step.mean(denoiser(x, t).data, x)
-        x = mean + like(step.variance.sqrt(), x) * torch.randn_like(x)
-    return x
+
+    denoiser: Denoiser
+    schedule: Schedule
+
+    def __call__(self, x: Tensor, t: Tensor, r: Tensor) -> Tensor:
+        """Return a draw of x_r."""
+        posterior = self.schedule.posterior(r, t)
+        mean = posterior.mean(self.denoiser(x, t).data, x)
+        return mean + like(posterior.variance.sqrt(), x) * torch.randn_like(x)
 
 
-def ddim(
-    denoiser: Denoiser, schedule: Schedule, x: Tensor, times: Tensor, eta: float = 0.0
-) -> Tensor:
+@dataclass(frozen=True)
+class DDIM:
     """Keep the predicted noise from state to state; ``eta`` of its variance is drawn anew.
 
         x_r = a_r x^ + sqrt(s_r^2 - n^2) e^ + n z,  n = eta (s_r / s_t) sqrt(1 - a_t^2 / a_r^2)
 
-    Song et al., 2021, arXiv:2010.02502, equations 12 and 16. At eta = 0 nothing is drawn.
+    Song et al., 2021, arXiv:2010.02502, equations 12 and 16. At eta = 0 nothing is drawn, at
+    eta = 1 it is ancestral sampling.
     """
-    for t, r in pairwise(times):
-        (a_r, s_r), (a_t, s_t) = schedule(r), schedule(t)
-        fresh = eta * s_r / s_t * torch.sqrt(1 - (a_t / a_r) ** 2)
+
+    denoiser: Denoiser
+    schedule: Schedule
+    eta: float = 0.0
+
+    def __call__(self, x: Tensor, t: Tensor, r: Tensor) -> Tensor:
+        """Return x_r, or a draw of it."""
+        (a_r, s_r), (a_t, s_t) = self.schedule(r), self.schedule(t)
+        fresh = self.eta * s_r / s_t * torch.sqrt(1 - (a_t / a_r) ** 2)
         kept = torch.sqrt(s_r**2 - fresh**2)
-        data, noise = denoiser(x, t)
+        data, noise = self.denoiser(x, t)
         x = like(a_r, x) * data + like(kept, x) * noise
-        if eta > 0:
-            x = x + like(fresh, x) * torch.randn_like(x)
-    return x
+        return x + like(fresh, x) * torch.randn_like(x) if self.eta > 0 else x
 
 
-def euler_maruyama(denoiser: Denoiser, schedule: LinearVP, x: Tensor, times: Tensor) -> Tensor:
+@dataclass(frozen=True)
+class EulerMaruyama:
     """Solve the reverse SDE, dx = -beta (x / 2 + score) dt + sqrt(beta) dw, by Euler's steps.
 
     The score is -e^ / s. Song et al., 2021, arXiv:2011.13456, equation 6.
     """
-    for t, r in pairwise(times):
-        h = schedule.beta(t) * (t - r)
-        score = -denoiser(x, t).noise / like(schedule(t)[1], x)
-        x = x + like(h, x) * (x / 2 + score) + like(h.sqrt(), x) * torch.randn_like(x)
-    return x
+
+    denoiser: Denoiser
+    schedule: LinearVP
+
+    def __call__(self, x: Tensor, t: Tensor, r: Tensor) -> Tensor:
+        """Return a draw of x_r."""
+        h = self.schedule.beta(t) * (t - r)
+        score = -self.denoiser(x, t).noise / like(self.schedule(t)[1], x)
+        return x + like(h, x) * (x / 2 + score) + like(h.sqrt(), x) * torch.randn_like(x)
 
 
 def langevin(denoiser: Denoiser, schedule: Schedule, x: Tensor, t: Tensor, ratio: float) -> Tensor:
@@ -76,26 +101,38 @@ def langevin(denoiser: Denoiser, schedule: Schedule, x: Tensor, t: Tensor, ratio
     return x + step * score + torch.sqrt(2 * step) * torch.randn_like(x)
 
 
-def predictor_corrector(
-    denoiser: Denoiser, schedule: Schedule, x: Tensor, times: Tensor, ratio: float = 0.05
-) -> Tensor:
-    """Predict by an ancestral step, correct by a Langevin step, at every time but the last.
+@dataclass(frozen=True)
+class PredictorCorrector:
+    """Correct the state by a Langevin step, then predict the next by an ancestral one.
 
-    Song et al., 2021, arXiv:2011.13456, algorithm 3; two evaluations a step.
+    At t = 1, where the state is an exact draw of the prior, there is nothing to correct. Song et
+    al., 2021, arXiv:2011.13456, algorithm 3, which also corrects at the last time; two evaluations
+    per step.
     """
-    last = len(times) - 2
-    for i, (t, r) in enumerate(pairwise(times)):
-        x = ancestral(denoiser, schedule, x, torch.stack([t, r]))
-        if i < last:
-            x = langevin(denoiser, schedule, x, r, ratio)
-    return x
+
+    denoiser: Denoiser
+    schedule: Schedule
+    ratio: float = 0.05
+
+    def __call__(self, x: Tensor, t: Tensor, r: Tensor) -> Tensor:
+        """Return a draw of x_r."""
+        if t < 1:
+            x = langevin(self.denoiser, self.schedule, x, t, self.ratio)
+        return Ancestral(self.denoiser, self.schedule)(x, t, r)
 
 
-def probability_flow(denoiser: Denoiser, schedule: LinearVP, x: Tensor, times: Tensor) -> Tensor:
-    """Follow the probability-flow ODE by Runge and Kutta's fourth order; four evaluations a step.
+@dataclass(frozen=True)
+class ProbabilityFlow:
+    """Follow the probability-flow ODE by fourth-order Runge-Kutta; four evaluations per step.
 
-    Only the ends of ``times`` and their number matter: steps are equal in log noise level. The
-    last time is above 0.
+    It is solved over the log noise level, on a grid of equal steps if ``times`` are
+    ``noise_level_times``. No time is 0.
     """
-    grid = noise_levels(schedule, times[0], times[-1], len(times) - 1)
-    return rk4(probability_flow_field(denoiser, schedule), x, grid)
+
+    denoiser: Denoiser
+    schedule: LinearVP
+
+    def __call__(self, x: Tensor, t: Tensor, r: Tensor) -> Tensor:
+        """Return x_r."""
+        grid = torch.stack([log_noise_level(self.schedule, u) for u in (t, r)])
+        return rk4(probability_flow_field(self.denoiser, self.schedule), x, grid)

@@ -17,11 +17,9 @@ from torch import Tensor
 
 from harness.contract import DataSpec, LogLikelihood, dequantise, quantise, setting
 from harness_diffusion.model import DiffusionConfig, DiffusionModel
-from harness_diffusion.ode import log_density, rademacher
-from harness_diffusion.samplers import euler_maruyama, predictor_corrector, probability_flow
+from harness_diffusion.ode import log_density, noise_levels, rademacher
+from harness_diffusion.samplers import EulerMaruyama, PredictorCorrector, ProbabilityFlow, Step
 from harness_diffusion.schedules import LinearVP
-
-SAMPLERS = ("predictor-corrector", "euler-maruyama", "probability-flow")
 
 
 @dataclass(frozen=True)
@@ -49,8 +47,6 @@ class ScoreSDE(DiffusionModel):
     schedule: LinearVP
 
     def __init__(self, spec: DataSpec, config: ScoreSDEConfig) -> None:
-        if config.sampler not in SAMPLERS:
-            raise ValueError(f"unknown sampler {config.sampler!r}; one of {', '.join(SAMPLERS)}")
         schedule = LinearVP(config.beta_min, config.beta_max)
         super().__init__(spec, config, schedule, config.sampling_steps)
 
@@ -64,22 +60,30 @@ class ScoreSDE(DiffusionModel):
         u = (torch.arange(n, device=device) + torch.rand(n, device=device)) / n
         return torch.lerp(torch.full_like(u, self.config.first_time), torch.ones_like(u), u)
 
-    def sample(self, n: int, labels: Tensor | None = None) -> Tensor:
-        """Draw ``n`` images, uint8: down to ``last_time``, then the denoised image."""
-        x = self.prior(n)
+    @property
+    def sampler(self) -> Step:
+        """The predictor-corrector, or a solver of the reverse SDE or of the ODE."""
+        steps = {
+            "predictor-corrector": partial(PredictorCorrector, ratio=self.config.corrector_ratio),
+            "euler-maruyama": EulerMaruyama,
+            "probability-flow": ProbabilityFlow,
+        }
+        return steps[self.config.sampler](self.denoiser, self.schedule)
+
+    def sampling_times(self) -> Tensor:
+        """Return times from 1 to ``last_time``: equal steps, of the ODE in log noise level."""
         if self.sampling_steps < 1:
             raise ValueError(f"sampling_steps is {self.sampling_steps}; it is at least 1")
-        steps = self.sampling_steps
-        last = self.config.last_time
-        times = torch.linspace(1, last, steps + 1, dtype=torch.float64, device=x.device)
-        sampler = {
-            "predictor-corrector": partial(predictor_corrector, ratio=self.config.corrector_ratio),
-            "euler-maruyama": euler_maruyama,
-            "probability-flow": probability_flow,
-        }[self.config.sampler]
-        x = sampler(self.denoiser, self.schedule, x, times)
-        x = self.denoiser(x, times[-1]).data
-        return quantise((x + 1) / 2, self.spec.levels)
+        ends = torch.tensor([1.0, self.config.last_time], dtype=torch.float64)
+        if self.config.sampler == "probability-flow":
+            levels = noise_levels(self.schedule, *ends, self.sampling_steps)
+            return self.schedule.time(levels.exp())
+        return torch.linspace(*ends, self.sampling_steps + 1, dtype=ends.dtype)
+
+    def decode_data(self, x: Tensor) -> Tensor:
+        """Denoise the state at ``last_time``, and cut it to levels."""
+        last = torch.tensor(self.config.last_time, dtype=torch.float64, device=x.device)
+        return quantise((self.denoiser(x, last).data + 1) / 2, self.spec.levels)
 
     def log_likelihood(self, images: Tensor) -> LogLikelihood:
         """Return the ODE's log-likelihood of the dequantised images, as one of discrete images.

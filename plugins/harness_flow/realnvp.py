@@ -25,29 +25,30 @@ from harness.contract import (
     quantise,
     setting,
 )
-from harness_nets.bijection import ActNorm, Bijection, Chain, Logit, Squeeze
-from harness_nets.bounds import importance_bound
-from harness_nets.coupling import (
+from harness_flow.bijection import ActNorm, Bijection, Chain, Logit, Squeeze
+from harness_flow.coupling import (
     AffineCoupling,
     CouplingNetwork,
     channel_mask,
     checkerboard_mask,
 )
+from harness_flow.multiscale import MultiScale
+from harness_nets.bounds import importance_bound
 from harness_nets.gaussian import standard_normal_log_prob
-from harness_nets.multiscale import MultiScale, scales
-from harness_nets.schedule import set_learning_rate, warm_up_cosine
+from harness_nets.optimisation import descend, set_learning_rate, warm_up_cosine
+from harness_nets.sizes import even_halvings
 
 
 @dataclass(frozen=True)
 class RealNVPConfig:
     """Hyper-parameters of ``RealNVP``."""
 
-    batch_size: int = setting(64, "images a step")
-    learning_rate: float = setting(5e-3, "of Adam, at its peak: warm-up, then a cosine down to 0")
+    batch_size: int = setting(64, "images per step")
+    learning_rate: float = setting(5e-3, "peak learning rate (Adam); warm-up, then cosine to 0")
     width: int = setting(16, "hidden channels of a coupling at full resolution; doubled below")
     blocks: int = setting(1, "residual blocks of a coupling's network")
     alpha: float = setting(0.05, "margin of the logit: p = alpha + (1 - 2 alpha) y")
-    clip: float = setting(1.0, "largest norm of the gradient")
+    clip: float = setting(1.0, "gradient-norm clip")
     dequantisations: int = setting(16, "draws of the uniform noise in the likelihood bound")
 
 
@@ -71,7 +72,7 @@ def build_flow(shape: tuple[int, ...], width: int, blocks: int, alpha: float) ->
     channels, height, columns = shape
     parts: list[Bijection] = []
     shapes: list[tuple[int, ...]] = []
-    for _ in range(scales(height, columns) - 1):
+    for _ in range(even_halvings(height, columns)):
         fine = (channels, height, columns)
         coarse = (4 * channels, height // 2, columns // 2)
         above = couplings([checkerboard_mask(fine, i) for i in range(3)], width)
@@ -117,15 +118,11 @@ class RealNVP(GenerativeModel):
         return self.log_density(y) + volume
 
     def training_step(self, batch: Batch, progress: float) -> dict[str, Tensor]:
-        """Descend the negative log-density, in nats a sub-pixel."""
+        """Descend the negative log-density, in nats per sub-pixel."""
         optimizer = self.optimizers["flow"]
         set_learning_rate(optimizer, self.config.learning_rate * warm_up_cosine(progress))
         loss = -self.dequantised_log_density(batch.images).mean() / self.spec.dimensions
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(self.parameters(), self.config.clip)
-        optimizer.step()
-        return {"loss": loss.detach()}
+        return {"loss": descend(optimizer, loss, self.config.clip)}
 
     def log_likelihood(self, images: Tensor) -> LogLikelihood:
         """Bound log P from below by K draws of the dequantisation noise.

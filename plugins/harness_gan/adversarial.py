@@ -1,35 +1,77 @@
-"""What the adversarial models share: a generator's sizes, and sampling by decoding the prior."""
+"""The game of a generator against a discriminator, which every adversarial model plays."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
+from torch.optim import Adam
 
-from harness.contract import DataSpec, GenerativeModel, from_symmetric
+from harness.contract import Batch, DataSpec, GenerativeModel, from_symmetric, setting, to_symmetric
+from harness_nets.optimisation import constant, descend, set_learning_rate
+from harness_nets.sizes import even_halvings
 
 LARGEST_SEED_GRID = 16
 
 
-def halvings(shape: tuple[int, ...]) -> int:
-    """Return how often the generator doubles its seed grid to reach (C, H, W).
+@dataclass(frozen=True)
+class AdversarialConfig:
+    """Hyper-parameters of the game."""
 
-    Sides halve evenly down to four pixels, and twice where they can: 32 -> 4, 28 -> 7, 8 -> 2.
-    """
-    _, height, width = shape
-    count = 0
-    while height % 2 == width % 2 == 0 and (count < 2 or min(height, width) >= 8):
-        height, width, count = height // 2, width // 2, count + 1
-    return count
+    batch_size: int = setting(64, "images per step")
+    latent: int = setting(128, "dimensions of the latent variable")
+    n_critic: int = setting(1, "updates of D for each of G")
+    learning_rate: float = setting(1e-3, "peak learning rate (Adam), of both players")
+    beta1: float = setting(0.5, "Adam's decay of the mean gradient")
+    beta2: float = setting(0.999, "Adam's decay of the mean squared gradient")
 
 
 class AdversarialModel(GenerativeModel):
-    """A generator ``network`` from latent variables to images in [-1, 1]."""
+    """A generator G from latent variables to images in [-1, 1], against a discriminator D.
+
+    Each step updates D on real images and as many fakes; each ``n_critic``-th updates G as well,
+    on the same fakes, against the new D:
+
+        L_D = discriminator_loss(D(x), D(G(z))) + penalty(x, G(z)),   L_G = generator_loss(D(G(z)))
+
+    Args:
+        spec: of the data.
+        config: an ``AdversarialConfig``.
+        generator: G, z (B, latent) -> (B, C, H, W); the ``network``.
+        discriminator: D, (B, C, H, W) -> logits (B,).
+
+    Attributes:
+        rule: share of the peak learning rate at a progress; both players'.
+    """
+
+    rule: ClassVar[Callable[[float], float]] = staticmethod(constant)
+
+    def __init__(
+        self,
+        spec: DataSpec,
+        config: AdversarialConfig,
+        generator: nn.Module,
+        discriminator: nn.Module,
+    ) -> None:
+        super().__init__(spec, config)
+        self.network = generator
+        self.discriminator = discriminator
+        self.period = config.n_critic
+        self.steps = 0
+        betas = (config.beta1, config.beta2)
+        self.optimizers = {
+            name: Adam(player.parameters(), config.learning_rate, betas, fused=True)
+            for name, player in (("generator", generator), ("discriminator", discriminator))
+        }
 
     @classmethod
     def supports(cls, spec: DataSpec) -> str | None:
         """Refuse sides whose smallest even half is too large to start a generator from."""
-        factor = 2 ** halvings(spec.shape)
+        factor = 2 ** even_halvings(*spec.shape[1:], at_least=2)
         height, width = (side // factor for side in spec.shape[1:])
         if max(height, width) > LARGEST_SEED_GRID:
             return (
@@ -38,12 +80,58 @@ class AdversarialModel(GenerativeModel):
             )
         return None
 
+    def get_extra_state(self) -> int:
+        """Return the number of steps taken, which says when the generator's turn is."""
+        return self.steps
+
+    def set_extra_state(self, state: int) -> None:
+        """Restore the number of steps taken."""
+        self.steps = state
+
     @abstractmethod
+    def discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
+        """Return L_D, less its penalty, of logits (B,) of real images and of fakes."""
+
+    @abstractmethod
+    def generator_loss(self, fake: Tensor) -> Tensor:
+        """Return L_G of logits (B,) of fakes."""
+
+    def penalty(self, real: Tensor, fake: Tensor) -> Tensor:
+        """Return what D pays besides, of real images and of fakes in [-1, 1]: nothing."""
+        return real.new_zeros(())
+
+    def logits(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+        """Return D(x) and D(G(z)), in calls of their own: a batch is all real or all fake."""
+        return self.discriminator(real), self.discriminator(fake)
+
+    def training_step(self, batch: Batch, progress: float) -> dict[str, Tensor]:
+        """Update D, and G if it is its turn."""
+        for optimizer in self.optimizers.values():
+            set_learning_rate(optimizer, self.config.learning_rate * type(self).rule(progress))
+        self.steps += 1
+        turn = self.steps % self.config.n_critic == 0
+        real = to_symmetric(batch.images, self.spec.levels)
+        with torch.set_grad_enabled(turn):
+            fake = self.network(self.latent(len(real)))
+        losses = {"discriminator": self._update_discriminator(real, fake.detach())}
+        if turn:
+            losses["generator"] = self._update_generator(fake)
+        return losses
+
+    def _update_discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
+        loss = self.discriminator_loss(*self.logits(real, fake)) + self.penalty(real, fake)
+        return descend(self.optimizers["discriminator"], loss)
+
+    def _update_generator(self, fake: Tensor) -> Tensor:
+        loss = self.generator_loss(self.discriminator(fake))
+        return descend(self.optimizers["generator"], loss)
+
     def latent(self, n: int) -> Tensor:
-        """Draw ``n`` latent variables from the prior, (n, d)."""
+        """Draw z ~ N(0, I), (n, latent)."""
+        return torch.randn(n, self.config.latent, device=self.device)
 
     def decode(self, z: Tensor) -> Tensor:
-        """Map latent variables (n, d) to uint8 images (n, C, H, W)."""
+        """Map latent variables (n, latent) to uint8 images (n, C, H, W)."""
         return from_symmetric(self.network(z), self.spec.levels)
 
     def sample(self, n: int, labels: Tensor | None = None) -> Tensor:

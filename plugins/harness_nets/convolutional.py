@@ -7,20 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from harness_nets.residual import ResidualBlock
-
-SMALLEST = 4
-
-
-def pyramid(height: int, width: int) -> list[tuple[int, int]]:
-    """Return the resolutions from (height, width) down, halved until no side exceeds 4.
-
-    Odd sides are rounded up: 28x28 gives 28, 14, 7, 4.
-    """
-    sizes = [(height, width)]
-    while max(sizes[-1]) > SMALLEST:
-        h, w = sizes[-1]
-        sizes.append(((h + 1) // 2, (w + 1) // 2))
-    return sizes
+from harness_nets.sizes import pyramid
 
 
 def _channels(width: int, resolutions: int) -> list[int]:

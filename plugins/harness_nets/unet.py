@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from harness_nets.embeddings import SinusoidalEmbedding
+from harness_nets.sizes import unet_levels
 
-SMALLEST_TO_HALVE = 8
 MOST_TOKENS = 256
 HEAD_CHANNELS = 32
 
@@ -92,21 +92,10 @@ class Level(nn.Module):
         return out
 
 
-def resolutions(height: int, width: int) -> list[tuple[int, int]]:
-    """Return the sizes of the levels: halved, rounding up, while both sides are at least 8.
-
-    32 -> 16 -> 8 -> 4, 28 -> 14 -> 7, 8 -> 4; 7 and smaller stay as they are.
-    """
-    sizes = [(height, width)]
-    while min(sizes[-1]) >= SMALLEST_TO_HALVE:
-        sizes.append(((sizes[-1][0] + 1) // 2, (sizes[-1][1] + 1) // 2))
-    return sizes
-
-
 class UNet(nn.Module):
     """Map noisy images and their times to a prediction of the images' shape.
 
-    As many levels as ``resolutions`` gives; the first has ``channels``, the others twice as many.
+    As many levels as ``unet_levels`` gives; the first has ``channels``, the others twice as many.
     Attention in the middle, and on every level below the first with at most 256 positions, so
     that each output depends on every input. No batch statistics: an image's output does not
     depend on the others in its batch.
@@ -123,7 +112,7 @@ class UNet(nn.Module):
     ) -> None:
         super().__init__()
         inputs, height, width = shape
-        sizes = resolutions(height, width)
+        sizes = unet_levels(height, width)
         widths = [channels] + [2 * channels] * (len(sizes) - 1)
         embedding = 4 * channels
 

@@ -10,7 +10,9 @@ from support.enumeration import all_images
 from support.oracles import GaussianOracle, NoiseNetwork
 
 from harness.contract import Batch, DataSpec, HasLikelihood, HasSteps, to_symmetric
-from harness_diffusion.ddpm import DDPM, DDPMConfig, build_schedule, strided
+from harness.errors import UserError
+from harness.trial import resolve_config
+from harness_diffusion.ddpm import DDPM, DDPMConfig, build_schedule, evenly_spaced_steps
 
 TINY = DataSpec((1, 2, 2), levels=4)
 SMALL = DDPMConfig(batch_size=16, channels=8, sampling_steps=4, likelihood_terms=4)
@@ -21,12 +23,14 @@ def build(spec=TINY, **overrides):
     return DDPM(spec, dataclasses.replace(SMALL, **overrides))
 
 
-def test_strided_steps_go_from_the_last_to_the_first_and_to_data():
-    steps = (strided(1000, 50) * 1000).tolist()
+def test_evenly_spaced_steps_go_from_the_last_to_the_first_and_to_data():
+    steps = (evenly_spaced_steps(1000, 50) * 1000).tolist()
     assert (steps[0], steps[-2:]) == (1000, [1, 0])
     assert len(set(steps)) == 51
-    assert strided(10, 10).tolist() == pytest.approx([k / 10 for k in range(10, -1, -1)])
-    assert strided(10, 1).tolist() == [1, 0]
+    assert evenly_spaced_steps(10, 10).tolist() == pytest.approx(
+        [k / 10 for k in range(10, -1, -1)]
+    )
+    assert evenly_spaced_steps(10, 1).tolist() == [1, 0]
 
 
 @pytest.mark.parametrize("steps", [0, 1001])
@@ -122,8 +126,8 @@ def test_resumes_bitwise():
 
 
 def test_unknown_settings_are_named():
-    with pytest.raises(ValueError, match="unknown sampler 'heun'; one of ancestral, ddim"):
-        build(sampler="heun")
+    with pytest.raises(UserError, match="sampler: 'heun': must be 'ancestral' or 'ddim'"):
+        resolve_config(DDPMConfig, {"sampler": "heun"}, "models.0.settings")
     with pytest.raises(ValueError, match="unknown schedule"):
         build(schedule="sigmoid")
 

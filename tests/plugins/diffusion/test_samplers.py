@@ -6,13 +6,15 @@ import pytest
 import torch
 from support.oracles import GaussianOracle
 
+from harness_diffusion.ode import noise_levels
 from harness_diffusion.samplers import (
-    ancestral,
-    ddim,
-    euler_maruyama,
+    DDIM,
+    Ancestral,
+    EulerMaruyama,
+    PredictorCorrector,
+    ProbabilityFlow,
     langevin,
-    predictor_corrector,
-    probability_flow,
+    run,
 )
 from harness_diffusion.schedules import DiscreteSchedule, LinearVP, cosine_betas, linear_betas
 
@@ -31,6 +33,11 @@ def even(steps, end=END):
     return torch.linspace(1, end, steps + 1, dtype=torch.float64)
 
 
+def geometric(steps, end=END):
+    ends = torch.tensor([1.0, end], dtype=torch.float64)
+    return VP.time(noise_levels(VP, *ends, steps).exp())
+
+
 def assert_moments(x, mean, std, bias):
     """Mean and standard deviation, within four standard errors and the solver's own ``bias``."""
     error = std / math.sqrt(x.numel())
@@ -38,35 +45,47 @@ def assert_moments(x, mean, std, bias):
     assert float(x.std()) == pytest.approx(std, abs=4 * error / math.sqrt(2) + bias)
 
 
-@pytest.mark.parametrize("sampler", [ancestral, ddim, euler_maruyama])
+@pytest.mark.parametrize("sampler", [Ancestral, DDIM, EulerMaruyama])
 def test_the_state_at_the_end_has_the_moments_of_its_marginal(sampler):
     oracle = GaussianOracle(VP, MEAN, STD)
-    x = sampler(oracle, VP, noise(), even(500))
+    x = run(sampler(oracle, VP), noise(), even(500))
     assert_moments(x, *oracle.marginal(END), bias=0.01)
 
 
 @pytest.mark.parametrize("betas", [linear_betas(1000), cosine_betas(400)], ids=["linear", "cosine"])
-@pytest.mark.parametrize("sampler", [ancestral, ddim])
+@pytest.mark.parametrize("sampler", [Ancestral, DDIM])
 def test_all_steps_of_a_discrete_process_return_the_data(sampler, betas):
     schedule = DiscreteSchedule(betas)
     oracle = GaussianOracle(schedule, MEAN, STD)
     times = torch.linspace(1, 0, len(betas) + 1, dtype=torch.float64)
-    assert_moments(sampler(oracle, schedule, noise(4000), times), MEAN, STD, bias=0.01)
+    assert_moments(run(sampler(oracle, schedule), noise(4000), times), MEAN, STD, bias=0.01)
 
 
 def test_predictor_and_corrector_together_draw_the_data():
     oracle = GaussianOracle(VP, MEAN, STD)
     torch.manual_seed(0)
     x = torch.randn(N // 16, 1, 4, 4, dtype=torch.float64)
-    x = predictor_corrector(oracle, VP, x, even(300), ratio=0.1)
+    x = run(PredictorCorrector(oracle, VP, ratio=0.1), x, even(300))
     assert_moments(x, *oracle.marginal(END), bias=0.01)
+
+
+def test_every_state_but_the_first_is_corrected_once():
+    """At t = 1 the state is an exact draw, and the network is asked once, later twice."""
+    seen = []
+
+    def denoiser(x, t):
+        seen.append(float(t))
+        return GaussianOracle(VP, MEAN, STD)(x, t)
+
+    run(PredictorCorrector(denoiser, VP), noise(2), torch.tensor([1.0, 0.6, 0.3, 0.1]))
+    assert seen == pytest.approx([1.0, 0.6, 0.6, 0.3, 0.3])
 
 
 def test_the_bias_of_ancestral_sampling_falls_with_the_steps():
     oracle = GaussianOracle(VP, MEAN, STD)
     biases = []
     for steps in (50, 100, 200):
-        x = ancestral(oracle, VP, noise(50_000), even(steps))
+        x = run(Ancestral(oracle, VP), noise(50_000), even(steps))
         biases.append(oracle.marginal(END)[1] - float(x.std()))
     assert biases[0] > 0.04
     assert biases[0] / biases[1] == pytest.approx(2, abs=0.3)
@@ -84,7 +103,7 @@ def test_probability_flow_maps_quantile_to_quantile():
     x = noise(100)
     expected = quantile_map(oracle, x, END)
     errors = [
-        float((probability_flow(oracle, VP, x, even(steps)) - expected).abs().max())
+        float((run(ProbabilityFlow(oracle, VP), x, geometric(steps)) - expected).abs().max())
         for steps in (16, 32)
     ]
     assert errors[0] < 1e-3
@@ -96,7 +115,8 @@ def test_ddim_is_the_probability_flow_to_first_order():
     x = noise(100)
     expected = quantile_map(oracle, x, END)
     errors = [
-        float((ddim(oracle, VP, x, even(steps)) - expected).abs().max()) for steps in (200, 400)
+        float((run(DDIM(oracle, VP), x, even(steps)) - expected).abs().max())
+        for steps in (200, 400)
     ]
     assert errors[0] < 0.05
     assert errors[0] / errors[1] == pytest.approx(2, abs=0.2)
@@ -108,16 +128,16 @@ def test_ddim_with_eta_one_is_ancestral_sampling(schedule):
     times = torch.tensor([1.0, 0.8, 0.5, 0.49, 0.1], dtype=torch.float64)
     x = noise(10)
     torch.manual_seed(1)
-    a = ancestral(oracle, schedule, x, times)
+    a = run(Ancestral(oracle, schedule), x, times)
     torch.manual_seed(1)
-    torch.testing.assert_close(ddim(oracle, schedule, x, times, eta=1.0), a)
+    torch.testing.assert_close(run(DDIM(oracle, schedule, eta=1.0), x, times), a)
 
 
 def test_ddim_draws_nothing_with_eta_zero():
     oracle = GaussianOracle(VP, MEAN, STD)
     x = noise(10)
     before = torch.get_rng_state()
-    ddim(oracle, VP, x, even(3))
+    run(DDIM(oracle, VP), x, even(3))
     assert torch.equal(before, torch.get_rng_state())
 
 
@@ -145,7 +165,7 @@ def test_langevin_steps_pull_a_wrong_state_to_the_marginal():
     assert float(x.std()) == pytest.approx(std, rel=0.04)
 
 
-@pytest.mark.parametrize("sampler", [ancestral, ddim, euler_maruyama, probability_flow])
+@pytest.mark.parametrize("sampler", [Ancestral, DDIM, EulerMaruyama, ProbabilityFlow])
 def test_images_do_not_influence_each_other(sampler):
     oracle = GaussianOracle(VP, MEAN, STD)
     x = noise(6)
@@ -154,6 +174,6 @@ def test_images_do_not_influence_each_other(sampler):
     outcomes = []
     for start in (x, moved):
         torch.manual_seed(1)
-        outcomes.append(sampler(oracle, VP, start, even(5)))
+        outcomes.append(run(sampler(oracle, VP), start, even(5)))
     assert torch.equal(outcomes[0][1:], outcomes[1][1:])
     assert not torch.equal(outcomes[0][0], outcomes[1][0])

@@ -10,8 +10,8 @@ from support.enumeration import all_images
 
 from harness.contract import DataSpec, HasEncoder, HasLatent, HasLikelihood
 from harness_datasets.known_density import Density
+from harness_flow.bijection import Bijection
 from harness_flow.realnvp import RealNVP, RealNVPConfig
-from harness_nets.bijection import Bijection
 
 TINY = DataSpec((1, 2, 2), levels=4)
 SMALL = RealNVPConfig(batch_size=32, width=8, blocks=1, learning_rate=5e-3)

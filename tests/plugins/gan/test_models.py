@@ -6,7 +6,6 @@ import pytest
 import torch
 
 from harness.contract import Batch, DataSpec, HasLatent, HasLikelihood
-from harness_gan.adversarial import halvings
 from harness_gan.dcgan import DCGAN
 from harness_gan.sngan import SNGAN
 
@@ -30,14 +29,6 @@ def weights(module):
 
 def same(a, b):
     return all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
-
-
-@pytest.mark.parametrize(
-    ("side", "expected"),
-    [(2, 1), (4, 2), (8, 2), (9, 0), (12, 2), (16, 2), (28, 2), (32, 3), (64, 4)],
-)
-def test_sides_halve_down_to_four_pixels_and_twice_where_they_can(side, expected):
-    assert halvings((1, side, side)) == expected
 
 
 @MODELS

@@ -8,7 +8,7 @@ from support.brief_training import shake
 from torch import nn
 
 from harness_nets.embeddings import SinusoidalEmbedding
-from harness_nets.unet import ResidualBlock, SelfAttention, UNet, resolutions
+from harness_nets.unet import ResidualBlock, SelfAttention, UNet
 
 
 def build(shape, channels=8, blocks=1):
@@ -24,13 +24,6 @@ def without_norms(module):
         else:
             without_norms(child)
     return module
-
-
-def test_resolutions_halve_and_round_up():
-    assert [h for h, _ in resolutions(32, 32)] == [32, 16, 8, 4]
-    assert [h for h, _ in resolutions(28, 28)] == [28, 14, 7]
-    assert resolutions(9, 30) == [(9, 30), (5, 15)]
-    assert resolutions(2, 2) == [(2, 2)]
 
 
 @pytest.mark.parametrize(

@@ -7,20 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from harness_nets.bijection import Bijection
-
-SMALLEST = 4
-
-
-def scales(height: int, width: int) -> int:
-    """Return how many scales an image has: halved while both sides are even and stay at least 4.
-
-    8x8 has 2 (8, 4), 28x28 has 3 (28, 14, 7), 32x32 has 4, 2x2 has 1.
-    """
-    count = 1
-    while height % 2 == width % 2 == 0 and min(height, width) >= 2 * SMALLEST:
-        height, width, count = height // 2, width // 2, count + 1
-    return count
+from harness_flow.bijection import Bijection
 
 
 class MultiScale(Bijection):

@@ -4,15 +4,15 @@ import pytest
 import torch
 from support.brief_training import shake
 
-from harness_flow.realnvp import build_flow
-from harness_nets.bijection import ActNorm, Chain, Logit, Squeeze
-from harness_nets.coupling import (
+from harness_flow.bijection import ActNorm, Chain, Logit, Squeeze
+from harness_flow.coupling import (
     AffineCoupling,
     CouplingNetwork,
     channel_mask,
     checkerboard_mask,
 )
-from harness_nets.multiscale import MultiScale, scales
+from harness_flow.multiscale import MultiScale
+from harness_flow.realnvp import build_flow
 
 
 def coupling(mask):
@@ -141,11 +141,3 @@ def test_couplings_compute_in_float32_under_autocast():
         assert z.dtype == log_det.dtype == torch.float32
         torch.testing.assert_close(flow(z), y, atol=0.02, rtol=0)
     torch.testing.assert_close(log_det, exact, atol=1.0, rtol=0.01)
-
-
-@pytest.mark.parametrize(
-    ("size", "count"),
-    [((2, 2), 1), ((8, 8), 2), ((28, 28), 3), ((32, 32), 4), ((8, 12), 2), ((7, 8), 1)],
-)
-def test_scales_halve_even_sides_down_to_four(size, count):
-    assert scales(*size) == count

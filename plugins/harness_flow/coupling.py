@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from harness_nets.bijection import Bijection
+from harness_flow.bijection import Bijection
 from harness_nets.residual import ResidualBlock
 
 

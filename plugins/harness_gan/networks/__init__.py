@@ -1,0 +1,1 @@
+"""Pairs of generator and discriminator, under whatever loss they play."""
