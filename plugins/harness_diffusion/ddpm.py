@@ -88,8 +88,9 @@ class DDPM(DiffusionModel):
     @property
     def sampler(self) -> Step:
         """Ancestral or DDIM steps of the generative process."""
-        steps = {"ancestral": Ancestral, "ddim": DDIM}
-        return steps[self.config.sampler](self.clipped, self.schedule)
+        if self.config.sampler == "ddim":
+            return DDIM(self.clipped, self.schedule)
+        return Ancestral(self.clipped, self.schedule)
 
     def sampling_times(self) -> Tensor:
         """Return ``sampling_steps`` of the T steps, then 0."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import partial
 from typing import Literal
 
 import torch
@@ -63,22 +62,21 @@ class ScoreSDE(DiffusionModel):
     @property
     def sampler(self) -> Step:
         """The predictor-corrector, or a solver of the reverse SDE or of the ODE."""
-        steps = {
-            "predictor-corrector": partial(PredictorCorrector, ratio=self.config.corrector_ratio),
-            "euler-maruyama": EulerMaruyama,
-            "probability-flow": ProbabilityFlow,
-        }
-        return steps[self.config.sampler](self.denoiser, self.schedule)
+        if self.config.sampler == "euler-maruyama":
+            return EulerMaruyama(self.denoiser, self.schedule)
+        if self.config.sampler == "probability-flow":
+            return ProbabilityFlow(self.denoiser, self.schedule)
+        return PredictorCorrector(self.denoiser, self.schedule, self.config.corrector_ratio)
 
     def sampling_times(self) -> Tensor:
         """Return times from 1 to ``last_time``: equal steps, of the ODE in log noise level."""
         if self.sampling_steps < 1:
             raise ValueError(f"sampling_steps is {self.sampling_steps}; it is at least 1")
-        ends = torch.tensor([1.0, self.config.last_time], dtype=torch.float64)
+        first, last = torch.tensor([1.0, self.config.last_time], dtype=torch.float64)
         if self.config.sampler == "probability-flow":
-            levels = noise_levels(self.schedule, *ends, self.sampling_steps)
+            levels = noise_levels(self.schedule, first, last, self.sampling_steps)
             return self.schedule.time(levels.exp())
-        return torch.linspace(*ends, self.sampling_steps + 1, dtype=ends.dtype)
+        return torch.linspace(first, last, self.sampling_steps + 1, dtype=torch.float64)
 
     def decode_data(self, x: Tensor) -> Tensor:
         """Denoise the state at ``last_time``, and cut it to levels."""

@@ -6,6 +6,8 @@ log p(x) = log p(z(x)) + log |det dz/dx|
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -32,7 +34,7 @@ class Chain(Bijection):
 
     def __init__(self, *parts: Bijection) -> None:
         super().__init__()
-        self.parts = nn.ModuleList(parts)
+        self.parts = cast("Sequence[Bijection]", nn.ModuleList(parts))
 
     def forward(self, z: Tensor) -> Tensor:
         """Return x, applying the last part first."""

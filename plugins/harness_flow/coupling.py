@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from harness_flow.bijection import Bijection
 from harness_nets.residual import ResidualBlock
+from harness_nets.unet import zero
 
 
 def checkerboard_mask(shape: tuple[int, ...], parity: int) -> Tensor:
@@ -34,9 +35,7 @@ class CouplingNetwork(nn.Module):
 
     def __init__(self, channels: int, width: int, blocks: int) -> None:
         super().__init__()
-        last = nn.Conv2d(width, 2 * channels, 3, padding=1)
-        nn.init.zeros_(last.weight)
-        nn.init.zeros_(last.bias)
+        last = zero(nn.Conv2d(width, 2 * channels, 3, padding=1))
         self.layers = nn.Sequential(
             nn.Conv2d(channels, width, 3, padding=1),
             *(ResidualBlock(width) for _ in range(blocks)),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +23,7 @@ class MultiScale(Bijection):
 
     def __init__(self, parts: Sequence[Bijection], shapes: Sequence[tuple[int, ...]]) -> None:
         super().__init__()
-        self.parts = nn.ModuleList(parts)
+        self.parts = cast("Sequence[Bijection]", nn.ModuleList(parts))
         self.shapes = [torch.Size(shape) for shape in shapes]
         halved = [shape.numel() // 2 for shape in self.shapes[:-1]]
         self.lengths = [*halved, self.shapes[-1].numel()]

@@ -92,6 +92,7 @@ class RealNVP(GenerativeModel):
 
     Config = RealNVPConfig
     config: RealNVPConfig
+    network: Chain
 
     def __init__(self, spec: DataSpec, config: RealNVPConfig) -> None:
         super().__init__(spec, config)

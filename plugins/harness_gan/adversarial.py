@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Adam
 
 from harness.contract import Batch, DataSpec, GenerativeModel, from_symmetric, setting, to_symmetric
-from harness_nets.optimisation import constant, descend, set_learning_rate
-from harness_nets.sizes import even_halvings
+from harness_nets.optimisation import descend, set_learning_rate
+from harness_nets.sizes import generator_halvings
 
 LARGEST_SEED_GRID = 16
 
@@ -43,12 +41,12 @@ class AdversarialModel(GenerativeModel):
         config: an ``AdversarialConfig``.
         generator: G, z (B, latent) -> (B, C, H, W); the ``network``.
         discriminator: D, (B, C, H, W) -> logits (B,).
-
-    Attributes:
-        rule: share of the peak learning rate at a progress; both players'.
     """
 
-    rule: ClassVar[Callable[[float], float]] = staticmethod(constant)
+    @staticmethod
+    def rate(progress: float) -> float:
+        """Return the share of the peak learning rate, of both players: all of it."""
+        return 1.0
 
     def __init__(
         self,
@@ -71,7 +69,7 @@ class AdversarialModel(GenerativeModel):
     @classmethod
     def supports(cls, spec: DataSpec) -> str | None:
         """Refuse sides whose smallest even half is too large to start a generator from."""
-        factor = 2 ** even_halvings(*spec.shape[1:], at_least=2)
+        factor = 2 ** generator_halvings(spec.shape)
         height, width = (side // factor for side in spec.shape[1:])
         if max(height, width) > LARGEST_SEED_GRID:
             return (
@@ -107,7 +105,7 @@ class AdversarialModel(GenerativeModel):
     def training_step(self, batch: Batch, progress: float) -> dict[str, Tensor]:
         """Update D, and G if it is its turn."""
         for optimizer in self.optimizers.values():
-            set_learning_rate(optimizer, self.config.learning_rate * type(self).rule(progress))
+            set_learning_rate(optimizer, self.config.learning_rate * self.rate(progress))
         self.steps += 1
         turn = self.steps % self.config.n_critic == 0
         real = to_symmetric(batch.images, self.spec.levels)

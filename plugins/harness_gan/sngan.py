@@ -17,7 +17,6 @@ from harness.contract import DataSpec, setting
 from harness_gan.adversarial import AdversarialConfig, AdversarialModel
 from harness_gan.losses import hinge_discriminator_loss, hinge_generator_loss
 from harness_gan.networks.resnet import Discriminator, Generator
-from harness_nets.optimisation import linear_decay
 
 
 @dataclass(frozen=True)
@@ -36,12 +35,16 @@ class SNGAN(AdversarialModel):
     """Spectrally normalised GAN with hinge losses."""
 
     Config = SNGANConfig
-    rule = staticmethod(linear_decay)
 
     def __init__(self, spec: DataSpec, config: SNGANConfig) -> None:
         generator = Generator(spec.shape, config.latent, config.generator_width)
         discriminator = Discriminator(spec.shape, config.discriminator_width)
         super().__init__(spec, config, generator, discriminator)
+
+    @staticmethod
+    def rate(progress: float) -> float:
+        """Fall from the peak learning rate to zero on a line."""
+        return 1 - progress
 
     def logits(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
         """Return D(x) and D(G(z)) from one call, hence after one power iteration."""

@@ -1,7 +1,7 @@
-"""One step of an optimizer, and learning rates as functions of the progress of training.
+"""One step of an optimizer, and its learning rate as a function of progress, not of steps.
 
-A rule gives the share of the peak learning rate at ``progress``, the fraction of the budget used:
-under a time budget nobody knows how many steps there will be.
+Under a time budget nobody knows how many steps there will be; ``progress`` is the fraction of the
+budget that is used.
 """
 
 from __future__ import annotations
@@ -14,18 +14,8 @@ from torch.optim import Optimizer
 WARM_UP = 0.05
 
 
-def constant(progress: float) -> float:
-    """Return 1: the peak, all the time."""
-    return 1.0
-
-
-def linear_decay(progress: float) -> float:
-    """Return 1 - progress: from the peak down to 0."""
-    return 1 - progress
-
-
 def warm_up_cosine(progress: float, start: float = 0.0) -> float:
-    """Return a line from ``start`` up to 1, until ``WARM_UP``, times a half cosine down to 0.
+    """Return the share of the peak learning rate: a line from ``start`` to 1, times half a cosine.
 
     min(1, start + (1 - start) progress / w) (1 + cos(pi progress)) / 2, with w = ``WARM_UP``.
     """

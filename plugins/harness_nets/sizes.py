@@ -6,10 +6,10 @@ SMALLEST = 4
 """Pixels a side below which nothing is halved without need."""
 
 
-def even_halvings(height: int, width: int, at_least: int = 0) -> int:
+def even_halvings(height: int, width: int, *, at_least: int = 0) -> int:
     """Return how often both sides halve without a remainder, and stay at least ``SMALLEST``.
 
-    With ``at_least`` = 2, as the generators have it, 32 -> 4, 28 -> 7, 8 -> 2; with 0, 8 -> 4.
+    8x8 does so once (4), 28x28 twice (14, 7), 32x32 three times, 2x2 never.
 
     Args:
         height: in pixels.
@@ -20,6 +20,15 @@ def even_halvings(height: int, width: int, at_least: int = 0) -> int:
     while height % 2 == width % 2 == 0 and (count < at_least or min(height, width) >= 2 * SMALLEST):
         height, width, count = height // 2, width // 2, count + 1
     return count
+
+
+def generator_halvings(shape: tuple[int, ...]) -> int:
+    """Return how often a generator doubles its seed grid to reach (C, H, W).
+
+    Evenly down to four pixels, and twice where that leaves no remainder: 32 -> 4, 28 -> 7, 8 -> 2.
+    """
+    _, height, width = shape
+    return even_halvings(height, width, at_least=2)
 
 
 def pyramid(height: int, width: int) -> list[tuple[int, int]]:

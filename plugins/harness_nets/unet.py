@@ -6,7 +6,7 @@ Ronneberger et al., 2015, arXiv:1505.04597; in the form of Ho et al., 2020, arXi
 from __future__ import annotations
 
 import math
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -129,7 +129,7 @@ class UNet(nn.Module):
             nn.SiLU(),
         )
         self.stem = nn.Conv2d(inputs, channels, 3, padding=1)
-        self.down = nn.ModuleList()
+        self.down = cast("list[nn.ModuleList]", nn.ModuleList())
         self.downsample = nn.ModuleList()
         skips, current = [channels], channels
         for depth, w in enumerate(widths):
@@ -149,7 +149,7 @@ class UNet(nn.Module):
                 Level(ResidualBlock(current, current, embedding, dropout), None),
             ]
         )
-        self.up = nn.ModuleList()
+        self.up = cast("list[nn.ModuleList]", nn.ModuleList())
         self.upsample = nn.ModuleList()
         for depth, w in reversed(list(enumerate(widths))):
             stage = nn.ModuleList()

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from torch import nn
 
-from harness_nets.sizes import even_halvings
+from harness_nets.sizes import generator_halvings
 
 
 class Generator(nn.Sequential):
     """z (B, d) -> a seed grid, doubled up to the image in [-1, 1], (B, C, H, W)."""
 
     def __init__(self, shape: tuple[int, ...], latent: int, width: int) -> None:
-        doublings = even_halvings(*shape[1:], at_least=2)
+        doublings = generator_halvings(shape)
         height, side = (size // 2**doublings for size in shape[1:])
         hidden = [width * 2**i for i in reversed(range(max(doublings, 1)))]
         layers: list[nn.Module] = [
@@ -40,7 +40,7 @@ class Discriminator(nn.Sequential):
     """
 
     def __init__(self, shape: tuple[int, ...], width: int) -> None:
-        count = even_halvings(*shape[1:], at_least=2)
+        count = generator_halvings(shape)
         area = shape[1] * shape[2] // 4**count
         hidden = [width * 2**i for i in range(max(count, 1))]
         first = nn.Conv2d(shape[0], width, 4, 2, 1)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 from torch.nn.utils.parametrizations import spectral_norm
 
-from harness_nets.sizes import even_halvings
+from harness_nets.sizes import generator_halvings
 
 
 class GeneratorBlock(nn.Module):
@@ -36,7 +36,7 @@ class Generator(nn.Sequential):
     """z (B, d) -> a seed grid, doubled up to the image in [-1, 1], (B, C, H, W)."""
 
     def __init__(self, shape: tuple[int, ...], latent: int, width: int) -> None:
-        doublings = even_halvings(*shape[1:], at_least=2)
+        doublings = generator_halvings(shape)
         height, side = (size // 2**doublings for size in shape[1:])
         super().__init__(
             nn.Linear(latent, width * height * side),
@@ -77,7 +77,7 @@ class Discriminator(nn.Module):
 
     def __init__(self, shape: tuple[int, ...], width: int) -> None:
         super().__init__()
-        halved = min(even_halvings(*shape[1:], at_least=2), 2)
+        halved = min(generator_halvings(shape), 2)
         self.blocks = nn.Sequential(
             *(
                 DiscriminatorBlock(shape[0] if i == 0 else width, width, i < halved, first=i == 0)
@@ -104,4 +104,5 @@ def initialise(module: nn.Module) -> None:
     """Draw weights by Glorot and Bengio's uniform rule (2010), and set biases to zero."""
     if isinstance(module, (nn.Conv2d, nn.Linear)):
         nn.init.xavier_uniform_(module.weight)
-        nn.init.zeros_(module.bias)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
