@@ -18,6 +18,14 @@ def harness_models() -> list[ModelInfo]:
             paper="Radford, Metz and Chintala, 2016, arXiv:1511.06434",
         ),
         ModelInfo(
+            name="lsgan",
+            summary="Least-squares GAN: DCGAN's networks, squared errors of logits.",
+            target="harness_gan.lsgan:LSGAN",
+            tags=("image", "latent"),
+            family="adversarial",
+            paper="Mao, Li, Xie et al., 2017, arXiv:1611.04076",
+        ),
+        ModelInfo(
             name="sngan",
             summary="Spectrally normalised GAN: residual networks, hinge loss.",
             target="harness_gan.sngan:SNGAN",

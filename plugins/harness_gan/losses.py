@@ -33,3 +33,8 @@ def hinge_discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
 def hinge_generator_loss(fake: Tensor) -> Tensor:
     """Return -E[D(G(z))] (Miyato et al., 2018, arXiv:1802.05957, equation 17)."""
     return -fake.float().mean()
+
+
+def least_squares(logits: Tensor, target: float) -> Tensor:
+    """Return 1/2 E[(D - target)^2] (Mao et al., 2017, arXiv:1611.04076, equation 2)."""
+    return (logits.float() - target).square().mean() / 2

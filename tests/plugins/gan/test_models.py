@@ -1,4 +1,4 @@
-"""DCGAN and SNGAN: who learns when, spectral norms, sizes, and samples that follow the latent."""
+"""Adversarial models: who learns when, spectral norms, sizes, samples that follow the latent."""
 
 import copy
 
@@ -7,11 +7,18 @@ import torch
 
 from harness.contract import Batch, DataSpec, HasLatent, HasLikelihood
 from harness_gan.dcgan import DCGAN
+from harness_gan.lsgan import LSGAN
 from harness_gan.sngan import SNGAN
 
 SPEC = DataSpec((1, 8, 8), levels=17)
-MODELS = pytest.mark.parametrize("model_class", [DCGAN, SNGAN], ids=["dcgan", "sngan"])
-SMALL = {DCGAN: {"width": 8}, SNGAN: {"generator_width": 8, "discriminator_width": 8}}
+MODELS = pytest.mark.parametrize(
+    "model_class", [DCGAN, LSGAN, SNGAN], ids=lambda model: model.__name__
+)
+SMALL = {
+    DCGAN: {"width": 8},
+    LSGAN: {"width": 8},
+    SNGAN: {"generator_width": 8, "discriminator_width": 8},
+}
 
 
 def build(model_class, spec=SPEC, **settings):
