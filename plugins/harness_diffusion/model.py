@@ -11,7 +11,7 @@ from torch import Tensor
 
 from harness.contract import Batch, DataSpec, GenerativeModel, setting
 from harness_diffusion.denoisers import NetworkDenoiser
-from harness_diffusion.samplers import Step, run
+from harness_diffusion.samplers import Corrector, Step, run
 from harness_diffusion.schedules import Schedule
 from harness_nets.optimisation import descend, set_learning_rate, warm_up_cosine
 from harness_nets.unet import UNet
@@ -86,6 +86,11 @@ class DiffusionModel(GenerativeModel):
     def sampler(self) -> Step:
         """The step of the sampler that the configuration names."""
 
+    @property
+    def corrector(self) -> Corrector | None:
+        """What corrects the states between steps; nothing."""
+        return None
+
     @abstractmethod
     def sampling_times(self) -> Tensor:
         """Return the falling times that sampling visits, from 1, float64."""
@@ -106,7 +111,8 @@ class DiffusionModel(GenerativeModel):
     def sample(self, n: int, labels: Tensor | None = None) -> Tensor:
         """Draw ``n`` images, uint8 (n, C, H, W), in ``sampling_steps`` steps."""
         x = self.prior(n)
-        return self.decode_data(run(self.sampler, x, self.sampling_times().to(x.device)))
+        x = run(self.sampler, x, self.sampling_times().to(x.device), self.corrector)
+        return self.decode_data(x)
 
     def prior(self, n: int) -> Tensor:
         """Draw ``n`` states at t = 1 from N(0, I), on the model's device."""

@@ -21,9 +21,19 @@ Step = Callable[[Tensor, Tensor, Tensor], Tensor]
 """Maps (x_t, t, r) to x_r."""
 
 
-def run(step: Step, x: Tensor, times: Tensor) -> Tensor:
-    """Return the state at ``times[-1]``, from ``x`` at ``times[0]``, over the falling ``times``."""
-    for t, r in pairwise(times):
+Corrector = Callable[[Tensor, Tensor], Tensor]
+"""Maps (x_t, t) to another state at t."""
+
+
+def run(step: Step, x: Tensor, times: Tensor, corrector: Corrector | None = None) -> Tensor:
+    """Return the state at ``times[-1]``, from ``x`` at ``times[0]``, over the falling ``times``.
+
+    A corrector improves each state before the next step starts from it, but for the first, which
+    is an exact draw. Song et al., 2021, arXiv:2011.13456, algorithm 3, corrects the last one too.
+    """
+    for i, (t, r) in enumerate(pairwise(times)):
+        if corrector is not None and i > 0:
+            x = corrector(x, t)
         x = step(x, t, r)
     return x
 
@@ -86,8 +96,9 @@ class EulerMaruyama:
         return x + like(h, x) * (x / 2 + score) + like(h.sqrt(), x) * torch.randn_like(x)
 
 
-def langevin(denoiser: Denoiser, schedule: Schedule, x: Tensor, t: Tensor, ratio: float) -> Tensor:
-    """Move x within its marginal at time t by one step of Langevin's dynamics.
+@dataclass(frozen=True)
+class Langevin:
+    """Correct a state: move it within its marginal by one step of Langevin's dynamics.
 
         x + k score + sqrt(2 k) z,  k = 2 (ratio s)^2
 
@@ -95,30 +106,17 @@ def langevin(denoiser: Denoiser, schedule: Schedule, x: Tensor, t: Tensor, ratio
     averaged over the batch; here by their expectations, sqrt(D) and sqrt(D) / s, so that images do
     not influence each other.
     """
-    s = like(schedule(t)[1], x)
-    step = 2 * (ratio * s) ** 2
-    score = -denoiser(x, t).noise / s
-    return x + step * score + torch.sqrt(2 * step) * torch.randn_like(x)
-
-
-@dataclass(frozen=True)
-class PredictorCorrector:
-    """Correct the state by a Langevin step, then predict the next by an ancestral one.
-
-    At t = 1, where the state is an exact draw of the prior, there is nothing to correct. Song et
-    al., 2021, arXiv:2011.13456, algorithm 3, which also corrects at the last time; two evaluations
-    per step.
-    """
 
     denoiser: Denoiser
     schedule: Schedule
-    ratio: float = 0.05
+    ratio: float
 
-    def __call__(self, x: Tensor, t: Tensor, r: Tensor) -> Tensor:
-        """Return a draw of x_r."""
-        if t < 1:
-            x = langevin(self.denoiser, self.schedule, x, t, self.ratio)
-        return Ancestral(self.denoiser, self.schedule)(x, t, r)
+    def __call__(self, x: Tensor, t: Tensor) -> Tensor:
+        """Return another draw of x_t."""
+        s = like(self.schedule(t)[1], x)
+        size = 2 * (self.ratio * s) ** 2
+        score = -self.denoiser(x, t).noise / s
+        return x + size * score + torch.sqrt(2 * size) * torch.randn_like(x)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,14 @@ from torch import Tensor
 from harness.contract import DataSpec, LogLikelihood, dequantise, quantise, setting
 from harness_diffusion.model import DiffusionConfig, DiffusionModel
 from harness_diffusion.ode import log_density, noise_levels, rademacher
-from harness_diffusion.samplers import EulerMaruyama, PredictorCorrector, ProbabilityFlow, Step
+from harness_diffusion.samplers import (
+    Ancestral,
+    Corrector,
+    EulerMaruyama,
+    Langevin,
+    ProbabilityFlow,
+    Step,
+)
 from harness_diffusion.schedules import LinearVP
 
 
@@ -61,12 +68,19 @@ class ScoreSDE(DiffusionModel):
 
     @property
     def sampler(self) -> Step:
-        """The predictor-corrector, or a solver of the reverse SDE or of the ODE."""
+        """Ancestral steps as predictors, or a solver of the reverse SDE or of the ODE."""
         if self.config.sampler == "euler-maruyama":
             return EulerMaruyama(self.denoiser, self.schedule)
         if self.config.sampler == "probability-flow":
             return ProbabilityFlow(self.denoiser, self.schedule)
-        return PredictorCorrector(self.denoiser, self.schedule, self.config.corrector_ratio)
+        return Ancestral(self.denoiser, self.schedule)
+
+    @property
+    def corrector(self) -> Corrector | None:
+        """Langevin steps, for the predictor-corrector."""
+        if self.config.sampler != "predictor-corrector":
+            return None
+        return Langevin(self.denoiser, self.schedule, self.config.corrector_ratio)
 
     def sampling_times(self) -> Tensor:
         """Return times from 1 to ``last_time``: equal steps, of the ODE in log noise level."""

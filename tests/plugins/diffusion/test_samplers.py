@@ -11,9 +11,8 @@ from harness_diffusion.samplers import (
     DDIM,
     Ancestral,
     EulerMaruyama,
-    PredictorCorrector,
+    Langevin,
     ProbabilityFlow,
-    langevin,
     run,
 )
 from harness_diffusion.schedules import DiscreteSchedule, LinearVP, cosine_betas, linear_betas
@@ -65,19 +64,20 @@ def test_predictor_and_corrector_together_draw_the_data():
     oracle = GaussianOracle(VP, MEAN, STD)
     torch.manual_seed(0)
     x = torch.randn(N // 16, 1, 4, 4, dtype=torch.float64)
-    x = run(PredictorCorrector(oracle, VP, ratio=0.1), x, even(300))
+    x = run(Ancestral(oracle, VP), x, even(300), Langevin(oracle, VP, ratio=0.1))
     assert_moments(x, *oracle.marginal(END), bias=0.01)
 
 
 def test_every_state_but_the_first_is_corrected_once():
-    """At t = 1 the state is an exact draw, and the network is asked once, later twice."""
+    """The first is an exact draw, where the network is asked once, later twice."""
     seen = []
 
     def denoiser(x, t):
         seen.append(float(t))
         return GaussianOracle(VP, MEAN, STD)(x, t)
 
-    run(PredictorCorrector(denoiser, VP), noise(2), torch.tensor([1.0, 0.6, 0.3, 0.1]))
+    times = torch.tensor([1.0, 0.6, 0.3, 0.1])
+    run(Ancestral(denoiser, VP), noise(2), times, Langevin(denoiser, VP, ratio=0.1))
     assert seen == pytest.approx([1.0, 0.6, 0.6, 0.3, 0.3])
 
 
@@ -148,7 +148,7 @@ def test_langevin_steps_leave_the_marginal_alone():
     torch.manual_seed(0)
     x = mean + std * torch.randn(2000, 1, 8, 8, dtype=torch.float64)
     for _ in range(20):
-        x = langevin(oracle, VP, x, t, ratio=0.05)  # the steps' bias is a fraction ratio^2 / 2
+        x = Langevin(oracle, VP, ratio=0.05)(x, t)  # the steps' bias is a fraction ratio^2 / 2
     assert float(x.mean()) == pytest.approx(mean, abs=4 * std / math.sqrt(x.numel()))
     assert float(x.std()) == pytest.approx(std, rel=0.008)
 
@@ -160,7 +160,7 @@ def test_langevin_steps_pull_a_wrong_state_to_the_marginal():
     torch.manual_seed(0)
     x = torch.full((500, 1, 8, 8), mean + 1.0, dtype=torch.float64)
     for _ in range(150):
-        x = langevin(oracle, VP, x, t, ratio=0.2)
+        x = Langevin(oracle, VP, ratio=0.2)(x, t)
     assert float(x.mean()) == pytest.approx(mean, abs=0.02)
     assert float(x.std()) == pytest.approx(std, rel=0.04)
 
