@@ -22,6 +22,7 @@ from harness_gan.losses import least_squares
 class LSGANConfig(DCGANConfig):
     """Hyper-parameters: those of ``DCGAN``, and the targets of the paper's equation 8."""
 
+    learning_rate: float = setting(2e-3, "Adam's step size, of both players")
     a: float = setting(-1.0, "what D is drawn to on fakes")
     b: float = setting(1.0, "what D is drawn to on real images")
     c: float = setting(0.0, "what G draws D to on fakes")
