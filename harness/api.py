@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from harness.progress import Progress
-    from harness.tracking import Courier, Tracker
+    from harness.tracking import Courier
     from harness.trial import Trial
 
 RESULTS = Path("results")
@@ -124,14 +124,15 @@ def run(
 
     planned = plan(benchmark, results, also=also, settings=settings)
     launcher = LocalLauncher(choose_devices(devices, workers), threads)
-    tracker = carry_out(
+    courier = carry_out(
         planned,
         launcher,
         tracking=tracking,
         retry_failed=retry_failed,
         observer=observer or Observer(),
     )
-    publish(planned, tracker)
+    with courier or nullcontext():
+        publish(planned, courier)
     return rows_frame(planned.results().rows)
 
 
@@ -142,14 +143,15 @@ def carry_out(
     tracking: Literal["auto", "off"],
     retry_failed: bool,
     observer: Observer,
-) -> Tracker | None:
+) -> Courier | None:
     """Run the open trials of a plan; each ends with a row in the store and in MLflow.
 
     Other runs may do so at the same time: each trial is run by one of them, and all return when
     every trial of theirs has ended.
 
     Returns:
-        What rows were sent by; None if there were none to send, or nobody to send them to.
+        What sends the rows, to be closed; None if there were none to send, or nobody to send
+        them to.
 
     Raises:
         UserError: a trial can never run here; none was run.
@@ -166,18 +168,22 @@ def carry_out(
     if not todo:
         return None
     tracker = open_tracker(tracking, store.folder.parent)
-    with Courier(tracker) if tracker else nullcontext() as courier:
-        told = _Telling(observer, store, courier, registry())
-        launcher.run(Agenda(todo, store, told))
-    return tracker
+    courier = Courier(tracker) if tracker else None
+    try:
+        launcher.run(Agenda(todo, store, _Telling(observer, store, courier, registry())))
+    except BaseException:
+        if courier is not None:
+            courier.close()
+        raise
+    return courier
 
 
-def publish(planned: Plan, tracker: Tracker | None) -> dict[str, Path]:
-    """Write every report of a plan, also to MLflow if there is a tracker; return where they are."""
+def publish(planned: Plan, courier: Courier | None) -> dict[str, Path]:
+    """Write every report of a plan, also to MLflow if there is a courier; return where they are."""
     with planned.store.reporting():
         written = report_folder.write(planned.results(), planned.store.report, registry())
-        if tracker is not None:
-            tracker.log_report(planned.benchmark.name, planned.store.report)
+    if courier is not None:
+        courier.send_report(planned.benchmark.name, planned.store.report)
     return written
 
 

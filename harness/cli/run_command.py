@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -68,14 +69,15 @@ def run_benchmark(
     done = len(planned.trials) - len(todo)
     print(f"{planned.benchmark.name}: {len(planned.trials)} trials, {done} done before")
     with open_display(len(todo)) as display:
-        tracker = api.carry_out(
+        courier = api.carry_out(
             planned,
             chosen,
             tracking=tracking.value,
             retry_failed=retry_failed,
             observer=display,
         )
-    print_reports(api.publish(planned, tracker))
+    with courier or nullcontext():
+        print_reports(api.publish(planned, courier))
     failed = [row for row in planned.results().rows if row.status not in ("ok", "skipped")]
     for row in failed:
         print(f"{row.title}: {row.status}: {row.reason}")

@@ -8,9 +8,9 @@ from harness.cli.options import ResultsFolder
 
 
 def sync_results(results: ResultsFolder = Path("results")) -> None:
-    """Send to MLflow every trial that it lacks."""
+    """Send to MLflow every trial and every report that it lacks."""
     from harness.errors import UserError
-    from harness.tracking import open_tracker, sync
+    from harness.tracking import open_tracker, sync, sync_reports
 
     if not results.is_dir():
         raise UserError(f"there is no folder {results}; name the results folder with --results")
@@ -18,6 +18,10 @@ def sync_results(results: ResultsFolder = Path("results")) -> None:
     if tracker is None:
         raise UserError("MLflow is not installed; install it with 'pip install mlflow'")
     sent, unsent = sync(results, tracker)
+    reports = sync_reports(results, tracker)
     print(f"trials sent to MLflow at {tracker.address}: {len(sent)}")
-    if unsent:
-        raise UserError(f"trials not sent, for the reasons above: {', '.join(unsent)}")
+    if reports.sent:
+        print(f"reports sent: {', '.join(reports.sent)}")
+    missing = [*unsent, *(f"the report of {name}" for name in reports.unsent)]
+    if missing:
+        raise UserError(f"not sent, for the reasons above: {', '.join(missing)}")

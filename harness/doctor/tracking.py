@@ -11,6 +11,9 @@ from urllib.request import urlopen
 
 from harness.doctor.finding import Finding, ok, warning
 from harness.tracking import DATABASE, Tracker
+from harness.tracking.address import ESCAPE
+from harness.tracking.database import database_uri
+from harness.tracking.patience import TookTooLong, within
 
 PATIENCE = 3.0  # seconds
 _LATER = "trials run without it; 'harness sync' sends them later"
@@ -32,22 +35,31 @@ def _store_finding(results: Path) -> Finding:
     if tracker.uri.startswith(("http://", "https://")):
         return _server_finding(tracker)
     database = tracker.results / DATABASE
-    if tracker.uri == f"sqlite:///{database}":
+    if tracker.uri == database_uri(database):
         return _database_finding(database)
     return ok("MLflow's store", f"{tracker.address}, which was not looked into")
 
 
 def _server_finding(tracker: Tracker) -> Finding:
     subject, remedy = "MLflow's store", f"start the server, or mend MLFLOW_TRACKING_URI; {_LATER}"
+    if not tracker.is_clear:
+        seen = f"{tracker.address} does not answer: host and password cannot be told apart"
+        return warning(subject, seen, ESCAPE)
     try:
-        # The user's own address, without the password that urlopen does not take nor health need.
-        with urlopen(f"{tracker.address.rstrip('/')}/health", timeout=PATIENCE):  # nosec B310
-            return ok(subject, f"{tracker.address} answers")
+        # urlopen's own limit is on the silence between two bytes.
+        within(PATIENCE, lambda: _ask_for_health(tracker.address))
+        return ok(subject, f"{tracker.address} answers")
     except HTTPError as error:
         seen = f"{tracker.address} answers with {error.code} {error.reason}"
-    except (OSError, ValueError, HTTPException) as error:
+    except (OSError, ValueError, HTTPException, TookTooLong) as error:
         seen = f"{tracker.address} does not answer: {getattr(error, 'reason', error)}"
-    return warning(subject, seen, remedy)
+    return warning(subject, tracker.hide(seen), remedy)
+
+
+def _ask_for_health(address: str) -> None:
+    # The user's own address, without the password that urlopen does not take nor health need.
+    with urlopen(f"{address.rstrip('/')}/health", timeout=PATIENCE) as answer:  # nosec B310
+        answer.read(1000)
 
 
 def _database_finding(database: Path) -> Finding:
@@ -63,5 +75,7 @@ def _database_finding(database: Path) -> Finding:
             connection.close()
     except sqlite3.Error as error:
         remedy = f"move it away, then 'harness sync' fills a new one; {_LATER}"
+        if "is locked" in str(error):
+            remedy = f"end what holds it; {_LATER}"
         return warning(subject, f"{database} cannot be read: {error}", remedy)
     return ok(subject, f"{database}, {runs} runs")

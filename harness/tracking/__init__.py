@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from harness.tracking.courier import Courier
+from harness.tracking.database import ARTIFACTS, DATABASE
 from harness.tracking.frame import tracked_frame
-from harness.tracking.tracker import (
-    ARTIFACTS,
-    DATABASE,
-    MARKER,
-    Synced,
-    Tracker,
-    open_tracker,
-    sync,
-)
+from harness.tracking.marker import MARKER
+from harness.tracking.tracker import Tracker, open_tracker
+from harness.tracking.unsent import Synced, sync, sync_reports
 
 __all__ = [
     "ARTIFACTS",
@@ -23,5 +18,6 @@ __all__ = [
     "Tracker",
     "open_tracker",
     "sync",
+    "sync_reports",
     "tracked_frame",
 ]

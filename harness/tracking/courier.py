@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from queue import SimpleQueue
 from types import TracebackType
@@ -14,30 +15,52 @@ from harness.tracking.tracker import Tracker
 
 log = logging.getLogger(__name__)
 
-PATIENCE_SECONDS = 30.0
-"""How long the end of a run waits for a store that takes nothing."""
+END_SECONDS = 45.0
+"""How long the end of a run waits for MLflow in all."""
 
 
 class Courier:
-    """Takes rows to a tracker in a thread of its own, in order, from ``with`` to its end.
+    """Takes rows and the report to a tracker in a thread of its own, in order.
 
     What a busy store refuses is tried once more, after all others. The end waits until that is
-    done, or until nothing happened for ``PATIENCE_SECONDS``; the rest is left to ``harness sync``.
+    done, or as long as ``patience`` says; the rest is left to ``harness sync``.
+
+    Args:
+        tracker: what sends them.
+        patience: seconds for all that is left at the end.
     """
 
-    def __init__(self, tracker: Tracker, patience: float = PATIENCE_SECONDS) -> None:
+    def __init__(self, tracker: Tracker, patience: float = END_SECONDS) -> None:
         self._tracker = tracker
         self._patience = patience
-        self._waiting: SimpleQueue[tuple[Row, Path] | None] = SimpleQueue()
-        self._delivered = threading.Event()
+        self._waiting: SimpleQueue[Callable[[], bool] | None] = SimpleQueue()
+        self._left, self._sent = 0, 0
         self._thread = threading.Thread(target=self._deliver, name="MLflow", daemon=True)
+        self._thread.start()
 
     def send(self, row: Row, folder: Path) -> None:
         """Leave a trial to be sent; see ``Tracker.log``."""
-        self._waiting.put((row, folder))
+        self._leave(lambda: self._tracker.log(row, folder))
+
+    def send_report(self, benchmark: str, folder: Path) -> None:
+        """Leave a report to be sent; see ``Tracker.log_report``."""
+        self._leave(lambda: self._tracker.log_report(benchmark, folder))
+
+    def close(self) -> None:
+        """Wait for what is on its way, and say what was not sent."""
+        self._waiting.put(None)
+        self._thread.join(self._patience)
+        if late := self._thread.is_alive():
+            self._tracker.give_up()
+        if unsent := self._left - self._sent:
+            log.warning(
+                "MLflow at %s %s: %d trials or reports are left to 'harness sync'",
+                self._tracker.address,
+                f"needs more than {self._patience:g} s" if late else "did not take everything",
+                unsent,
+            )
 
     def __enter__(self) -> Self:
-        self._thread.start()
         return self
 
     def __exit__(
@@ -46,28 +69,20 @@ class Courier:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._waiting.put(None)
-        while self._thread.is_alive():
-            self._delivered.clear()
-            self._thread.join(0.01)
-            if self._thread.is_alive() and not self._delivered.wait(self._patience):
-                log.warning(
-                    "MLflow at %s took nothing for %g s: %d trials or more are left to "
-                    "'harness sync'",
-                    self._tracker.address,
-                    self._patience,
-                    max(1, self._waiting.qsize() - 1),
-                )
-                return
+        self.close()
+
+    def _leave(self, send: Callable[[], bool]) -> None:
+        self._left += 1
+        self._waiting.put(send)
 
     def _deliver(self) -> None:
         refused = []
-        while (trial := self._waiting.get()) is not None:
-            if not self._tracker.log(*trial):
-                refused.append(trial)
-            self._delivered.set()
-        for trial in refused:
-            if not self._tracker.log(*trial):
+        while (send := self._waiting.get()) is not None:
+            if send():
+                self._sent += 1
+            else:
+                refused.append(send)
+        for send in refused:
+            if not send():
                 break
-            self._delivered.set()
-        self._delivered.set()
+            self._sent += 1

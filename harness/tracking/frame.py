@@ -7,13 +7,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.errors import UserError
-from harness.tracking.columns import TAG_PREFIX
+from harness.tracking.columns import TAG_PREFIX, column_name
+from harness.tracking.patience import within
 from harness.tracking.tracker import TRIAL_TAG, Tracker
 
 if TYPE_CHECKING:
     import pandas as pd
     from mlflow import MlflowClient
     from mlflow.entities import Run
+
+READING_SECONDS = 120.0
 
 
 def tracked_frame(benchmark: str, results: Path | str = Path("results")) -> pd.DataFrame:
@@ -29,22 +32,28 @@ def tracked_frame(benchmark: str, results: Path | str = Path("results")) -> pd.D
         UserError: the store has no such experiment, or cannot be read.
     """
     import pandas as pd
-    from mlflow.exceptions import MlflowException
 
     tracker = Tracker(Path(results))
     try:
-        experiment = tracker.client.get_experiment_by_name(benchmark)
-        if experiment is None:
-            raise UserError(f"MLflow at {tracker.address} has no experiment {benchmark!r}")
-        found = list(_runs(tracker.client, experiment.experiment_id))
-    except MlflowException as error:
-        raise UserError(f"MLflow at {tracker.address} cannot be read: {error.message}") from None
+        found = within(READING_SECONDS, lambda: _found(tracker, benchmark))
+    except UserError:
+        raise
+    except Exception as error:
+        reason = tracker.hide(str(error).partition("\n")[0])
+        raise UserError(f"MLflow at {tracker.address} cannot be read: {reason}") from None
     # Runs of one trial beside the last that ended: nobody wrote to them, or they are out of date.
     found.sort(key=lambda run: run.info.end_time or 0)
     latest = {run.data.tags[TRIAL_TAG]: run for run in found}
     lines = sorted(latest.values(), key=lambda run: run.info.start_time)
     frame = pd.DataFrame([_line(run) for run in lines])
     return frame.astype({"seed": "Int64"}) if "seed" in frame else frame
+
+
+def _found(tracker: Tracker, benchmark: str) -> list[Run]:
+    experiment = tracker.client.get_experiment_by_name(benchmark)
+    if experiment is None:
+        raise UserError(f"MLflow at {tracker.address} has no experiment {benchmark!r}")
+    return list(_runs(tracker.client, experiment.experiment_id))
 
 
 def _runs(client: MlflowClient, experiment: str) -> Iterator[Run]:
@@ -64,4 +73,5 @@ def _runs(client: MlflowClient, experiment: str) -> Iterator[Run]:
 def _line(run: Run) -> dict[str, str | float]:
     tags = run.data.tags.items()
     ours = {k.removeprefix(TAG_PREFIX): v for k, v in tags if k.startswith(TAG_PREFIX)}
-    return run.data.metrics | run.data.params | ours
+    columns = run.data.metrics | run.data.params | ours
+    return {column_name(name): value for name, value in columns.items()}

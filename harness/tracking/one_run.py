@@ -44,7 +44,7 @@ def find_or_make_run(
 @contextmanager
 def _asked_once() -> Iterator[None]:
     """Let MLflow send a request once, where a second one would not find what the first did."""
-    before = os.environ[RETRIES]
+    before = os.environ.get(RETRIES, "1")
     os.environ[RETRIES] = "0"
     try:
         yield

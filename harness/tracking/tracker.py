@@ -5,44 +5,46 @@ Nothing here may harm a trial: what cannot be sent is reported once and can be s
 
 from __future__ import annotations
 
-import hashlib
-import json
 import logging
-import math
 import os
-import re
-from collections.abc import Iterator, Mapping, Set
+import shlex
+from collections.abc import Callable
+from contextlib import nullcontext
 from importlib.util import find_spec
-from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Literal
 
-from harness.curves import read_curves
-from harness.errors import UserError
-from harness.integrity import read_sealed
 from harness.locks import Lock
-from harness.results import CURVE_COLUMNS
+from harness.manifest import MANIFEST_NAME
 from harness.row import Row
-from harness.row_identity import check_folder
-from harness.store import Store, read_row, write_json
-from harness.tracking.columns import TAG_PREFIX, run_columns
+from harness.store import Store
+from harness.tracking.address import Address
+from harness.tracking.columns import TAG_PREFIX
+from harness.tracking.content import copy_report, ended_at, run_name, send_report, send_trial
+from harness.tracking.database import (
+    DATABASE,
+    artifact_location,
+    check_readable,
+    check_writable,
+    database_path,
+    database_uri,
+    follow_results,
+    making,
+)
+from harness.tracking.marker import mark, marked_run
 from harness.tracking.one_run import RETRIES, find_or_make_run
-from harness.untrusted import LARGE, UntrustedFolder, read_regular
+from harness.tracking.patience import TookTooLong, within
+from harness.tracking.refusals import DeletedExperiment, remedy
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import DatasetInput, Metric, Param, RunTag
 
 log = logging.getLogger(__name__)
 
-MARKER = "tracked.json"
-DATABASE, ARTIFACTS = "mlflow.db", "mlartifacts"
-_FILES = ("samples.png", "row.json", "environment.json", "curve.parquet")
+PATIENCE_SECONDS = 30.0
+"""How long a store has for one trial or report, or for one page of an answer."""
 TRIAL_TAG, REPORT_TAG = f"{TAG_PREFIX}trial", f"{TAG_PREFIX}report"
-_RUN_STATUS = {"ok": "FINISHED", "skipped": "FINISHED", "killed": "KILLED"}
-# Limits of MLflow's stores, and the part of a fingerprint that its pages have room for.
-_METRICS_A_BATCH, _PARAMETERS_A_BATCH, _TAGS_A_BATCH = 1000, 100, 100
-_PARAMETER_LENGTH, _TAG_LENGTH, _DIGEST_LENGTH = 6000, 5000, 12
 
 
 def open_tracker(mode: Literal["auto", "off"], results: Path) -> Tracker | None:
@@ -55,110 +57,123 @@ def open_tracker(mode: Literal["auto", "off"], results: Path) -> Tracker | None:
     return Tracker(results)
 
 
-class Synced(NamedTuple):
-    """Trials that a store lacked: those it was sent now, and those it was not."""
-
-    sent: list[str]
-    unsent: list[str]
-
-
-def sync(results: Path, tracker: Tracker) -> Synced:
-    """Send every ended trial below ``results`` that the tracker's store lacks.
-
-    One whose row cannot be read is told in a warning and left unsent.
-    """
-    answer = Synced([], [])
-    for path in sorted(results.glob("*/trials/[!.]*/row.json")):
-        try:
-            # Anybody may have made the folder.
-            row = read_row(UntrustedFolder(path.parents[2]) / f"trials/{path.parent.name}/row.json")
-            if row is not None:
-                check_folder(row, path.parent.name, path)
-        except UserError as error:
-            log.warning("%s", error)
-            answer.unsent.append(path.parent.name)
-            continue
-        if row is not None and not tracker.holds(path.parent):
-            taken = tracker.log(row, path.parent)
-            (answer.sent if taken else answer.unsent).append(row.trial)
-    return answer
-
-
 class Tracker:
     """Writes to MLflow: one experiment a benchmark, one run a trial and one for the report.
 
+    A store that cannot be reached, or takes longer than the patience for something, is given up:
+    it is not used again.
+
+    Args:
+        results: folder of results.
+        patience: seconds for one trial, report or question.
+
     Attributes:
         results: folder of results.
-        uri: of MLflow's store: ``MLFLOW_TRACKING_URI``, or else an SQLite file in ``results``.
+        gave_up: whether the store is not used any more.
     """
 
-    def __init__(self, results: Path) -> None:
+    def __init__(self, results: Path, patience: float = PATIENCE_SECONDS) -> None:
         self.results = results.resolve()
-        self._given = os.environ.get("MLFLOW_TRACKING_URI")
-        self.uri = self._given or f"sqlite:///{self.results / DATABASE}"
+        self.gave_up = False
+        self._patience = patience
+        given = os.environ.get("MLFLOW_TRACKING_URI", "").strip()
+        self._own = None if given else self.results / DATABASE
+        self._address = Address(given or database_uri(self.results / DATABASE))
         self._client: MlflowClient | None = None
-        self._experiments: dict[str, str] = {}
-        self._unreachable = False
-        self._warned = False
+        self._stages: dict[str, dict[str, str]] = {}
+        self._warned: set[tuple[str, str]] = set()
+
+    @property
+    def uri(self) -> str:
+        """Of the store: ``MLFLOW_TRACKING_URI``, or else that of an SQLite file in ``results``."""
+        return self._address.uri
 
     @property
     def address(self) -> str:
-        """``uri`` without user and password, for people."""
-        return _public(self.uri)
+        """``uri`` without user, password and query, for people."""
+        return self._address.public
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether ``address`` is all of ``uri`` but user, password and query."""
+        return self._address.is_clear
+
+    @property
+    def settings(self) -> str:
+        """What is written before a command ``mlflow`` to make it use this store."""
+        return f"MLFLOW_TRACKING_URI={shlex.quote(self.uri)} " if self._own else ""
 
     def log(self, row: Row, folder: Path) -> bool:
         """Send a trial, or bring its run up to date; return whether that worked.
 
-        Connects at the first call. A store that cannot be reached then is not tried again.
+        Connects at the first call.
 
         Args:
             row: what is sent.
-            folder: of the trial, with row.json and, if there are any, curve.parquet, samples.png
-                and environment.json; a marker is left there.
+            folder: of the trial; see ``send_trial``. A marker is left there.
         """
-        if self._unreachable:
-            return False
-        try:
-            run = self._send(self.client, row, folder)
-            _mark(folder, self.address, run)
-        except Exception as error:
-            self._unreachable = self._client is None
-            self._warn(f"trial {row.trial}", error)
-            return False
-        return True
+        return self._attempt(row.benchmark, f"trial {row.trial}", lambda: self._send(row, folder))
 
     def log_report(self, benchmark: str, folder: Path) -> bool:
         """Send a report as the artifact of a run of its own, or bring it up to date.
 
+        A copy is sent, made while no other run writes the report; a marker is left beside it.
+
         Returns:
             Whether that worked.
         """
-        if self._unreachable:
-            return False
-        try:
-            client = self.client
-            run = self._run(benchmark, REPORT_TAG, benchmark, "report")
-            client.log_artifacts(run, str(folder), "report")
-            client.set_terminated(run)
-        except Exception as error:
-            self._unreachable = self._client is None
-            self._warn(f"the report in {folder}", error)
-            return False
-        return True
+        return self._attempt(
+            benchmark, f"the report in {folder}", lambda: self._send_report(benchmark, folder)
+        )
 
     def holds(self, folder: Path) -> bool:
-        """Whether this store was sent the trial in ``folder`` as it is now."""
-        if not (self._given or (self.results / DATABASE).exists()):
-            return False
-        told = _marked(folder)
-        return told.get("uri") == self.address and told.get("row") == _digest(folder)
+        """Whether the store has the trial in ``folder`` as it is now, and did not delete it."""
+        run = marked_run(folder, folder / "row.json")
+        return run is not None and self.stage(folder.parents[1].name, run) == "active"
+
+    def stage(self, benchmark: str, run: str) -> str | None:
+        """Return whether a run is "active" or "deleted"; None if the store does not have it.
+
+        The store is asked once for all runs of a benchmark.
+        """
+        if self._own and not self._own.exists():
+            return None
+        if benchmark not in self._stages:
+            self._stages[benchmark] = self._ask_for_stages(benchmark)
+        return self._stages[benchmark].get(run)
+
+    def give_up(self) -> None:
+        """Do not use the store again, whatever it is at."""
+        self.gave_up = True
 
     @property
     def client(self) -> MlflowClient:
-        """MLflow's client, connected."""
+        """MLflow's client, connected.
+
+        Raises:
+            TookTooLong: the store was given up.
+        """
+        if self.gave_up:
+            raise TookTooLong("the store was given up")
         if self._client is None:
             self._client = self._connect()
         return self._client
+
+    def hide(self, text: str) -> str:
+        """Return a text without the passwords that it may quote."""
+        return self._address.hide(text)
+
+    def _attempt(self, benchmark: str, what: str, call: Callable[[], None]) -> bool:
+        """Return whether a call worked within its time; warn if it did not."""
+        if self.gave_up:
+            return False
+        try:
+            within(self._patience, call)
+        except Exception as error:
+            self.gave_up |= self._client is None or isinstance(error, TookTooLong)
+            self._warn(benchmark, what, error)
+            return False
+        return True
 
     def _connect(self) -> MlflowClient:
         # MLflow reads these when imported; by default it waits minutes for a dead server.
@@ -169,58 +184,95 @@ class Tracker:
         os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
         from mlflow import MlflowClient
 
-        for name in ("mlflow", "alembic"):
-            logging.getLogger(name).setLevel(logging.WARNING)
-        self.results.mkdir(parents=True, exist_ok=True)
-        client = MlflowClient(self.uri)
-        client.search_experiments(max_results=1)
+        # They print errors that they raise too, with addresses and their passwords.
+        for name in ("mlflow", "alembic", "urllib3.connectionpool"):
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+        path = database_path(self.uri)
+        if self._own and path != self._own:
+            raise ValueError("this version of SQLAlchemy takes no '%' or '?' in a folder's name")
+        with making(path) if path else nullcontext():
+            if path:
+                check_readable(path)
+            if self._own:
+                follow_results(self._own, self.results)
+            client = MlflowClient(self.uri)
+            client.search_experiments(max_results=1)
         return client
 
-    def _send(self, client: MlflowClient, row: Row, folder: Path) -> str:
-        """Write everything of a trial and return the id of its run."""
-        end = int((folder / "row.json").stat().st_mtime * 1000)
-        start = end - int(row.usage.wall * 1000)
-        name = f"{row.label}-{row.seed}"
+    def _send(self, row: Row, folder: Path) -> None:
+        """Write everything of a trial."""
+        start = ended_at(folder) - int(row.usage.wall * 1000)
+        name = run_name(f"{row.label}-{row.seed}")
         run = self._run(row.benchmark, TRIAL_TAG, row.trial, name, start)
-        columns = run_columns(row)
-        _log_parameters(client, run, columns.parameters)
-        curve = list(_curve_metrics(folder, end - 1))
-        final = _final_metrics(columns.metrics, end, row.usage.images, {m.key for m in curve})
-        metrics = chain(curve, final)
-        while batch := list(islice(metrics, _METRICS_A_BATCH)):
-            client.log_batch(run, metrics=batch)
-        _log_tags(client, run, columns.tags | _tags(row))
-        client.log_inputs(run, [_dataset_input(row)])
-        for path in (folder / name for name in _FILES):
-            if os.path.lexists(path):
-                read_sealed(path, LARGE)  # refuses links and damage
-                client.log_artifact(run, str(path))
-        client.set_terminated(run, _RUN_STATUS.get(row.status, "FAILED"), end_time=end)
-        return run
+        send_trial(self.client, run, row, folder)
+        mark(folder, self.address, run, folder / "row.json")
+        self._stages.get(row.benchmark, {})[run] = "active"
 
-    def _experiment(self, client: MlflowClient, name: str) -> str:
+    def _send_report(self, benchmark: str, folder: Path) -> None:
+        run = self._run(benchmark, REPORT_TAG, benchmark, "report")
+        with TemporaryDirectory(prefix="genharness-report-") as name:
+            copy = Path(name)
+            with Store(self.results, benchmark).reporting():
+                copy_report(folder, copy)
+            send_report(self.client, run, copy)
+            if (copy / MANIFEST_NAME).exists():
+                mark(folder.parent, self.address, run, copy / MANIFEST_NAME)
+
+    def _ask_for_stages(self, benchmark: str) -> dict[str, str]:
+        """Return the stages of a benchmark's runs by their ids, as far as the store answers."""
+        found: dict[str, str] = {}
+        tokens: list[str | None] = [None]
+
+        def ask() -> None:
+            from mlflow.entities import ViewType
+
+            token = tokens.pop()
+            if (experiment := self._known_experiment(benchmark)) is None:
+                return
+            page = self.client.search_runs([experiment], "", ViewType.ALL, page_token=token)
+            found.update((run.info.run_id, run.info.lifecycle_stage) for run in page)
+            tokens.extend([page.token] if page.token else [])
+
+        while tokens and self._attempt(benchmark, f"a question about {benchmark}", ask):
+            pass
+        return found
+
+    def _known_experiment(self, benchmark: str) -> str | None:
+        """Return the id of a benchmark's experiment, or None if there is none.
+
+        Raises:
+            DeletedExperiment: it is in MLflow's bin, which keeps its name.
+        """
+        known = self.client.get_experiment_by_name(benchmark)
+        if known is not None and known.lifecycle_stage == "deleted":
+            raise DeletedExperiment(benchmark, known.experiment_id)
+        return None if known is None else str(known.experiment_id)
+
+    def _experiment(self, benchmark: str) -> str:
         """Return the id of a benchmark's experiment, which is created if there is none."""
         from mlflow.exceptions import MlflowException
 
-        if name not in self._experiments:
-            location = None if self._given else (self.results / ARTIFACTS / name).as_uri()
-            known = client.get_experiment_by_name(name)
-            try:
-                own = None if known else client.create_experiment(name, location)
-            except MlflowException:
-                # Another driver may have been faster.
-                if (known := client.get_experiment_by_name(name)) is None:
-                    raise
-            self._experiments[name] = known.experiment_id if known else str(own)
-        return self._experiments[name]
+        if (known := self._known_experiment(benchmark)) is not None:
+            return known
+        location = artifact_location(self.results, benchmark) if self._own else None
+        try:
+            return str(self.client.create_experiment(benchmark, location))
+        except MlflowException:
+            # Another driver may have been faster.
+            if (known := self._known_experiment(benchmark)) is None:
+                raise
+            return known
 
     def _run(
         self, benchmark: str, tag: str, value: str, name: str, start: int | None = None
     ) -> str:
         """Return the id of the run with a tag, which is made if there is none."""
+        client = self.client
+        if path := database_path(self.uri):
+            check_writable(path)
         with self._locked(benchmark):
-            experiment = self._experiment(self.client, benchmark)
-            return find_or_make_run(self.client, experiment, tag, value, name, start)
+            experiment = self._experiment(benchmark)
+            return find_or_make_run(client, experiment, tag, value, name, start)
 
     def _locked(self, benchmark: str) -> Lock:
         """Return a lock on making runs; wait for it, as ``sync`` may be called while trials run."""
@@ -228,109 +280,16 @@ class Tracker:
         locks.mkdir(parents=True, exist_ok=True)
         return Lock(locks / "tracking", wait=True)
 
-    def _warn(self, what: str, error: Exception) -> None:
-        if not self._warned:
+    def _warn(self, benchmark: str, what: str, error: Exception) -> None:
+        kind = (benchmark, type(error).__name__)
+        if kind not in self._warned:
             log.warning(
-                "MLflow at %s did not take %s (%s: %s); results are safe in %s, and "
-                "'harness sync' sends them later",
+                "MLflow at %s did not take %s (%s: %s); results are safe in %s%s",
                 self.address,
                 what,
                 type(error).__name__,
-                _public(str(error).partition("\n")[0]),
+                self.hide(str(error).partition("\n")[0]),
                 self.results,
+                remedy(error, self.settings, self.is_clear),
             )
-        self._warned = True
-
-
-def _tags(row: Row) -> dict[str, str]:
-    """Return the tags that MLflow's own pages show."""
-    # The description that the page of a run shows.
-    tags = {"mlflow.source.name": "harness", "mlflow.note.content": row.reason or ""}
-    if row.provenance.get("commit"):
-        tags["mlflow.source.git.commit"] = str(row.provenance["commit"])
-    return tags
-
-
-def _log_parameters(client: MlflowClient, run: str, values: Mapping[str, str]) -> None:
-    from mlflow.entities import Param
-
-    parameters: Iterator[Param] = (
-        Param(key, value[:_PARAMETER_LENGTH]) for key, value in values.items()
-    )
-    while batch := list(islice(parameters, _PARAMETERS_A_BATCH)):
-        client.log_batch(run, params=batch)
-
-
-def _log_tags(client: MlflowClient, run: str, values: Mapping[str, str]) -> None:
-    from mlflow.entities import RunTag
-
-    tags: Iterator[RunTag] = (RunTag(key, value[:_TAG_LENGTH]) for key, value in values.items())
-    while batch := list(islice(tags, _TAGS_A_BATCH)):
-        client.log_batch(run, tags=batch)
-
-
-def _final_metrics(
-    values: Mapping[str, float], time: int, images: int, curved: Set[str]
-) -> Iterator[Metric]:
-    """Yield figures and usage; MLflow compares by bars what is at step 0.
-
-    Args:
-        values: by name.
-        time: their time stamp.
-        images: seen in training.
-        curved: names that have a curve, which their last value continues at step = images seen.
-    """
-    from mlflow.entities import Metric
-
-    for name, value in values.items():
-        yield Metric(name, value, time, images if name in curved else 0)
-
-
-def _curve_metrics(folder: Path, time: int) -> Iterator[Metric]:
-    """Yield the evaluations during training, at step = images seen; raw weights as "raw/..."."""
-    from mlflow.entities import Metric
-
-    path = folder / "curve.parquet"
-    if not os.path.lexists(path):
-        return
-    for point in read_curves(read_sealed(path, LARGE), path).to_dict("records"):
-        prefix = "raw/" if point["weights"] == "raw" else ""
-        for name in point.keys() - set(CURVE_COLUMNS):
-            if isinstance(point[name], int | float) and not math.isnan(point[name]):
-                yield Metric(f"{prefix}{name}", float(point[name]), time, int(point["images"]))
-
-
-def _dataset_input(row: Row) -> DatasetInput:
-    from mlflow.entities import Dataset, DatasetInput, InputTag
-
-    source = {"tags": {"mlflow.source.type": "LOCAL", "mlflow.source.name": row.dataset}}
-    dataset = Dataset(
-        name=row.dataset,
-        digest=row.fingerprint[:_DIGEST_LENGTH],
-        source_type="code",
-        source=json.dumps(source),
-        profile=json.dumps({"fingerprint": row.fingerprint}),
-    )
-    return DatasetInput(dataset, [InputTag("mlflow.data.context", "train")])
-
-
-def _mark(folder: Path, address: str, run: str) -> None:
-    write_json(folder / MARKER, {"uri": address, "run": run, "row": _digest(folder)})
-
-
-def _marked(folder: Path) -> dict[str, Any]:
-    """Return what ``_mark`` wrote, or nothing where that cannot be read."""
-    try:
-        told = json.loads(read_regular(folder / MARKER))
-    except (UserError, ValueError):
-        return {}
-    return told if isinstance(told, dict) else {}
-
-
-def _digest(folder: Path) -> str:
-    return hashlib.sha256((folder / "row.json").read_bytes()).hexdigest()
-
-
-def _public(text: str) -> str:
-    """Return ``text`` with user and password taken out of every address in it."""
-    return re.sub(r"//[^/@\s]*@", "//", text)
+        self._warned.add(kind)

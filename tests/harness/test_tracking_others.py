@@ -54,6 +54,14 @@ def test_no_linked_file_is_sent(folder, tracker, tmp_path, name):
     assert str(folder / name) not in sent(tracker)
 
 
+def test_a_trial_whose_files_were_sent_by_half_is_sent_again(folder, tracker):
+    tracker._client.log_artifact.side_effect = [None, ConnectionResetError]
+    assert sync(tracker.results, tracker).unsent == [folder.name]
+    assert not (folder / MARKER).exists()
+    tracker._client.log_artifact.side_effect = None
+    assert sync(tracker.results, tracker).sent == [folder.name]
+
+
 def test_no_linked_folder_is_sent(folder, tracker, tmp_path, caplog):
     folder.rename(tmp_path / "secret")
     folder.symlink_to(tmp_path / "secret")

@@ -1,4 +1,4 @@
-"""Starts MLflow servers on this machine, with a store in SQLite or PostgreSQL."""
+"""Starts MLflow servers on this machine, with a store in SQLite or PostgreSQL, and stuck ones."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ import os
 import shutil
 import signal
 import socket
+import socketserver
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Literal
 from urllib.error import URLError
 from urllib.request import urlopen
 
@@ -55,6 +58,54 @@ def _wait_for(address: str, process: subprocess.Popen[bytes], log: Path) -> None
         except (URLError, OSError):
             time.sleep(0.2)
     raise RuntimeError(f"the server did not start: {log.read_text()[-2000:]}")
+
+
+class StuckServer(socketserver.ThreadingTCPServer):
+    """Accepts every request and never gives a whole answer.
+
+    Attributes:
+        address: where it is.
+        asked: how many connections were made.
+    """
+
+    daemon_threads = True
+
+    def __init__(self, how: Literal["silent", "drips", "too many requests"]) -> None:
+        super().__init__(("127.0.0.1", 0), _Stuck)
+        self.how = how
+        self.asked = 0
+        self.over = threading.Event()
+        self.address = f"http://127.0.0.1:{self.server_address[1]}"
+
+
+class _Stuck(socketserver.BaseRequestHandler):
+    server: StuckServer
+
+    def handle(self) -> None:
+        self.server.asked += 1
+        self.request.recv(65536)
+        if self.server.how == "too many requests":
+            answer = b"HTTP/1.1 429 Too Many Requests\r\nRetry-After: 3600\r\nContent-Length: 0"
+            self.request.sendall(answer + b"\r\nConnection: close\r\n\r\n")
+            return
+        if self.server.how == "drips":
+            self.request.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+            with suppress(ConnectionError):  # of a client that gave up
+                while not self.server.over.wait(0.02):
+                    self.request.sendall(b" ")
+        self.server.over.wait()
+
+
+@contextmanager
+def stuck_server(how: Literal["silent", "drips", "too many requests"]) -> Iterator[StuckServer]:
+    """Run a server that is stuck from ``with`` to its end."""
+    with StuckServer(how) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        yield server
+        server.over.set()
+        server.shutdown()
+        thread.join()
 
 
 @contextmanager

@@ -1,0 +1,133 @@
+"""The address of a store without what is secret in it, and texts that may quote it."""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+from collections.abc import Iterator
+from functools import cached_property
+from urllib.parse import parse_qsl, quote, quote_plus, unquote
+
+HIDDEN = "***"
+ESCAPE = "in MLFLOW_TRACKING_URI write '/', '@', '?' and '#' of a password as %2F, %40, %3F and %23"
+"""What to do about an address that is not clear."""
+_SECRET_VARIABLE = re.compile(r"PASSWORD|PASSWD|TOKEN|SECRET|ACCESS_KEY|API_KEY", re.IGNORECASE)
+_MLFLOW_LOGIN = ("USERNAME", "PASSWORD", "TOKEN")
+_AUTHORIZATION = re.compile(r"\b(Basic|Bearer)\s+[\w+/=.~-]+", re.IGNORECASE)
+_SECRET_VALUE = re.compile(
+    r"(password|passwd|passphrase|\bpwd|token|secret|credential|api_?key|access_?key)"
+    r"""(["']?\s*[=:]\s*["']?)[^\s"'&;,)]+""",
+    re.IGNORECASE,
+)
+_SEPARATOR = re.compile(r"[@/?#:;=&]")
+_USER_IN_ADDRESS = re.compile(r"(?<!/)//(?!/)[^\s'\"]*@")
+# Characters: of a secret that is taken out of the middle of a word too, and of one of a variable.
+_SHORT, _SHORTEST = 4, 6
+
+
+class Address:
+    """Where a store is: for MLflow, and for people.
+
+    Users write passwords without escaping them, and what reads an address (SQLAlchemy, requests)
+    tells password and host apart by rules of its own. Nothing is shown that any reading of the
+    address would take for a part of the user's name, the password or the query.
+
+    Attributes:
+        uri: as MLflow takes it.
+    """
+
+    def __init__(self, uri: str) -> None:
+        self.uri = uri
+
+    @cached_property
+    def public(self) -> str:
+        """Scheme, host and path; ``***`` in the place of what cannot be told from a secret."""
+        return _printable(_public(self.uri))
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether all of it but user, password and query can be shown."""
+        return HIDDEN not in self.public
+
+    def hide(self, text: str) -> str:
+        """Return a text, such as an error's, with every secret taken out.
+
+        What quotes an address that is not clear may quote any part of it: nothing is left of that.
+        """
+        if not self.is_clear:
+            return HIDDEN
+        for secret in sorted({*self._secrets(), *_secrets_of_environment()}, key=len, reverse=True):
+            if len(secret) < _SHORT:
+                text = re.sub(rf"(?<!\w){re.escape(secret)}(?!\w)", HIDDEN, text)
+            else:
+                text = text.replace(secret, HIDDEN)
+        text = _USER_IN_ADDRESS.sub("//", text)
+        text = _AUTHORIZATION.sub(rf"\1 {HIDDEN}", text)
+        return _printable(_SECRET_VALUE.sub(rf"\1\2{HIDDEN}", text))
+
+    def _secrets(self) -> Iterator[str]:
+        """Yield user and password, and values of the query, in all spellings and in parts."""
+        rest = _split(self.uri)[1]
+        user = "" if rest.startswith("/") else rest.rpartition("@")[0]
+        if user:
+            password = user.partition(":")[2] or user
+            for secret in (user, password, *_SEPARATOR.split(password)):
+                yield from _spellings(secret)
+            yield from _spellings(base64.b64encode(unquote(user).encode()).decode())
+        query = rest.removeprefix(user).partition("?")[2]
+        for _, value in parse_qsl(query):
+            for secret in (value, *_SEPARATOR.split(value)):
+                yield from _spellings(secret)
+        if user or query:
+            yield self.uri
+
+
+def _split(uri: str) -> tuple[str, str]:
+    """Return the scheme with its "://", or nothing, and the rest."""
+    found = re.match(r"(?:[\w.+-]*:)?//", uri)
+    if found is None:
+        # Not a path, in which "@" and "?" mean nothing.
+        return ("", uri) if "://" not in uri else (f"{HIDDEN}://", HIDDEN)
+    return found[0], uri[found.end() :]
+
+
+def _public(uri: str) -> str:
+    # Paths, and names of profiles.
+    if re.match(r"[./~](?!/)", uri) or re.fullmatch(r"databricks(-uc)?(://[\w.:-]*)?", uri):
+        return uri
+    scheme, rest = _split(uri)
+    if rest.startswith("/"):  # no host, so no user
+        return scheme + re.split(r"[?#]" if scheme.startswith("file") else r"\?", rest)[0]
+    user, _, shown = rest.rpartition("@")
+    # Where "/" may end the host already, all before "@" is either a password or no user at all.
+    unclear = re.search(r"[/?#]" if scheme.startswith("http") else r"[?#;].*=", user)
+    shown = re.split(r"[?#;]", shown)[0]
+    host = shown.partition("/")[0]
+    # What follows "@" may be the end of a value in the query; what follows ":" a password.
+    if unclear or not re.fullmatch(r"(\[[0-9a-fA-F:.%]+\]|[^:\[\]]*)(:\d*)?", host):
+        return scheme + HIDDEN
+    return scheme + shown
+
+
+def _spellings(secret: str) -> Iterator[str]:
+    if secret:
+        plain = unquote(secret)
+        yield from (secret, plain, quote(plain, safe=""), quote_plus(plain), repr(plain)[1:-1])
+
+
+def _secrets_of_environment() -> Iterator[str]:
+    for name, value in os.environ.items():
+        if _SECRET_VARIABLE.search(name) and len(value) >= _SHORTEST:
+            yield from _spellings(value)
+    given = {key: os.environ.get(f"MLFLOW_TRACKING_{key}", "") for key in _MLFLOW_LOGIN}
+    yield from _spellings(given["TOKEN"])
+    if given["PASSWORD"]:
+        yield from _spellings(given["PASSWORD"])
+        login = f"{given['USERNAME']}:{given['PASSWORD']}"
+        yield base64.b64encode(login.encode()).decode()
+
+
+def _printable(text: str) -> str:
+    """Return a text that can be encoded, whatever the bytes of a path in it."""
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,79 @@
+"""What ``harness sync`` does: send a store what it lacks."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import NamedTuple
+
+from harness.errors import UserError
+from harness.manifest import MANIFEST_NAME, read_manifest
+from harness.row_identity import check_folder
+from harness.store import read_row
+from harness.tracking.marker import marked_run
+from harness.tracking.tracker import Tracker
+from harness.untrusted import UntrustedFolder
+
+log = logging.getLogger(__name__)
+
+
+class Synced(NamedTuple):
+    """Trials, or reports, that a store lacked: those it was sent now, and those it was not."""
+
+    sent: list[str]
+    unsent: list[str]
+
+
+def sync(results: Path, tracker: Tracker) -> Synced:
+    """Send every ended trial below ``results`` that the tracker's store lacks.
+
+    One whose row cannot be read is named in a warning and left unsent. One whose run was deleted in
+    MLflow is named too, and is not lacking: it can be restored there.
+    """
+    answer = Synced([], [])
+    for path in sorted(results.glob("*/trials/[!.]*/row.json")):
+        folder = path.parent
+        try:
+            # Anybody may have made the folder.
+            row = read_row(UntrustedFolder(path.parents[2]) / f"trials/{folder.name}/row.json")
+            if row is not None:
+                check_folder(row, folder.name, path)
+        except UserError as error:
+            log.warning("%s", error)
+            answer.unsent.append(folder.name)
+            continue
+        if row is None or _has(tracker, row.benchmark, folder, path, f"trial {row.trial}"):
+            continue
+        (answer.sent if tracker.log(row, folder) else answer.unsent).append(row.trial)
+    return answer
+
+
+def sync_reports(results: Path, tracker: Tracker) -> Synced:
+    """Send every report below ``results`` that the tracker's store lacks; names benchmarks."""
+    answer = Synced([], [])
+    for path in sorted(results.glob(f"*/report/{MANIFEST_NAME}")):
+        folder = path.parents[1]
+        try:
+            benchmark = read_manifest(UntrustedFolder(UntrustedFolder(folder) / "report")).benchmark
+        except UserError as error:
+            log.warning("%s", error)
+            answer.unsent.append(folder.name)
+            continue
+        if not _has(tracker, benchmark, folder, path, f"the report of {benchmark}"):
+            sent = tracker.log_report(benchmark, path.parent)
+            (answer.sent if sent else answer.unsent).append(benchmark)
+    return answer
+
+
+def _has(tracker: Tracker, benchmark: str, folder: Path, file: Path, what: str) -> bool:
+    """Return whether a store was sent what a file says now, also where it was deleted since."""
+    run = marked_run(folder, file)
+    stage = None if run is None else tracker.stage(benchmark, run)
+    if stage == "deleted":
+        log.warning(
+            "the run of %s was deleted in MLflow; `%smlflow runs restore --run-id %s` restores it",
+            what,
+            tracker.settings,
+            run,
+        )
+    return stage is not None
