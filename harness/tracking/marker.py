@@ -31,7 +31,7 @@ def marked_run(folder: Path, sent: Path) -> str | None:
         marker = json.loads(read_regular(folder / MARKER))
         if not isinstance(marker, dict) or marker.get(_kind(sent)) != _digest(sent):
             return None
-    except (UserError, ValueError):
+    except (UserError, ValueError, RecursionError):
         return None
     run = marker.get("run")
     return run if isinstance(run, str) else None

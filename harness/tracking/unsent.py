@@ -12,7 +12,7 @@ from harness.row_identity import check_folder
 from harness.store import read_row
 from harness.tracking.marker import marked_run
 from harness.tracking.tracker import Tracker
-from harness.untrusted import UntrustedFolder
+from harness.untrusted import UntrustedFolder, is_plain
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +38,7 @@ def sync(results: Path, tracker: Tracker) -> Synced:
             row = read_row(UntrustedFolder(path.parents[2]) / f"trials/{folder.name}/row.json")
             if row is not None:
                 check_folder(row, folder.name, path)
+                _check_benchmark(row.benchmark, path)
         except UserError as error:
             log.warning("%s", error)
             answer.unsent.append(folder.name)
@@ -55,6 +56,7 @@ def sync_reports(results: Path, tracker: Tracker) -> Synced:
         folder = path.parents[1]
         try:
             benchmark = read_manifest(UntrustedFolder(UntrustedFolder(folder) / "report")).benchmark
+            _check_benchmark(benchmark, path)
         except UserError as error:
             log.warning("%s", error)
             answer.unsent.append(folder.name)
@@ -63,6 +65,12 @@ def sync_reports(results: Path, tracker: Tracker) -> Synced:
             sent = tracker.log_report(benchmark, path.parent)
             (answer.sent if sent else answer.unsent).append(benchmark)
     return answer
+
+
+def _check_benchmark(name: str, path: Path) -> None:
+    """Raise ``UserError`` for the name of a benchmark that would lead out of the results."""
+    if "/" in name or not is_plain(name):
+        raise UserError(f"{path}: {name!r} is no name of a benchmark")
 
 
 def _has(tracker: Tracker, benchmark: str, folder: Path, file: Path, what: str) -> bool:

@@ -77,6 +77,17 @@ def test_a_damaged_row_is_named_and_the_others_are_sent(folder, tracker, caplog)
     assert str(folder.with_name("damaged") / "row.json") in caplog.text
 
 
+@pytest.mark.parametrize("name", ["../../away", "/tmp/away", ""])
+def test_a_row_of_a_benchmark_outside_the_results_is_not_sent(folder, tracker, caplog, name):
+    row = make_row(benchmark=name, trial=folder.name)
+    (folder / "row.json").write_text(row.model_dump_json())
+    before = sorted(tracker.results.parents[1].glob("*"))
+    assert sync(tracker.results, tracker) == ([], [folder.name])
+    assert "no name of a benchmark" in caplog.text
+    assert tracker._client.mock_calls == []
+    assert sorted(tracker.results.parents[1].glob("*")) == before
+
+
 def test_the_marker_is_written_through_no_link(folder, tracker, tmp_path):
     (tmp_path / "profile").write_text("mine")
     (folder / MARKER).symlink_to(tmp_path / "profile")

@@ -148,6 +148,27 @@ def test_a_file_of_another_version_of_mlflow_is_told_as_such(results, caplog):
     assert "another version of MLflow" in caplog.text and "mlflow db upgrade" in caplog.text
 
 
+@pytest.mark.parametrize(
+    ("error", "help_"),
+    [
+        (sqlite3.OperationalError("attempt to write a readonly database"), "make that file"),
+        (sqlite3.OperationalError("database or disk is full"), "free some space"),
+        (ModuleNotFoundError("No module named 'psycopg'", name="psycopg"), "install psycopg"),
+        (RuntimeError("The run 1 must be in the 'active' state."), "restore in MLflow"),
+    ],
+)
+def test_what_helps_before_sync_is_said(results, monkeypatch, caplog, error, help_):
+    monkeypatch.setattr("harness.tracking.tracker.send_trial", lambda *_: raise_(error))
+    row = make_row()
+    assert not Tracker(results).log(row, finish(results, row, curve=False))
+    assert f"; {help_}" in caplog.text
+    assert "then 'harness sync' sends them" in caplog.text
+
+
+def raise_(error):
+    raise error
+
+
 def test_two_runs_may_make_the_file_at_once(results, empty_store, monkeypatch):
     """The second waits until the first has made all tables."""
     import mlflow
