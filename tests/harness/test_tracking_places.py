@@ -27,7 +27,7 @@ def artifacts(tracker, run):
     return {file.path for file in tracker.client.list_artifacts(run.info.run_id)}
 
 
-@pytest.mark.parametrize("name", ["a?b=c", "50% of #1", "a%20b", "größe me@home"])
+@pytest.mark.parametrize("name", ["a?b=c #1", "50%20größe me@home"])
 def test_the_store_is_in_the_results_folder_whatever_that_is_called(
     tmp_path, empty_store, monkeypatch, name
 ):
@@ -91,23 +91,15 @@ def test_artifacts_that_stayed_behind_are_still_found(tmp_path, empty_store, mon
     assert all("samples.png" in artifacts(tracker, run) for run in found.values())
 
 
-def test_a_store_that_was_made_anew_is_sent_all(results, empty_store):
-    rows = [make_row(seed=seed) for seed in range(2)]
-    for row in rows:
-        finish(results, row, curve=False)
+def test_a_store_that_was_made_anew_is_sent_all_and_asked_once(results, empty_store, monkeypatch):
+    import mlflow
+
+    for seed in range(2):
+        finish(results, make_row(seed=seed), curve=False)
     assert len(sync(results, Tracker(results)).sent) == 2
     shutil.copy(empty_store, results / DATABASE)
     assert len(sync(results, Tracker(results)).sent) == 2
-    assert sync(results, Tracker(results)) == ([], [])
     assert len(runs(Tracker(results))) == 2
-
-
-def test_another_store_under_the_same_address_is_asked_once_for_a_benchmark(results, monkeypatch):
-    import mlflow
-
-    for seed in range(5):
-        finish(results, make_row(seed=seed), curve=False)
-    assert len(sync(results, Tracker(results)).sent) == 5
     asked, search = [], mlflow.MlflowClient.search_runs
     monkeypatch.setattr(
         mlflow.MlflowClient, "search_runs", lambda *a, **k: asked.append(a) or search(*a, **k)

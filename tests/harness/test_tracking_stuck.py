@@ -18,6 +18,7 @@ from harness.errors import UserError
 from harness.locks import is_held
 from harness.store import Store
 from harness.tracking import DATABASE, MARKER, Courier, Tracker, sync, tracked_frame
+from harness.tracking.refusals import remedy
 
 
 @pytest.fixture
@@ -157,16 +158,9 @@ def test_a_file_of_another_version_of_mlflow_is_told_as_such(results, caplog):
         (RuntimeError("The run 1 must be in the 'active' state."), "restore in MLflow"),
     ],
 )
-def test_what_helps_before_sync_is_said(results, monkeypatch, caplog, error, help_):
-    monkeypatch.setattr("harness.tracking.tracker.send_trial", lambda *_: raise_(error))
-    row = make_row()
-    assert not Tracker(results).log(row, finish(results, row, curve=False))
-    assert f"; {help_}" in caplog.text
-    assert "then 'harness sync' sends them" in caplog.text
-
-
-def raise_(error):
-    raise error
+def test_what_helps_before_sync_is_said(error, help_):
+    said = remedy(error, settings="", is_clear=True)
+    assert said.startswith(f"; {help_}") and said.endswith("then 'harness sync' sends them")
 
 
 def test_two_runs_may_make_the_file_at_once(results, empty_store, monkeypatch):
