@@ -15,7 +15,7 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from harness.errors import shown
-from harness.image_files import ImageError, Images, unsound
+from harness.image_files import ImageError, Images, unreadable, unsound
 
 
 class Header(NamedTuple):
@@ -50,6 +50,8 @@ class ArrayFile:
             yield
         except ImageError:
             raise
+        except PermissionError as error:
+            raise unreadable(self.source, self.path, error) from error
         except Exception as error:
             raise unsound(self.source, self.path, self.path.suffix[1:], error) from error
 

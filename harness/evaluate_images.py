@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -110,7 +110,7 @@ def evaluate_images(
         reference=_named(real),
         features=name,
         metrics=_scored(scorer, images),
-        warnings=tuple(_warnings(images, headline, extractor)),
+        warnings=(*_warnings(images, headline, extractor), *_remarks(images, real.values())),
         scorer=scorer,
         images=images,
         real=headline.images if isinstance(headline, Real) else None,
@@ -202,9 +202,9 @@ def _extractor(registry: Registry, name: str, spec: DataSpec) -> FeatureExtracto
 
 def _warnings(samples: Watched, real: Source, extractor: FeatureExtractor) -> Iterator[str]:
     n, d = len(samples), extractor.dimensions
-    if jpegs := samples.images.jpegs:
+    for kind, files in samples.images.lossy.items():
         yield (
-            f"{jpegs} of {n} files are JPEG: what its compression loses moves every metric "
+            f"{files} of {n} files are {kind}: what its compression loses moves every metric "
             "(Parmar et al., 2022); save samples as PNG"
         )
     if n <= d:
@@ -232,3 +232,12 @@ def _warnings(samples: Watched, real: Source, extractor: FeatureExtractor) -> It
                 f"the largest value of the samples is {samples.largest}, of the real images "
                 f"{largest}: are they scaled alike?"
             )
+
+
+def _remarks(samples: Watched, real: Iterable[Source]) -> list[str]:
+    """Return what is to be said of the files themselves, once of each folder."""
+    remarks = [*samples.images.remarks]
+    for part in real:
+        if isinstance(part, Real) and isinstance(part.images, Watched):
+            remarks += [*part.images.images.remarks, *part.images.images.undeclared]
+    return list(dict.fromkeys(remarks))

@@ -1,30 +1,33 @@
-"""Images in files: PNG and other formats in a folder, and arrays in .npz and .npy.
+"""Images in files: PNG and other formats, and arrays in .npz and .npy.
 
 Every function takes ``name``, what error messages begin with.
 """
 
 from __future__ import annotations
 
-import os
+import stat
 import warnings
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import psutil
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from harness.errors import UserError, shown
+from harness.image_content import FORMATS, format_of, lost_by_decoding
+from harness.image_oddities import Oddities, Oddity, oddity_of
 
 Images = NDArray[np.uint8]
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
-FORMATS = ("JPEG", "PNG", "PPM", "BMP", "TIFF", "WEBP")
-"""What content is decoded, whatever a file's name says: PostScript, for one, would be run."""
+"""What is held to be an image by its name; other files are so by their content."""
 CHANNELS = (1, 3)
+_MODES = ("1", "L", "P", "RGB")
 GIBIBYTE = 2**30
 # Here, not around each file: filters belong to the process, and files are read in threads too.
 warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
@@ -32,6 +35,18 @@ warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
 
 class ImageError(UserError):
     """A file of images cannot be read as asked; the message says which file and what would do."""
+
+
+class Picture(NamedTuple):
+    """One decoded file.
+
+    Attributes:
+        pixels: uint8 (C, H, W).
+        oddity: what is odd about it.
+    """
+
+    pixels: Images
+    oddity: Oddity
 
 
 def user_path(name: str, text: str) -> Path:
@@ -48,40 +63,35 @@ def user_path(name: str, text: str) -> Path:
         raise ImageError(f"{name}: there is no such user; write the path in full") from None
 
 
-def image_paths(name: str, root: Path) -> list[Path]:
-    """Return the image files in a folder and below, sorted; hidden ones are left out.
+def exists(name: str, path: Path, is_kind: Callable[[int], bool]) -> bool:
+    """Return whether there is something of a kind at a path, ``stat.S_ISREG`` for example.
 
     Raises:
-        ImageError: there is none.
+        ImageError: the system does not say, because a folder on the way is locked for example.
     """
-    # Of 10,000 files, pathlib takes longer to find and sort the names than Pillow to decode them.
-    found = []
-    for folder, below, names in os.walk(root):
-        below[:] = [name for name in below if not name.startswith(".")]
-        within = os.path.relpath(folder, root).split(os.sep) if folder != str(root) else []
-        found += [(*within, name) for name in names if not name.startswith(".")]
-        found += [(*within, name) for name in below if name.lower().endswith(SUFFIXES)]
-    paths = [
-        root.joinpath(*parts) for parts in sorted(found) if parts[-1].lower().endswith(SUFFIXES)
-    ]
-    if not paths:
-        raise ImageError(f"{name}: no image in {root}; looked for {', '.join(SUFFIXES)}")
-    return paths
+    try:
+        return is_kind(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError, UnicodeError):
+        return False
+    except OSError as error:
+        raise unreadable(name, path, error) from error
 
 
-def read_images(name: str, paths: Sequence[Path]) -> Images:
+def read_images(name: str, paths: Sequence[Path], oddities: Oddities | None = None) -> Images:
     """Decode files to uint8 (N, C, H, W): all of one size, and all grey or all RGB.
 
     Raises:
         ImageError: naming the file that is damaged or unlike the first.
     """
-    first = decode(name, paths[0])
+    first = decode(name, paths[0]).pixels
     check_memory(name, paths[0].parent, len(paths) * first.nbytes)
     images = np.empty((len(paths), *first.shape), dtype=np.uint8)
     for place, path in enumerate(paths):
-        image = decode(name, path)
-        check_alike(name, path, image.shape, paths[0], first.shape)
-        images[place] = image
+        picture = decode(name, path)
+        check_alike(name, path, picture.pixels.shape, paths[0], first.shape)
+        images[place] = picture.pixels
+        if oddities:
+            oddities.note(path, picture.oddity)
     return images
 
 
@@ -110,6 +120,8 @@ def read_array_file(name: str, path: Path) -> dict[str, NDArray[Any]]:
             arrays = {key: archive[key] for key in archive}
     except ImageError:
         raise
+    except PermissionError as error:
+        raise unreadable(name, path, error) from error
     # What numpy and zipfile raise depends on the damage.
     except Exception as error:
         raise unsound(name, path, "npz", error) from error
@@ -159,22 +171,58 @@ def described(shape: Sequence[int]) -> str:
     return f"{height}x{width} {colour}"
 
 
-def decode(name: str, path: Path) -> Images:
+def decode(name: str, path: Path) -> Picture:
     """Decode one file to uint8 (C, H, W).
 
     Raises:
-        ImageError: it is damaged, or no image with 8 bits a channel, grey or RGB.
+        ImageError: it is damaged, or no image with at most 8 bits a channel, grey or RGB.
     """
+    with _opened(name, path) as (image, file):
+        lost = lost_by_decoding(image)
+        image.load()
+        if (frames := getattr(image, "n_frames", 1)) > 1:
+            raise ImageError(f"{name}: {path} has {frames} frames; save each as a file")
+        what = " with transparency" if image.has_transparency_data else ""
+        if what or lost or image.mode not in _MODES:
+            what = f" with {lost}" if lost and image.mode in _MODES else what
+            raise ImageError(
+                f"{name}: {path} has mode {image.mode}{what}; only grey and RGB with 8 bits a "
+                "channel are read: convert it first"
+            )
+        oddity = oddity_of(image, file)
+        pixels = np.asarray(image.convert("L" if image.mode in ("1", "L") else "RGB"))
+    return Picture(pixels[np.newaxis] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0), oddity)
+
+
+def examine(name: str, path: Path) -> Oddity:
+    """Return what is odd about a file, without decoding its pixels; errors as of ``decode``."""
+    with _opened(name, path) as (image, file):
+        return oddity_of(image, file)
+
+
+@contextmanager
+def _opened(name: str, path: Path) -> Iterator[tuple[Image.Image, BinaryIO]]:
+    """Open an image, and turn whatever comes of it into an ``ImageError`` that names the file."""
     check_file(name, path)
     try:
-        return _pixels(name, path)
+        with path.open("rb") as file, Image.open(file, formats=FORMATS) as image:
+            yield image, file
     except ImageError:
         raise
+    except UnidentifiedImageError as error:
+        content = format_of(path)
+        is_other = content is not None and content not in FORMATS
+        what = f"it is {content}, which is not decoded" if is_other else str(error)
+        raise ImageError(
+            f"{name}: {path} cannot be decoded: {what}; write it again or remove it"
+        ) from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ImageError(
             f"{name}: {path} is not decoded: {error}; images have at most "
             f"{Image.MAX_IMAGE_PIXELS} pixels"
         ) from error
+    except PermissionError as error:
+        raise unreadable(name, path, error) from error
     # What Pillow raises depends on the format and on the damage.
     except Exception as error:
         raise ImageError(
@@ -182,25 +230,17 @@ def decode(name: str, path: Path) -> Images:
         ) from error
 
 
-def _pixels(name: str, path: Path) -> Images:
-    with Image.open(path, formats=FORMATS) as image:
-        image.load()
-        if (frames := getattr(image, "n_frames", 1)) > 1:
-            raise ImageError(f"{name}: {path} has {frames} frames; save each as a file")
-        if image.has_transparency_data or image.mode not in ("1", "L", "P", "RGB"):
-            transparency = " with transparency" if image.has_transparency_data else ""
-            raise ImageError(
-                f"{name}: {path} has mode {image.mode}{transparency}; only grey and RGB with 8 "
-                "bits a channel are read: convert it first"
-            )
-        pixels = np.asarray(image.convert("L" if image.mode in ("1", "L") else "RGB"))
-    return pixels[np.newaxis] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
-
-
 def check_file(name: str, path: Path) -> None:
     """Raise ``ImageError`` for what could not be read, or would never end, as a pipe."""
-    if not path.is_file():
+    if not exists(name, path, stat.S_ISREG):
         raise ImageError(f"{name}: {path} cannot be read, it is no file; remove it")
+
+
+def unreadable(name: str, path: Path, error: OSError) -> ImageError:
+    """Return the error of a file or folder that the system does not give out."""
+    return ImageError(
+        f"{name}: {path} cannot be read: {error.strerror}; make it readable or remove it"
+    )
 
 
 def check_memory(name: str, path: Path, unpacked: int) -> None:

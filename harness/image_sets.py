@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import math
+import stat
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Self
@@ -31,11 +32,14 @@ from harness.image_files import (
     check_file,
     check_memory,
     decode,
-    image_paths,
+    examine,
+    exists,
+    unreadable,
     user_path,
 )
+from harness.image_folders import find_images
+from harness.image_oddities import Oddities
 
-LOSSY = (".jpg", ".jpeg")
 MOMENTS = ("mu", "sigma")
 SPATIAL = ("mu_s", "sigma_s")
 """Beside the moments in reference files of Dhariwal and Nichol (2021); of other features."""
@@ -58,9 +62,19 @@ class ImageSet(ABC):
         return None
 
     @property
-    def jpegs(self) -> int:
-        """How many of them are decoded from JPEG."""
-        return 0
+    def lossy(self) -> Mapping[str, int]:
+        """How many of them have lost detail, by the format that did it."""
+        return {}
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What was left out, and what is odd about the images: a sentence each."""
+        return ()
+
+    @property
+    def undeclared(self) -> list[str]:
+        """A sentence if files have lost detail, and their suffix does not say so."""
+        return []
 
     @property
     @abstractmethod
@@ -95,26 +109,39 @@ class ImageFolder(ImageSet):
 
     Attributes:
         paths: of the files.
+        found: what is to be said of how they were found.
         alike: whether one unlike the first is an error.
     """
 
     paths: tuple[Path, ...]
+    found: tuple[str, ...] = ()
     alike: bool = False
+    _noted: Oddities = field(default_factory=Oddities, compare=False, repr=False)
 
     @property
     def levels(self) -> int:
         """Those of 8 bits."""
         return 256
 
-    @cached_property
-    def jpegs(self) -> int:
-        """How many of them are decoded from JPEG."""
-        return sum(path.suffix.lower() in LOSSY for path in self.paths)
+    @property
+    def lossy(self) -> Mapping[str, int]:
+        """How many of them have lost detail, by the format that did it."""
+        return self._oddities().lossy
+
+    @property
+    def undeclared(self) -> list[str]:
+        """A sentence if files have lost detail, and their suffix does not say so."""
+        return self._oddities().undeclared(self.source)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What was left out, and what is odd about the images: a sentence each."""
+        return (*self.found, *self._oddities().turned(self.source))
 
     @cached_property
     def shape(self) -> tuple[int, ...]:
         """(C, H, W) of the first image."""
-        return decode(self.source, self.paths[0]).shape
+        return decode(self.source, self.paths[0]).pixels.shape
 
     @cached_property
     def fingerprint(self) -> str:
@@ -122,8 +149,17 @@ class ImageFolder(ImageSet):
         whole = hashlib.sha256()
         for path in self.paths:
             check_file(self.source, path)
-            whole.update(hashlib.sha256(path.read_bytes()).digest())
+            try:
+                whole.update(hashlib.sha256(path.read_bytes()).digest())
+            except OSError as error:
+                raise unreadable(self.source, path, error) from error
         return whole.hexdigest()
+
+    def _oddities(self) -> Oddities:
+        """Return what is odd, also about files that nobody decoded: their features are kept."""
+        for path in set(self.paths) - self._noted.seen:
+            self._noted.note(path, examine(self.source, path))
+        return self._noted
 
     def __len__(self) -> int:
         """Return how many images there are."""
@@ -142,10 +178,11 @@ class ImageFolder(ImageSet):
                 yield [torch.tensor(image) for image in images]
 
     def _read(self, path: Path) -> Images:
-        image = decode(self.source, path)
+        picture = decode(self.source, path)
+        self._noted.note(path, picture.oddity)
         if self.alike:
-            check_alike(self.source, path, image.shape, self.paths[0], self.shape)
-        return image
+            check_alike(self.source, path, picture.pixels.shape, self.paths[0], self.shape)
+        return picture.pixels
 
 
 @dataclass(frozen=True)
@@ -270,9 +307,10 @@ def open_source(source: str) -> ImageSet | Statistics:
     if not source.strip():  # which would be the folder that one is in
         raise ImageError("'' is no path; name a folder, an .npz or an .npy file")
     path = user_path(source, source)
-    if path.is_dir():
-        return ImageFolder(source, tuple(image_paths(source, path)))
-    if not path.is_file():
+    if exists(source, path, stat.S_ISDIR):
+        found = find_images(source, path)
+        return ImageFolder(source, found.paths, found.remarks)
+    if not exists(source, path, stat.S_ISREG):
         raise ImageError(
             f"{source}: there is no such folder or file; name a folder, an .npz or an .npy file"
         )

@@ -16,7 +16,7 @@ from harness.errors import UserError, did_you_mean
 from harness.evaluation import HEADLINE, HELD_OUT
 from harness.features.base import FeatureExtractor
 from harness.features.reference import ImageReference, Images, split_content
-from harness.image_files import ImageError, user_path
+from harness.image_files import ImageError, exists, user_path
 from harness.image_sets import ImageSet, Statistics, open_source
 from harness.metrics.base import Moments, Reference
 from harness.registry import Registry, split_argument
@@ -186,7 +186,7 @@ def _load(reference: str, registry: Registry) -> dict[str, Source]:
             for split in (HEADLINE, HELD_OUT)
             if len(data.splits[split])
         }
-    if not user_path(reference, reference).exists():
+    if not exists(reference, user_path(reference, reference), lambda mode: True):
         raise UserError(
             f"no data set, folder or file is called {reference!r}"
             f"{did_you_mean(reference, registry.datasets)}; "

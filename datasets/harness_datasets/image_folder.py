@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import logging
+import stat
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from harness.contract import DataSpec
 from harness.dataset import Dataset
-from harness.image_files import image_paths, read_images, user_path
+from harness.image_files import exists, read_images, user_path
+from harness.image_folders import find_images
+from harness.image_oddities import Oddities
 from harness_datasets.errors import DatasetError
 from harness_datasets.splits import assemble, split_by_content
 
 FRACTIONS = (0.8, 0.1, 0.1)
+log = logging.getLogger(__name__)
 SPLIT_NAMES = {"train", "training", "val", "valid", "validation", "test"}
 
 
@@ -20,18 +26,22 @@ def load(argument: str) -> Dataset:
     """Load the images of a folder, or of its subfolders, one a class in alphabetical order.
 
     All images are of one size, and all grey or all RGB, 8 bits a channel. They are divided 80/10/10
-    by their content, so that names and order do not matter and copies stay together.
+    by their content, so that names and order do not matter and copies stay together. What is left
+    out of the folder, and images that are odd, are warned of.
 
     Args:
         argument: path of the folder.
     """
     name = f"image-folder:{argument}"
     root = user_path(name, argument)
-    if not argument or not root.is_dir():
+    if not argument or not exists(name, root, stat.S_ISDIR):
         raise DatasetError(f"{name}: there is no folder {argument!r}; write image-folder:PATH")
-    paths = image_paths(name, root)
+    paths, remarks = find_images(name, root)
     classes = _classes(name, root, paths)
-    images = read_images(name, paths)
+    oddities = Oddities()
+    images = read_images(name, paths, oddities)
+    for remark in (*remarks, *oddities.undeclared(name), *oddities.turned(name)):
+        log.warning(remark)
     labels = None
     if classes:
         labels = np.array([classes.index(path.parent.name) for path in paths], dtype=np.int64)
@@ -39,7 +49,7 @@ def load(argument: str) -> Dataset:
     return assemble(name, spec, split_by_content(images, labels, FRACTIONS))
 
 
-def _classes(name: str, root: Path, paths: list[Path]) -> list[str]:
+def _classes(name: str, root: Path, paths: Sequence[Path]) -> list[str]:
     """Return the subfolders' names, none if all images lie in the folder itself."""
     by_depth = {len(path.relative_to(root).parts): path for path in paths}
     if max(by_depth) > 2:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from harness.contract import DataSpec
 from harness.dataset import Dataset, Split
-from harness.image_files import channels_first, read_array_file, user_path
+from harness.image_files import channels_first, exists, read_array_file, user_path
 from harness_datasets.errors import DatasetError
 from harness_datasets.splits import assemble, split_by_content
 
@@ -37,7 +38,7 @@ def load(argument: str) -> Dataset:
     """
     name = f"npz:{argument}"
     path = user_path(name, argument)
-    if not argument or not path.is_file():
+    if not argument or not exists(name, path, stat.S_ISREG):
         raise DatasetError(f"{name}: there is no file {argument!r}; write npz:PATH")
     arrays = _read(name, path)
     splits = _splits(name, arrays)

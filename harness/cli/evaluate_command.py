@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from harness.cli.options import DeviceName, torch_device
+from harness.errors import for_terminal
 
 if TYPE_CHECKING:
     from harness.audit import AuditLine
@@ -104,7 +105,7 @@ def _print_tables(evaluated: Evaluated, audited: Sequence[AuditLine]) -> None:
         print()
         print_table([_audit_cells(line) for line in audited])
     for warning in evaluated.warnings:
-        print(f"warning: {warning}")
+        print(f"warning: {for_terminal(warning)}")
 
 
 def _cells(name: str, found: Measurement) -> dict[str, str]:

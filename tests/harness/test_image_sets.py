@@ -8,7 +8,8 @@ import torch
 from PIL import Image
 
 from harness.errors import UserError
-from harness.image_files import image_paths, read_images
+from harness.image_files import read_images
+from harness.image_folders import find_images
 from harness.image_sets import Statistics, open_images, open_source
 
 N, BATCH = 60, 8
@@ -87,7 +88,7 @@ def test_files_are_found_in_the_order_of_their_paths(tmp_path):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
     expected = sorted(tmp_path / name for name in names)
-    assert image_paths("x", tmp_path) == expected != sorted(expected, key=str)
+    assert list(find_images("x", tmp_path).paths) == expected != sorted(expected, key=str)
 
 
 def test_images_of_a_folder_are_decoded_into_one_array(tmp_path):

@@ -7,16 +7,22 @@ from support.bad_images import (
     animation,
     array,
     arrays,
+    deep_png,
     link,
     npz_bomb,
     picture,
     pipe,
     png_bomb,
+    raw,
+    tiff,
     together,
+    unix_socket,
     zip_bomb,
     zipped,
 )
 from support.refusals import Case, assert_refused, cases, text_file
+
+from harness.image_folders import find_images
 
 EIGHT = np.zeros((4, 8, 8), np.uint8)
 
@@ -118,6 +124,77 @@ FOLDERS = [
         "images/a.png has mode I;16",
         remedy="convert it first",
     ),
+    folder(
+        "sixteen-bit-colour",
+        deep_png("images/a.png"),
+        "images/a.png has mode RGB with 16 bits a channel",
+        remedy="convert it first",
+    ),
+    folder(
+        "sixteen-bit-tiff",
+        tiff("images/a.tif", 16, 3),
+        "images/a.tif has mode RGB with 16 bits a channel",
+        remedy="convert it first",
+    ),
+    folder(
+        "sixteen-bit-ppm",
+        raw("images/a.ppm", b"P6 8 8 65535\n" + bytes(8 * 8 * 6)),
+        "images/a.ppm has mode RGB with 16 bits a channel",
+        remedy="convert it first",
+    ),
+    folder(
+        "twelve-bit-ppm",
+        raw("images/a.ppm", b"P3 1 1 4095\n4095 1 2"),
+        "images/a.ppm has mode RGB with 12 bits a channel",
+        remedy="convert it first",
+    ),
+    folder(
+        "further-channels",
+        tiff("images/a.tif", 8, 4),
+        "images/a.tif has mode RGB with further channels",
+        remedy="convert it first",
+    ),
+    folder(
+        "signed",
+        tiff("images/a.tif", 8, 1, sample_format=2),
+        "images/a.tif has mode L with values with a sign",
+        remedy="convert it first",
+    ),
+    folder(
+        "palette-with-transparency",
+        picture("images/a.png", mode="P", transparency=3),
+        "has mode P with transparency",
+        remedy="convert it first",
+    ),
+    folder(
+        "animated-png",
+        animation("images/a.png"),
+        "images/a.png has 3 frames",
+        remedy="save each as a file",
+    ),
+    folder(
+        "gif-as-png",
+        picture("images/a.png", format="GIF"),
+        "images/a.png cannot be decoded: it is GIF",
+        remedy="write it again",
+    ),
+    folder(
+        "avif-as-png",
+        raw("images/a.png", b"\0\0\0\x1cftypavif" + bytes(40)),
+        "images/a.png cannot be decoded: it is AVIF",
+        remedy="write it again",
+    ),
+    folder(
+        "nothing-that-is-read",
+        together(
+            picture("images/a.gif"),
+            raw("images/b", b"\xff\x0a" + bytes(40)),
+            raw("images/c.heic", b"\0\0\0\x18ftypheic" + bytes(40)),
+            pipe("images/d"),
+        ),
+        "left out: 1 GIF file (a.gif); 1 HEIC file (c.heic); 1 JPEG XL file (b); 1 pipe",
+        remedy="looked for .jpg",
+    ),
     folder("float", picture("images/a.tiff", mode="F"), "has mode F", remedy="convert it first"),
     folder(
         "alpha", picture("images/a.png", mode="RGBA"), "transparency", remedy="convert it first"
@@ -140,6 +217,13 @@ FOLDERS = [
         "images/a.png cannot be",
         remedy="remove it",
     ),
+    folder(
+        "dangling-folder",
+        together(picture("images/cat/a.png"), link("images/dog", "nowhere/dog")),
+        "images/dog cannot be read, by the link to nowhere/dog: No such file",
+        remedy="remove it",
+    ),
+    folder("socket", unix_socket("images/a.png"), "it is no file", remedy="remove it"),
     folder("pipe", pipe("images/a.png"), "images/a.png", remedy="remove it"),
     folder(
         "folder-as-picture",
@@ -484,11 +568,11 @@ def test_a_bad_data_set_is_refused(case, tmp_path, monkeypatch, capfd):
 
 def test_a_loop_of_folders_is_no_trap(tmp_path, monkeypatch):
     """The images are found once, and not again through the link."""
-    from harness.image_files import image_paths
-
     monkeypatch.chdir(tmp_path)
     together(picture("images/a.png"), link("images/again", "."))(tmp_path)
-    assert [path.name for path in image_paths("images", tmp_path / "images")] == ["a.png"]
+    paths, [remark] = find_images("images", tmp_path / "images")
+    assert [path.name for path in paths] == ["a.png"]
+    assert remark == "images: left out: 1 link to a folder that is read already (again)"
 
 
 def test_the_trap_is_one(tmp_path, monkeypatch):
