@@ -52,12 +52,12 @@ def lost_by_decoding(image: Image.Image) -> str | None:
     Pillow says nothing of it: 16 bits of each colour become 8, further channels of a TIFF go.
     """
     tags = getattr(image, "tag_v2", None) if image.format == "TIFF" else None
+    raw = [tile.args for tile in getattr(image, "tile", ())]  # how the decoder is to read them
     bits = 8
-    if image.format == "PNG" and image.tile and str(image.tile[0].args).endswith(";16B"):
+    if image.format == "PNG" and any(str(mode).endswith(";16B") for mode in raw):
         bits = 16
-    elif image.format == "PPM" and image.tile and isinstance(image.tile[0].args, tuple):
-        most = [value for value in image.tile[0].args if isinstance(value, int)]
-        bits = max(most, default=0).bit_length()
+    elif image.format == "PPM" and raw and isinstance(raw[0], tuple):  # mode and largest value
+        bits = max((part for part in raw[0] if isinstance(part, int)), default=0).bit_length()
     elif tags is not None:
         bits = max(tags.get(_BITS_PER_SAMPLE, (1,)))
     if bits > 8:

@@ -19,6 +19,7 @@ from typing import Any
 
 from harness.inheritance import shield_children
 from harness.leaving import leave
+from harness.printing import print_in_utf8
 from harness.progress import Heartbeat, Interrupted, Progress
 from harness.row import Row
 from harness.standard_streams import ensure_open
@@ -73,6 +74,7 @@ def main() -> None:
     # A crash in native code leaves the lines of Python that led to it in the log.
     faulthandler.enable()
     stop = _StopSignal()
+    print_in_utf8()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
     origin = arguments.origin if arguments.origin is not None else time.monotonic()
     # Absolute, for a plugin may change the working directory.

@@ -9,6 +9,8 @@ import atexit
 import logging
 import os
 import signal
+import sys
+from contextlib import ExitStack
 from typing import Annotated, NoReturn
 
 import typer
@@ -31,6 +33,7 @@ from harness.cli import (
 )
 from harness.errors import UserError, for_terminal
 from harness.leaving import leave
+from harness.printing import answer_alone, flush_output, print_in_any_encoding
 from harness.standard_streams import ensure_open
 
 app = typer.Typer(
@@ -98,10 +101,14 @@ def _options(
 
 def main() -> NoReturn:
     """Be the command ``harness``: end this process with the exit code of ``run``."""
-    code = run()
-    atexit._run_exitfuncs()
-    # What draws charts has threads that, at times, abort a process which takes itself apart.
-    leave(code)
+    ensure_open()
+    with ExitStack() as until_the_end:
+        if "--json" in sys.argv[1:]:  # before any plugin is imported, whichever option asks for it
+            until_the_end.enter_context(answer_alone())
+        code = run()
+        atexit._run_exitfuncs()
+        # What draws charts has threads that, at times, abort a process which takes itself apart.
+        leave(code)
 
 
 class _ForTerminal(logging.Formatter):
@@ -113,14 +120,14 @@ class _ForTerminal(logging.Formatter):
 
 def run() -> int:
     """Run the command line; return 2 for a ``UserError`` and 130 for Ctrl-C."""
-    ensure_open()
+    print_in_any_encoding()
     # It prints what no handler takes: all of our warnings.
     if logging.lastResort is not None:
         logging.lastResort.setFormatter(_ForTerminal())
     # A polite kill leaves the workers' checkpoints behind, as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        app()
+        return _run_command()
     except UserError as error:
         from rich.console import Console
         from rich.text import Text
@@ -131,6 +138,21 @@ def run() -> int:
         return 2
     except KeyboardInterrupt:
         return 130
+
+
+def _run_command() -> int:
+    """Run the command, and return its exit code once all that it printed has arrived.
+
+    Raises:
+        UserError: something is wrong with what was asked, or standard output takes no more.
+    """
+    code = 0
+    try:
+        app()
     except SystemExit as ending:
-        return ending.code if isinstance(ending.code, int) else int(ending.code is not None)
-    return 0
+        code = ending.code if isinstance(ending.code, int) else int(ending.code is not None)
+    except OSError:
+        print()  # if it was standard output that failed, it fails again
+        flush_output()
+        raise
+    return code if flush_output() else code or 1

@@ -97,8 +97,9 @@ def _print_line(outcome: Outcome) -> None:
 
 
 def _print_json(model: str, spec: DataSpec, found: list[Outcome]) -> None:
-    import json
     from dataclasses import asdict
+
+    from harness.printing import print_answer
 
     answer: dict[str, Any] = {
         "model": model,
@@ -106,7 +107,7 @@ def _print_json(model: str, spec: DataSpec, found: list[Outcome]) -> None:
         "passed": all(outcome.is_sound for outcome in found),
         "checks": [asdict(outcome) for outcome in found],
     }
-    print(json.dumps(answer, indent=2))
+    print_answer(answer)
 
 
 def _print_end(found: list[Outcome]) -> None:

@@ -35,10 +35,11 @@ def examine_machine(
 
 
 def _print_json(findings: list[Finding]) -> None:
-    import json
     from dataclasses import asdict
 
-    print(json.dumps([asdict(finding) for finding in findings], indent=2))
+    from harness.printing import print_answer
+
+    print_answer([asdict(finding) for finding in findings])
 
 
 def _print_lines(findings: list[Finding]) -> None:

@@ -65,8 +65,9 @@ def evaluate_samples(
 
 
 def _print_json(evaluated: Evaluated, audited: Sequence[AuditLine]) -> None:
-    import json
     from dataclasses import asdict
+
+    from harness.printing import print_answer
 
     answer = {
         "samples": evaluated.samples,
@@ -77,7 +78,7 @@ def _print_json(evaluated: Evaluated, audited: Sequence[AuditLine]) -> None:
         "warnings": list(evaluated.warnings),
         "audit": [asdict(line) | {"ours": _finite(line.ours)} for line in audited],
     }
-    print(json.dumps(answer, indent=2, allow_nan=False))
+    print_answer(answer)
 
 
 def _dumped(found: Measurement) -> dict[str, Any]:

@@ -59,7 +59,7 @@ def _tagged(entries: Iterable[Entry[Info]], tag: str | None) -> Iterable[Entry[I
 
 
 def _print_json(found: Registry, entries: dict[Kind, list[Entry[Info]]], verbose: bool) -> None:
-    import json
+    from harness.printing import print_answer
 
     answer: dict[str, list[Any]] = {
         kind: [_flat(entry) for entry in of_kind] for kind, of_kind in entries.items()
@@ -69,7 +69,7 @@ def _print_json(found: Registry, entries: dict[Kind, list[Entry[Info]]], verbose
         answer[Kind.models] = [told | class_facts(found, entry) for told, entry in pairs]
     answer["broken"] = [asdict(plugin) for plugin in found.broken]
     answer["conflicts"] = [asdict(conflict) for conflict in found.conflicts]
-    print(json.dumps(answer, indent=2, default=str))
+    print_answer(answer)
 
 
 def _flat(entry: Entry[Info]) -> dict[str, Any]:

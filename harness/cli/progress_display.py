@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -93,15 +93,15 @@ class Lines(Observer):
 
     def started(self, trial: Trial) -> None:
         """Print which trial starts."""
-        print(f"started   {trial.title}", flush=True)
+        _say(f"started   {trial.title}")
 
     def held(self, trial: Trial) -> None:
         """Print which trial another run works on."""
-        print(f"elsewhere {trial.title}: another run works on it", flush=True)
+        _say(f"elsewhere {trial.title}: another run works on it")
 
     def waits(self, trial: Trial, holder: str) -> None:
         """Print who works on it."""
-        print(f"waiting   {trial.title}: held by {for_terminal(holder)}", flush=True)
+        _say(f"waiting   {trial.title}: held by {for_terminal(holder)}")
 
     def finished(self, trial: Trial, row: Row) -> None:
         """Print how the trial ended."""
@@ -114,7 +114,13 @@ class Lines(Observer):
     def _count(self, trial: Trial, outcome: str) -> None:
         self._ended += 1
         count = f"[{self._ended}/{self._trials}]"
-        print(f"{count:<9} {trial.title}: {outcome}", flush=True)
+        _say(f"{count:<9} {trial.title}: {outcome}")
+
+
+def _say(line: str) -> None:
+    """Print a line; that nobody reads it any more, or the disk is full, is no reason to stop."""
+    with suppress(OSError):
+        print(line, flush=True)
 
 
 def _note(progress: TrialProgress, elapsed: float) -> str:

@@ -46,9 +46,13 @@ def measure_speed(
         if not as_json:
             _print(sweep)
     if as_json:
+        import json
+
+        from harness.printing import print_answer
         from harness.speed.frame import sweeps_frame
 
-        print(sweeps_frame(swept).to_json(orient="records", indent=2))
+        # By way of pandas, which knows how its own types are written.
+        print_answer(json.loads(sweeps_frame(swept).to_json(orient="records")))
 
 
 def _check_seconds(option: str, value: float) -> None:

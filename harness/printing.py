@@ -1,0 +1,156 @@
+"""What this process prints: in any encoding, and for programs that read it, one answer alone.
+
+Standard output belongs to everybody in the process: plugins print when they are imported, native
+code writes to descriptor 1. So ``answer_alone`` takes the descriptor away from them, and
+``print_answer`` alone has it.
+"""
+
+from __future__ import annotations
+
+import codecs
+import io
+import json
+import math
+import os
+import sys
+import unicodedata
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from harness.errors import UserError
+
+_PLAIN = {
+    "±": "+-",
+    "≤": "<=",
+    "≥": ">=",
+    "∞": "inf",
+    "−": "-",
+    "–": "-",
+    "—": "-",
+    "…": "...",
+    "×": "x",
+    "·": "-",
+    "•": "*",
+    "²": "^2",
+    "†": "*",
+    "⚠": "!",
+    "→": "->",
+    "“": '"',
+    "”": '"',
+    "‘": "'",
+    "’": "'",
+}
+_ERRORS = "harness-plain"
+_OUTPUT, _ERROR = 1, 2
+
+_reserved: list[int] = []
+"""Descriptors of the standard output that only answers go to; the last one counts."""
+
+
+def _in_plain_characters(error: UnicodeError) -> tuple[str, int]:
+    """Return what stands for characters that an encoding does not have."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    failed = error.object[error.start : error.end]
+    return "".join(map(_plain, failed)), error.end
+
+
+def _plain(character: str) -> str:
+    if character in _PLAIN:
+        return _PLAIN[character]
+    if 0x2500 <= ord(character) < 0x2580:  # lines of tables and bars
+        name = unicodedata.name(character)
+        upright = "VERTICAL" in name or " UP" in name or " DOWN" in name
+        level = "HORIZONTAL" in name or " LEFT" in name or " RIGHT" in name
+        return "+" if upright and level else "|" if upright else "-"
+    if 0x2580 <= ord(character) < 0x25A0 or 0x2800 <= ord(character) < 0x2900:  # blocks, spinners
+        return "#"
+    return character.encode("ascii", "backslashreplace").decode()
+
+
+codecs.register_error(_ERRORS, _in_plain_characters)
+
+
+def print_in_any_encoding() -> None:
+    """Have standard output and error write plain characters for those that their encoding lacks."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=_ERRORS)
+
+
+def print_in_utf8() -> None:
+    """Have standard output and error write UTF-8, whatever the locale says: they go to a file."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
+
+
+@contextmanager
+def answer_alone() -> Iterator[None]:
+    """Keep standard output for ``print_answer``; all else that is written to it goes to the error.
+
+    So it stays for whoever exits without leaving the block, handlers at exit included.
+    """
+    flush_output()
+    kept = os.dup(_OUTPUT)
+    os.dup2(_ERROR, _OUTPUT)
+    _reserved.append(kept)
+    try:
+        yield
+    finally:
+        flush_output()
+        _reserved.remove(kept)
+        os.dup2(kept, _OUTPUT)
+        os.close(kept)
+
+
+def print_answer(answer: Any) -> None:
+    """Print a value as JSON that every program reads: in ASCII, without NaN and infinity.
+
+    Raises:
+        UserError: standard output takes no more.
+    """
+    text = json.dumps(_strict(answer), indent=2, allow_nan=False, default=str)
+    if not _reserved:
+        print(text)
+        return
+    with _refusals_told(), open(_reserved[-1], "w", encoding="ascii", closefd=False) as output:
+        print(text, file=output)
+
+
+def flush_output() -> bool:
+    """Write out what standard output still holds; return whether somebody reads it.
+
+    Raises:
+        UserError: it takes no more.
+    """
+    try:
+        with _refusals_told():
+            sys.stdout.flush()
+    except BrokenPipeError:  # whoever read it has had enough, as head(1)
+        return False
+    return True
+
+
+@contextmanager
+def _refusals_told() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise UserError(f"standard output cannot be written to: {error.strerror}") from None
+
+
+def _strict(value: Any) -> Any:
+    """Return a value with numbers that JSON lacks as text, and text for all keys."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, Mapping):
+        return {
+            str(key) if not isinstance(key, str) else key: _strict(of) for key, of in value.items()
+        }
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_strict(part) for part in value]
+    return value
