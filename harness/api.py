@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -12,13 +13,13 @@ from typing import TYPE_CHECKING, Literal
 from harness import report_folder
 from harness.benchmark import Benchmark, Settings, read_benchmark, with_models, with_settings
 from harness.benchmark_text import amended
-from harness.errors import placed
+from harness.errors import Unwritable, placed
 from harness.launchers import Launcher, Observer
 from harness.registry import Registry, registry
 from harness.results import Results
 from harness.row import Row
 from harness.standard_streams import ensure_open
-from harness.store import FAILED, RESUMABLE, Store, write_atomically
+from harness.store import FAILED, RESUMABLE, Store
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from harness.tracking import Courier
     from harness.trial import Trial
 
+log = logging.getLogger(__name__)
 RESULTS = Path("results")
 
 
@@ -124,6 +126,7 @@ def run(
 
     planned = plan(benchmark, results, also=also, settings=settings)
     launcher = LocalLauncher(choose_devices(devices, workers), threads)
+    todo = planned.open_trials(retry_failed)
     courier = carry_out(
         planned,
         launcher,
@@ -132,7 +135,10 @@ def run(
         observer=observer or Observer(),
     )
     with courier or nullcontext():
-        publish(planned, courier)
+        if todo:
+            publish(planned, courier)
+        else:
+            publish_again(planned)
     return rows_frame(planned.results().rows)
 
 
@@ -163,8 +169,9 @@ def carry_out(
     store = planned.store
     todo = planned.open_trials(retry_failed)
     launcher.check(todo)
-    store.prepare()
-    write_atomically(store.folder / "benchmark.toml", planned.source.encode())
+    if todo:
+        store.prepare()
+    store.keep_source(planned.source)
     if not todo:
         return None
     tracker = open_tracker(tracking, store.folder.parent)
@@ -185,6 +192,15 @@ def publish(planned: Plan, courier: Courier | None) -> dict[str, Path]:
     if courier is not None:
         courier.send_report(planned.benchmark.name, planned.store.report)
     return written
+
+
+def publish_again(planned: Plan) -> dict[str, Path]:
+    """Write the reports of a plan that was finished before, or warn that they cannot be written."""
+    try:
+        return publish(planned, None)
+    except Unwritable as error:
+        log.warning("the report stays as it is: %s", error)
+        return {}
 
 
 @dataclass

@@ -12,8 +12,16 @@ _short.maxstring = _short.maxother = 60
 _short.maxlong = 30
 
 
+ELSEWHERE = "'harness report ... --out DIR' writes it elsewhere"
+"""What to do where a report cannot be written."""
+
+
 class UserError(Exception):
     """Something the user can put right; the command line prints it without a traceback."""
+
+
+class Unwritable(UserError):
+    """Results or a report cannot be written; the message says where, and why."""
 
 
 def shown(value: Any) -> str:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Iterable
 from pathlib import Path
 
+from harness.errors import ELSEWHERE, Unwritable
 from harness.registry import Registry
 from harness.results import Results
 
@@ -20,10 +21,15 @@ def write_formats(
     One that fails is reported in a warning and does the others no harm.
 
     Raises:
-        UserError: there is no format of a name; nothing was written.
+        UserError: there is no format of a name, or no folder can be made; nothing was written.
     """
     entries = [registry.report(name) for name in names or sorted(registry.reports)]
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Unwritable(
+            f"cannot write the report to {folder}: {error.strerror}; {ELSEWHERE}"
+        ) from None
     written = {}
     for name, info in ((entry.info.name, entry.info) for entry in entries):
         try:

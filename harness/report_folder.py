@@ -29,7 +29,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from harness.curves import read_curves
 from harness.environments import Environment, environments, machines
-from harness.errors import UserError
+from harness.errors import ELSEWHERE, Unwritable, UserError
 from harness.formats import write_formats
 from harness.instructions import instructions
 from harness.manifest import MANIFEST_NAME as MANIFEST
@@ -74,7 +74,7 @@ def write(results: Results, folder: Path, registry: Registry) -> dict[str, Path]
         The file of each format.
 
     Raises:
-        UserError: the folder cannot be written.
+        Unwritable: the folder cannot be written.
     """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -87,7 +87,9 @@ def write(results: Results, folder: Path, registry: Registry) -> dict[str, Path]
             folder.mkdir(exist_ok=True)
             _move(new, folder)
     except OSError as error:
-        raise UserError(f"cannot write the report to {folder}: {error.strerror}") from None
+        raise Unwritable(
+            f"cannot write the report to {folder}: {error.strerror}; {ELSEWHERE}"
+        ) from None
     return {name: folder / path.relative_to(new) for name, path in written.items()}
 
 

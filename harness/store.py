@@ -28,7 +28,7 @@ from pydantic import ValidationError
 from harness import integrity, locks, progress
 from harness.benchmark import Benchmark
 from harness.curves import join_curves, read_curves
-from harness.errors import UserError
+from harness.errors import ELSEWHERE, Unwritable, UserError
 from harness.integrity import read_sealed
 from harness.locks import Lock, is_held
 from harness.results import Results
@@ -46,6 +46,8 @@ RESUMABLE = ("killed",)
 
 FAILED = ("error", "out_of_memory", "timeout", "diverged")
 """Statuses that a run repeats when it is asked to."""
+
+SOURCE = "benchmark.toml"
 
 CLAIM = ".claim"
 """File of a trial that has not ended. A task on another machine that is its own finds it there."""
@@ -100,16 +102,15 @@ def disk_full_reason(folder: Path) -> str:
 
 
 @contextmanager
-def writing(folder: Path) -> Iterator[None]:
-    """Say as a ``UserError`` what keeps the block from writing to ``folder``."""
+def writing(folder: Path, remedy: str = "mend that and run again to resume") -> Iterator[None]:
+    """Say as ``Unwritable`` what keeps the block from writing to ``folder``."""
     try:
         yield
     except OSError as error:
         if is_disk_full(error):
-            raise UserError(disk_full_reason(folder)) from None
-        raise UserError(
-            f"cannot write to {error.filename or folder}: {error.strerror}; mend that and run "
-            "again to resume"
+            raise Unwritable(disk_full_reason(folder)) from None
+        raise Unwritable(
+            f"cannot write to {error.filename or folder}: {error.strerror}; {remedy}"
         ) from None
 
 
@@ -140,7 +141,15 @@ class Store:
             ) from None
 
     def claim(self, trial: str) -> Lock | None:
-        """Return a lock on a trial, or None while another run or a worker holds it."""
+        """Return a lock on a trial, or None while another run or a worker holds it.
+
+        Raises:
+            Unwritable: there can be none here.
+        """
+        with writing(self.folder):
+            return self._claim(trial)
+
+    def _claim(self, trial: str) -> Lock | None:
         # Somebody may have removed all results since ``prepare``.
         self.locks.mkdir(parents=True, exist_ok=True)
         try:
@@ -168,9 +177,26 @@ class Store:
         return self.locks / f"{trial}.node"
 
     def reporting(self) -> Lock:
-        """Return a lock on what all runs write, such as the report; wait for it."""
-        self.locks.mkdir(parents=True, exist_ok=True)
-        return Lock(self.locks / "report", wait=True)
+        """Return a lock on what all runs write, such as the report; wait for it.
+
+        Raises:
+            Unwritable: there can be none here.
+        """
+        with writing(self.folder, ELSEWHERE):
+            self.locks.mkdir(parents=True, exist_ok=True)
+            return Lock(self.locks / "report", wait=True)
+
+    def keep_source(self, source: str) -> None:
+        """Write the benchmark's text beside its trials, unless it is there already.
+
+        Raises:
+            Unwritable: it cannot be written.
+        """
+        content = source.encode()
+        if self._read.has(SOURCE) and self._read.read(SOURCE) == content:
+            return
+        with writing(self.folder):
+            write_atomically(self.folder / SOURCE, content)
 
     def ended(self, trial: str) -> Path:
         """Return the folder of a trial that has ended."""

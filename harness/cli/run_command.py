@@ -65,9 +65,11 @@ def run_benchmark(
     todo = planned.open_trials(retry_failed)
     # Before anything is written, and that before anything is printed.
     chosen.check(todo)
-    planned.store.prepare()
+    if todo:
+        planned.store.prepare()
     done = len(planned.trials) - len(todo)
-    print(f"{planned.benchmark.name}: {len(planned.trials)} trials, {done} done before")
+    idle = "" if todo else "; nothing to do"
+    print(f"{planned.benchmark.name}: {len(planned.trials)} trials, {done} done before{idle}")
     with open_display(len(todo)) as display:
         courier = api.carry_out(
             planned,
@@ -77,7 +79,7 @@ def run_benchmark(
             observer=display,
         )
     with courier or nullcontext():
-        print_reports(api.publish(planned, courier))
+        print_reports(api.publish(planned, courier) if todo else api.publish_again(planned))
     failed = [row for row in planned.results().rows if row.status not in ("ok", "skipped")]
     for row in failed:
         print(f"{row.title}: {row.status}: {row.reason}")
