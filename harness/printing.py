@@ -93,15 +93,20 @@ def answer_alone() -> Iterator[None]:
     So it stays for whoever exits without leaving the block, handlers at exit included.
     """
     flush_output()
-    kept = os.dup(_OUTPUT)
-    os.dup2(_ERROR, _OUTPUT)
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    # Python has no stream where a descriptor was closed; a file may have its number by now.
+    kept = os.dup(_OUTPUT if sys.__stdout__ else nothing)
+    if sys.__stdout__:
+        os.dup2(_ERROR if sys.__stderr__ else nothing, _OUTPUT)
+    os.close(nothing)
     _reserved.append(kept)
     try:
         yield
     finally:
         flush_output()
         _reserved.remove(kept)
-        os.dup2(kept, _OUTPUT)
+        if sys.__stdout__:
+            os.dup2(kept, _OUTPUT)
         os.close(kept)
 
 
