@@ -116,9 +116,12 @@ class CudaClock:
         return self._elapsed
 
     def stop(self) -> float:
-        """End the window, once all its work is done; return its seconds."""
-        last = self._mark()
+        """End the window, once all its work is done, on every stream; return its seconds."""
+        # An event of this stream would not wait for the work of others.
         self._synchronize()
+        last = self._mark()
+        if not last.query():
+            last.synchronize()
         self._pending.clear()
         self._elapsed = self._since_start(last)
         return self._elapsed

@@ -18,7 +18,7 @@ def tensors_digest(values: Iterable[object]) -> str:
     digest = hashlib.sha256()
     for value in values:
         if isinstance(value, Tensor):
-            content = value.detach().cpu().contiguous()
+            content = value.detach().cpu().to_dense().contiguous().resolve_conj().resolve_neg()
             digest.update(f"{tuple(content.shape)} {content.dtype}".encode())
             # As bytes: numpy knows no bfloat16.
             digest.update(content.flatten().view(torch.uint8).numpy().tobytes())

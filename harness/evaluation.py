@@ -28,6 +28,14 @@ from harness.metrics.base import Figure, Reference, SampleMetric
 from harness.metrics.likelihood import KINDS, BitsPerDimension
 from harness.metrics.neighbours import nearest_training_images
 from harness.metrics.speed import Speed, sampling_speed
+from harness.plausibility import (
+    UNLIMITED,
+    equal_sets,
+    impossible_mean,
+    impossible_nats,
+    outside,
+    real_number,
+)
 from harness.progress import Interrupted
 from harness.row import Measurement
 from harness.sampling import CallCounter, Sampler, evaluating
@@ -117,7 +125,8 @@ class SampleScorer:
     def score(self, sets: Sequence[Images], on_batch: Callable[[], None] = ignore) -> Metrics:
         """Return every metric of uint8 image sets: the mean over sets, the spread as its error."""
         scored = [self._score_one(images, on_batch) for images in sets]
-        return {name: _mean([metrics[name] for metrics in scored]) for name in scored[0]}
+        alike = equal_sets(sets)
+        return {name: _mean([metrics[name] for metrics in scored], alike) for name in scored[0]}
 
     def suspects(self, images: Tensor, count: int) -> tuple[Tensor, Tensor]:
         """Return the uint8 images (count, C, H, W) that look most like copies, suspicious first.
@@ -176,21 +185,33 @@ class SampleScorer:
         outcome = metric.compute()
         protocol += f", {metric.protocol}" if metric.protocol else ""
         return {
-            name: _measured(outcome[column] if isinstance(outcome, dict) else outcome, protocol)
+            name: _measured(
+                outcome[column] if isinstance(outcome, dict) else outcome,
+                protocol,
+                metric.limits.get(column, UNLIMITED),
+            )
             for name, column in group.columns.items()
         }
 
 
-def _measured(found: Tensor | Figure | str, protocol: str) -> Measurement:
+def _measured(
+    found: Tensor | Figure | str, protocol: str, limits: tuple[float, float]
+) -> Measurement:
     """Return what a metric found; infinity and NaN have no mean over sets, and are no figure."""
     if isinstance(found, str):
         return Measurement(value=None, reason=found)
     figure = found if isinstance(found, Figure) else Figure(found)
-    value = float(figure.value)
+    value = real_number(figure.value)
     if not math.isfinite(value):
         return Measurement(value=None, reason=f"it came out {value}")
-    error = None if figure.error is None else float(figure.error)
-    reason = figure.warning or None
+    if impossible := outside(value, limits):
+        return Measurement(value=None, reason=impossible)
+    error = None if figure.error is None else real_number(figure.error)
+    reasons = [figure.warning]
+    if error is not None and not 0 <= error < math.inf:
+        reasons.append(f"its standard error came out {error}")
+        error = None
+    reason = "; ".join(filter(None, reasons)) or None
     return Measurement(value=value, error=error, protocol=protocol, reason=reason)
 
 
@@ -198,18 +219,24 @@ def _missing(names: Collection[str], reason: str) -> Metrics:
     return {name: Measurement(value=None, reason=reason) for name in names}
 
 
-def _mean(measurements: Sequence[Measurement]) -> Measurement:
-    """Return the mean over sets of samples, or why one of them has no value."""
+def _mean(measurements: Sequence[Measurement], alike: str | None) -> Measurement:
+    """Return the mean over sets of samples, or why one of them has no value.
+
+    Args:
+        measurements: of each set.
+        alike: why their spread tells of no uncertainty, or None if it does.
+    """
     missing = next((m for m in measurements if m.value is None), None)
     if missing is not None or len(measurements) == 1:
         return missing or measurements[0]
     values = [m.value for m in measurements if m.value is not None]
     sets = f"mean and standard deviation of {len(values)} sets"
+    warning = next((m.reason for m in measurements if m.reason), None)
     return Measurement(
         value=float(np.mean(values)),
-        error=float(np.std(values, ddof=1)),
+        error=None if alike else float(np.std(values, ddof=1)),
         protocol=f"{measurements[0].protocol}, {sets}",
-        reason=next((m.reason for m in measurements if m.reason), None),
+        reason="; ".join(filter(None, (warning, alike))) or None,
         sets=tuple(values),
     )
 
@@ -240,6 +267,8 @@ def measure_likelihood(
                 likelihood = model.log_likelihood(batch.to(device))
             _check(likelihood, len(batch))
             kind = likelihood.kind
+            if impossible := impossible_nats(likelihood, spec):
+                raise ValueError(impossible)
             bits.update(likelihood.nats.double().cpu(), kind)
             on_batch()
     except Exception as fault:
@@ -248,13 +277,16 @@ def measure_likelihood(
     protocol += f"; {likelihood.detail}" if likelihood.detail else ""
     took = {"evaluations": calls.total, "k": likelihood.k, "probes": likelihood.probes}
     value = float(bits.compute())
-    finite = math.isfinite(value)
+    error = float(bits.standard_error) if math.isfinite(value) and len(chosen) > 1 else None
+    reason = impossible_mean(kind, value, error or 0.0)
+    if not math.isfinite(value):
+        reason = f"it came out {value}"
     return Measurement(
-        value=value if finite else None,
-        error=float(bits.standard_error) if finite and len(chosen) > 1 else None,
+        value=None if reason else value,
+        error=None if reason else error,
         kind=kind,
         protocol=protocol,
-        reason=None if finite else f"it came out {value}",
+        reason=reason,
         details=likelihood_details(spec, len(chosen)) | {n: v for n, v in took.items() if v},
     )
 
@@ -295,12 +327,15 @@ def measure_speed(
     for size in sorted({1, *batch_sizes}):
         stands_for = [n for n, of in (("latency", 1), ("images_per_second", largest)) if of == size]
         with guarded(stands_for, measured):
-            [speeds[size]] = sampling_speed(
+            [speed] = sampling_speed(
                 lambda n: sampler.draw_batch(n, sampler.labels(n)),
                 [size],
                 sampler.device,
                 seconds=seconds,
             )
+            if not speed.seconds > 0:
+                raise ValueError("the clock stood still during a call")
+            speeds[size] = speed
         on_batch()
     if fast := speeds.get(largest):
         measured["images_per_second"] = Measurement(
@@ -327,6 +362,7 @@ def measure_speed(
         without = ", ".join(f"{name} ({calls} a batch)" for name, calls in cost.uncounted.items())
         measured["flops_per_image"] = Measurement(
             value=cost.flops,
+            kind="at_least" if cost.uncounted else None,
             protocol="counted by dispatch" + (f"; without a formula: {without}" if without else ""),
         )
     return measured

@@ -7,13 +7,14 @@ from pathlib import Path
 import psutil
 import torch
 
+from harness.divergence import Diverged
 from harness.explanation import explain, is_out_of_memory
 from harness.ledger import peak_memory
 from harness.parallel.leader import ReplicaLost
 from harness.parallel.replicas import NotParallel
 from harness.row import Status
+from harness.step_costs import Unmetered
 from harness.store import disk_full_reason, is_disk_full
-from harness.training import Diverged
 
 
 def diagnose(error: BaseException, device: torch.device, folder: Path) -> tuple[Status, str]:
@@ -30,7 +31,7 @@ def diagnose(error: BaseException, device: torch.device, folder: Path) -> tuple[
         return "diverged", str(error)
     if isinstance(error, ReplicaLost):
         return error.status, str(error)
-    if isinstance(error, NotParallel):
+    if isinstance(error, NotParallel | Unmetered):
         return "error", str(error)
     if is_disk_full(error):
         return "killed", disk_full_reason(folder)

@@ -62,4 +62,5 @@ def interpolate(
         ends = model.latent(2 * rows)
         if not ends.is_floating_point():
             return None
-        return model.decode(spherical(ends[:rows], ends[rows:], steps).flatten(0, 1)).cpu()
+        images = model.decode(spherical(ends[:rows], ends[rows:], steps).flatten(0, 1))
+        return images.to("cpu", copy=True)

@@ -94,7 +94,8 @@ class Sampler:
             images = self.draw_batch(
                 self.batch_size, self.labels(self.batch_size, set_index, index)
             )
-            batches.append(images[: n - start].cpu())
+            # A copy on the CPU too: a model may fill the same memory anew at its next call.
+            batches.append(images[: n - start].to("cpu", copy=True))
             on_batch()
         return torch.cat(batches)
 

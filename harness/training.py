@@ -3,83 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from harness.averaging import WeightAverage
 from harness.budget import Budget
 from harness.clock import Clock
-from harness.contract import Batch, GenerativeModel
-from harness.flops import FlopCounter
+from harness.contract import GenerativeModel
+from harness.divergence import DivergenceWatch
 from harness.ledger import Ledger
-from harness.parallel.replicas import Alone
-from harness.precision import Precision, autocast
-from harness.seeding import STEP, WARM_UP, reseed
+from harness.parallel.replicas import ALONE, Alone
+from harness.precision import Precision
+from harness.seeding import STEP
+from harness.step_costs import StepCost, refuse_unmetered, stage_at, take_step
 from harness.stream import BatchStream
 
-ALONE = Alone()
 _END = -1.0
 """In the place of progress: the window ends."""
-
-
-class Diverged(Exception):
-    """Losses or weights are no longer finite."""
-
-
-@dataclass(frozen=True)
-class StepCost:
-    """FLOPs of each step of one period of a stage, and the operators without a formula."""
-
-    flops: tuple[float, ...]
-    uncounted: dict[str, int]
-
-
-def stage_at(stages: tuple[tuple[str, float], ...], progress: float) -> str:
-    """Return the name of the stage that ``progress`` in [0, 1] lies in."""
-    end = 0.0
-    for name, fraction in stages:
-        end += fraction
-        if progress < end:
-            return name
-    return stages[-1][0]
-
-
-def measure_steps(
-    model: GenerativeModel, stream: BatchStream, precision: Precision, replicas: Alone = ALONE
-) -> dict[str, StepCost]:
-    """Run and count one period of steps in each stage, on a model that is thrown away afterwards.
-
-    FLOPs are those of all devices.
-
-    A first period without counting warms up kernels, and compiles where the benchmark asks for it;
-    a whole one, so that the counted steps fall on the same part of the period as the trial's.
-    """
-    model.train()
-    start, costs = 0.0, {}
-    for name, fraction in model.stages:
-        for step in range(model.period):
-            with replicas.share(stream.batch(step)) as batch:
-                _one_step(model, batch, start, precision, WARM_UP, step)
-        flops, uncounted = [], dict[str, int]()
-        for step in range(model.period):
-            with replicas.share(stream.batch(step)) as batch, FlopCounter() as counter:
-                _one_step(model, batch, start, precision, WARM_UP, step)
-            flops.append(counter.total * replicas.count)
-            uncounted |= counter.uncounted
-        costs[name] = StepCost(tuple(flops), uncounted)
-        start += fraction
-    return costs
-
-
-def _one_step(
-    model: GenerativeModel, batch: Batch, progress: float, precision: Precision, *seed: int
-) -> dict[str, Tensor]:
-    reseed(batch.images.device, *seed)
-    with autocast(precision, batch.images.device):
-        return model.training_step(batch, progress)
 
 
 class Training:
@@ -96,6 +37,9 @@ class Training:
         precision: of the network's arithmetic.
         seed: of the trial.
         replicas: the processes that train the model, this one among them.
+
+    Raises:
+        Unmetered: the budget is in FLOPs, and none are counted.
     """
 
     def __init__(
@@ -123,6 +67,10 @@ class Training:
         self.seed = seed
         self.replicas = replicas
         self.losses: dict[str, float] = {}
+        self._watch = DivergenceWatch(average)
+        refuse_unmetered(budget, costs)
+        for cost in costs.values():
+            ledger.uncounted |= cost.uncounted
 
     @property
     def progress(self) -> float:
@@ -135,7 +83,7 @@ class Training:
         """Train until ``target`` of the budget, ``seconds`` on the clock, or ``stopped``.
 
         Raises:
-            Diverged: a loss of the window, or a weight at its end, is not finite.
+            Diverged: a loss, a weight or a buffer was not finite within the window.
             NotParallel: the model is no longer the same in all processes.
         """
         sums: dict[str, tuple[Tensor, int]] = {}
@@ -145,7 +93,7 @@ class Training:
                 self.clock.tick()
         losses = {name: float(total) / count for name, (total, count) in sums.items()}
         self.losses = self.replicas.mean(losses)
-        self._refuse_divergence()
+        self._watch.refuse(self.losses, self.ledger.batches)
         self.replicas.verify(self.model)
 
     def _next(self, target: float, seconds: float, stopped: Callable[[], bool]) -> float:
@@ -156,27 +104,20 @@ class Training:
 
     def _step(self, progress: float, sums: dict[str, tuple[Tensor, int]]) -> None:
         index = self.ledger.batches
-        cost = self.costs[stage_at(self.model.stages, progress)].flops
+        cost = self.costs[stage_at(self.model.stages, progress)].at(progress, index)
         whole = self.stream.batch(index)
         # Layers that initialise themselves from the first batch must all see the whole of it.
         sharing = self.replicas if index else ALONE
         with sharing.share(whole) as batch:
-            losses = _one_step(self.model, batch, progress, self.precision, self.seed, STEP, index)
+            losses = take_step(self.model, batch, progress, self.precision, self.seed, STEP, index)
         size = len(whole.images)
         self.average.update(size, self.ledger.images + size)
-        self.ledger.record_step(size, cost[index % len(cost)])
+        self._watch.look()
+        self.ledger.record_step(size, cost)
         for name, loss in losses.items():
             # Summed on the device: a loss that is not finite shows at the window's end.
             total, count = sums.get(name, (0.0, 0))
             sums[name] = (loss.detach().double() + total, count + 1)
-
-    def _refuse_divergence(self) -> None:
-        for name, mean in self.losses.items():
-            if not abs(mean) < float("inf"):
-                raise Diverged(f"loss {name!r} is {mean} after {self.ledger.batches} batches")
-        norm = torch.nn.utils.get_total_norm(self.model.parameters())
-        if not bool(norm.isfinite()):
-            raise Diverged(f"weights are not finite after {self.ledger.batches} batches")
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that a checkpoint holds; it loads with ``weights_only=True``."""

@@ -38,10 +38,11 @@ from harness.row import Row
 from harness.row_text import storable
 from harness.sampling import Sampler
 from harness.seeding import BUILD, reseed
+from harness.step_costs import measure_steps
 from harness.store import disk_full_reason, is_disk_full, write_atomically, write_json
 from harness.stream import BatchStream
 from harness.surroundings import SETTINGS, Surroundings
-from harness.training import Training, measure_steps
+from harness.training import Training
 from harness.trial import (
     REAL,
     Trial,
@@ -203,7 +204,8 @@ class TrialRun:
         with self.ledger.phase("warm_up"):
             self.heartbeat.tell(Progress("warm-up"))
             with self._plugin_code():
-                costs = measure_steps(self._build(replicas), stream, trial.precision, replicas)
+                build, beat = lambda: self._build(replicas), self.heartbeat.beat
+                costs = measure_steps(build, stream, trial.precision, replicas, beat)
         with self.ledger.phase("setup"):
             training = Training(
                 model,
@@ -217,8 +219,6 @@ class TrialRun:
                 seed=trial.seed,
                 replicas=replicas,
             )
-            for cost in costs.values():
-                self.ledger.uncounted |= cost.uncounted
             self._resume(training)
         return training
 

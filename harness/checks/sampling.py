@@ -110,7 +110,7 @@ def _in_parts(results: Callable[[int, int], Tensor]) -> tuple[Tensor, Tensor]:
     first = 0
     for first, size in ((0, sum(PARTS)), (0, PARTS[0]), (PARTS[0], PARTS[1])):
         with seeded(0), torch.no_grad(), PerImageNoise(size, first) as noise:
-            pieces.append(results(first, size))
+            pieces.append(results(first, size).clone())
         shared |= set(noise.shared)
     together, parts = pieces[0], torch.cat(pieces[1:])
     if shared and not torch.allclose(together.float(), parts.float(), rtol=1e-3, atol=1):

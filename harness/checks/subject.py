@@ -86,7 +86,8 @@ def labels_for(model: GenerativeModel, n: int, first: int = 0) -> Tensor | None:
 def draw(model: GenerativeModel, n: int, seed: int = 0, first: int = 0) -> Tensor:
     """Sample ``n`` images from one seed, without gradients."""
     with seeded(seed), torch.no_grad():
-        return model.sample(n, labels_for(model, n, first))
+        # A copy: a model may fill the same memory anew at its next call.
+        return model.sample(n, labels_for(model, n, first)).clone()
 
 
 def all_images(spec: DataSpec) -> Tensor:

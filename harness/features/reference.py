@@ -22,8 +22,8 @@ from harness.features.cache import VARIABLE, cache_root
 from harness.metrics.base import Moments, Reference
 from harness.metrics.moments import moments
 
-# Part of every key: raise it when features or moments are computed in another way.
-VERSION = 1
+# Part of every key: raise it when features or moments are computed or kept in another way.
+VERSION = 2
 
 
 class ImageStream(Protocol):
@@ -65,7 +65,7 @@ def extract(
         for group in groups.values():
             _check(group.images, extractor)
         with torch.inference_mode():
-            features = [extractor(group.images.to(target)) for group in groups.values()]
+            features = [_own(extractor(group.images.to(target))) for group in groups.values()]
         yield _in_order(features, [group.places for group in groups.values()])
 
 
@@ -198,6 +198,12 @@ def cache_path(content: str, extractor: FeatureExtractor, what: str = "moments")
     return cache_root() / "features" / f"{hashlib.sha256(key.encode()).hexdigest()}.{kind}"
 
 
+def _own(features: Features) -> Features:
+    """Return features in memory of their own: an extractor may fill the same anew every time."""
+    vectors, logits = features
+    return Features(vectors.clone(), None if logits is None else logits.clone())
+
+
 def _on_cpu(features: Features) -> Features:
     vectors, logits = features
     return Features(vectors.cpu(), None if logits is None else logits.cpu())
@@ -213,15 +219,23 @@ def _kept(path: Path, compute: Callable[[], dict[str, Tensor]]) -> dict[str, Ten
 
 
 def _read(path: Path) -> dict[str, Tensor] | None:
-    """Return what a file holds: a SHA-256, then the safetensors it is of; None if it is not so."""
+    """Return what a file holds: a SHA-256, then safetensors; None if they do not fit its name."""
     try:
         content = path.read_bytes()
     except OSError:
         return None
     size = hashlib.sha256().digest_size
-    if hashlib.sha256(content[size:]).digest() != content[:size]:
+    if _seal(path, content[size:]) != content[:size]:
         return None
     return load(content[size:])
+
+
+def _seal(path: Path, body: bytes) -> bytes:
+    """Return the SHA-256 of a file's name, which is its key, and of its content.
+
+    So a whole file that lies under another's name is as good as damaged.
+    """
+    return hashlib.sha256(path.name.encode() + body).digest()
 
 
 def _write(path: Path, content: dict[str, Tensor]) -> None:
@@ -230,7 +244,7 @@ def _write(path: Path, content: dict[str, Tensor]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".partial-") as folder:
             draft = Path(folder) / path.name
-            draft.write_bytes(hashlib.sha256(body).digest() + body)
+            draft.write_bytes(_seal(path, body) + body)
             os.replace(draft, path)
     except OSError as error:
         warnings.warn(

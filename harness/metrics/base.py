@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import ClassVar, NamedTuple
 
 from torch import Tensor
@@ -109,6 +109,9 @@ class SampleMetric(Metric):
     """Whether the value depends on the reference; it is then measured against train and test."""
     held_out_columns: ClassVar[frozenset[str]] = frozenset()
     """Columns that compare samples with held-out images, so mean nothing of those themselves."""
+    limits: Mapping[str, tuple[float, float]] = {}
+    """The least and the greatest value that a column can have; one outside is no figure. Columns
+    that are not listed have no limits. Where they depend on the data, an instance sets its own."""
     costly: ClassVar[bool] = False
     """Whether it is too slow to follow a training with; it is then measured at the end alone."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -30,6 +32,7 @@ class LabelDiversity(SampleMetric):
     is infinite, and has no value, where samples are of classes that no real image is.
     """
 
+    limits = {"modes": (1.0, math.inf), "label_kl": (0.0, math.inf)}
     comparative = False
     counts: Tensor
 
@@ -110,6 +113,7 @@ class VendiScore(SampleMetric):
     def __init__(self, reference: Reference) -> None:
         super().__init__(reference)
         d = len(reference.moments.mean)
+        self.limits = {"vendi": (1.0, d)}
         self.add_state("count", torch.tensor(0), dist_reduce_fx="sum")
         self.add_state("zeros", torch.tensor(0), dist_reduce_fx="sum")
         self.add_state("second", torch.zeros(d, d, dtype=torch.float64), dist_reduce_fx="sum")

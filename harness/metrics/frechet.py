@@ -142,6 +142,7 @@ class FrechetDistance(SampleMetric):
     with more, sums of size O(d^2), which add up across batches and devices.
     """
 
+    limits = dict.fromkeys(("fid", "fid_mean_term", "fid_covariance_term"), (0.0, math.inf))
     count: Tensor
     first: Tensor
     second: Tensor

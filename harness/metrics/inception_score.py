@@ -54,6 +54,7 @@ class InceptionScore(SampleMetric):
         logits = finite(features.logits.to(self.device))
         log_p = logits - logits.logsumexp(dim=1, keepdim=True)
         p = log_p.exp()
+        self.limits = {"is": (1.0, p.shape[1])}
         self.count += len(p)
         self.probability = self.probability + p.sum(0)
         self.entropy -= (p * log_p).sum()

@@ -146,6 +146,7 @@ class GaussianDistance(_SquaredMMD):
     """
 
     costly = True
+    limits = {"mmd": (-2.0, 2.0)}
 
     @property
     def bandwidth(self) -> float:

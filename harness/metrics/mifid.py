@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -50,6 +52,7 @@ class MemorisationInformedDistance(PairwiseMetric):
     so an honest model's is below 0 too; a copy's is lower still, by some 1 / N of the training set.
     """
 
+    limits = dict.fromkeys(("mifid", "mifid_test"), (0.0, math.inf))
     comparative = False
     costly = True
     held_out_columns = frozenset({"mifid_test", "fid_gap"})

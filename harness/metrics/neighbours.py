@@ -7,6 +7,7 @@ arXiv:2002.09797.
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -177,6 +178,10 @@ class Neighbours(PairwiseMetric):
     copies; ``c_t`` and ``auth_pct`` stand beside it.
     """
 
+    limits = dict.fromkeys(("precision", "recall", "coverage", "memorisation"), (0.0, 1.0)) | {
+        "density": (0.0, math.inf),
+        "auth_pct": (0.0, 100.0),
+    }
     comparative = False
     costly = True
     held_out_columns = frozenset({"memorisation", "c_t"})

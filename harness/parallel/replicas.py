@@ -63,6 +63,9 @@ class Alone:
         """
 
 
+ALONE = Alone()
+
+
 class Replicas(Alone):
     """One of ``count`` processes that train one model, each on its part of every batch.
 
@@ -145,7 +148,8 @@ class Replicas(Alone):
         sums = torch.stack([_sum(tensor) for tensor in state.values()]).cpu()
         leader = sums.clone()
         self._word.broadcast(leader, 0).wait()
-        differs = (sums != leader).to(torch.uint8)
+        alike = (sums == leader) | (sums.isnan() & leader.isnan())
+        differs = (~alike).to(torch.uint8)
         self._word.allreduce(differs, c10d.ReduceOp.MAX).wait()
         if differs.any():
             name = list(state)[int(differs.argmax())]
@@ -166,4 +170,6 @@ def _gloo(store: Any, rank: int, count: int, patience: timedelta) -> Any:
 
 
 def _sum(tensor: Tensor) -> Tensor:
-    return tensor.detach().double().sum()
+    """Return what equal tensors have in common; NaN of one with both infinities."""
+    found = tensor.detach()
+    return (torch.view_as_real(found) if found.is_complex() else found).double().sum()

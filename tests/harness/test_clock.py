@@ -22,17 +22,22 @@ class Device:
     def __init__(self) -> None:
         self.now = 0.0
         self.idle_at = 0.0
+        self.aside_until = 0.0
         self.waits: list[str] = []
 
     def launch(self, seconds: float) -> None:
         self.idle_at = max(self.idle_at, self.now) + seconds
+
+    def launch_aside(self, seconds: float) -> None:
+        """Work on another stream, which events of the first do not wait for."""
+        self.aside_until = max(self.aside_until, self.now) + seconds
 
     def mark(self) -> "Mark":
         return Mark(self, max(self.idle_at, self.now))
 
     def synchronize(self) -> None:
         self.waits.append("device")
-        self.now = max(self.now, self.idle_at)
+        self.now = max(self.now, self.idle_at, self.aside_until)
 
 
 class Mark:
@@ -81,6 +86,20 @@ def test_cuda_window_begins_and_ends_with_an_idle_device():
     clock.tick()
     assert clock.stop() == 2
     assert (device.now, device.waits) == (5, ["device", "device"])
+
+
+def test_cuda_work_on_another_stream_is_on_the_clock():
+    """An event of one stream is reached while the work of another is still going on."""
+    device = Device()
+    clock = cuda_clock(device)
+    clock.start()
+    device.launch(1)
+    clock.tick()
+    device.launch_aside(5)
+    assert clock.stop() == 5
+    clock.start()
+    device.launch(1)
+    assert clock.stop() == 1
 
 
 def test_cuda_elapsed_is_that_of_the_last_step_done_and_never_waits():

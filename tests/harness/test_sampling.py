@@ -4,6 +4,7 @@ import pytest
 import torch
 from support.toys import SPEC, Config, LabelPainter, Regressor
 
+from harness.interpolation import interpolate
 from harness.sampling import InvalidSamples, Sampler
 
 
@@ -61,6 +62,50 @@ def test_conditional_models_get_labels_from_the_marginal():
     share = (drawn[:, 0, 0, 0] == 2).double().mean()
     assert set(drawn.unique().tolist()) == {0, 2}
     assert abs(share - 0.3) < 4 * (0.3 * 0.7 / 4000) ** 0.5
+
+
+class Reusing(Regressor):
+    """Fills one tensor anew at every call, and returns a view of it."""
+
+    def __init__(self, spec, config):
+        super().__init__(spec, config)
+        self.register_buffer("drawn", torch.zeros(64, *spec.shape, dtype=torch.uint8))
+
+    def sample(self, n, labels=None):
+        self.drawn[:n] = super().sample(n, labels)
+        return self.drawn[:n]
+
+    def latent(self, n):
+        return torch.randn(n, self.spec.dimensions)
+
+    def decode(self, z):
+        self.drawn[: len(z)] = self.network(z).round().clamp(0, 3).view(-1, *self.spec.shape)
+        return self.drawn[: len(z)]
+
+
+def test_samples_in_memory_that_the_model_uses_again_are_kept():
+    one, plain = sampler(Reusing), sampler()
+    assert torch.equal(one.draw(50), plain.draw(50))
+    assert not torch.equal(one.draw(16)[:8], one.draw(16)[8:])
+
+
+def test_interpolated_images_in_memory_that_the_model_uses_again_are_kept():
+    model = sampler(Reusing).model
+    first = interpolate(model, seed=0, precision="fp32", rows=2, steps=3)
+    kept = first.clone()
+    interpolate(model, seed=1, precision="fp32", rows=2, steps=3)
+    assert torch.equal(first, kept)
+
+
+def test_samples_that_are_expanded_or_transposed_are_drawn_as_they_look():
+    class Repeated(Regressor):
+        def sample(self, n, labels=None):
+            image = torch.randint(4, (1, *self.spec.shape), dtype=torch.uint8)
+            return image.transpose(2, 3).expand(n, *self.spec.shape)
+
+    drawn = sampler(Repeated).draw(20)
+    assert drawn.is_contiguous() and drawn.shape == (20, 1, 2, 2)
+    assert torch.equal(drawn[0], drawn[7]) and not torch.equal(drawn[0], drawn[8])
 
 
 def test_unconditional_models_get_no_labels():

@@ -4,17 +4,13 @@ import io
 
 import pytest
 import torch
+from support.toy_training import CPU, train, training
 from support.toys import Alternating, Config, Regressor, split
 
-from harness.averaging import WeightAverage
-from harness.budget import Budget
 from harness.clock import CpuClock
-from harness.ledger import Ledger
-from harness.seeding import BUILD, reseed
+from harness.divergence import Diverged
+from harness.step_costs import measure_steps, stage_at
 from harness.stream import BatchStream
-from harness.training import Diverged, StepCost, Training, measure_steps, stage_at
-
-CPU = torch.device("cpu")
 
 
 class FakeTime:
@@ -26,28 +22,6 @@ class FakeTime:
     def __call__(self):
         self.t += 0.25
         return self.t
-
-
-def training(budget, model=None, clock=None, costs=None, n=50):
-    reseed(CPU, 0, BUILD)
-    model = model() if model else Regressor()
-    stream = BatchStream(split(n), model.config.batch_size, 0, CPU)
-    return Training(
-        model.train(),
-        stream,
-        Budget.parse(budget),
-        Ledger(CPU),
-        clock or CpuClock(),
-        WeightAverage(model, 1000),
-        costs or {"train": StepCost((10.0,), {})},
-        precision="fp32",
-        seed=0,
-    )
-
-
-def train(run, target=1.0):
-    while run.progress < target:
-        run.run_window(target, 1.0)
 
 
 @pytest.mark.parametrize(
@@ -93,9 +67,8 @@ def test_steps_are_those_of_optimizers_and_images_those_of_batches():
 
 
 def test_flops_of_a_period_are_charged_step_by_step():
-    model = Alternating(config=Config(n_critic=3))
     stream = BatchStream(split(50), 8, 0, CPU)
-    costs = measure_steps(model, stream, "fp32")
+    costs = measure_steps(lambda: Alternating(config=Config(n_critic=3)), stream, "fp32")
     first, second, third = costs["train"].flops
     # Linear 4 -> 1 on 8 images: forward and weight gradient; the input needs none.
     assert first == second == 2 * (2 * 8 * 4 * 1)
@@ -109,7 +82,7 @@ def test_flops_of_a_period_are_charged_step_by_step():
 def test_warming_up_happens_on_another_model():
     run = training("5 steps")
     before = {k: v.clone() for k, v in run.model.state_dict().items()}
-    measure_steps(Regressor(), run.stream, "fp32")
+    measure_steps(Regressor, run.stream, "fp32")
     assert run.ledger.steps == 0
     assert all(torch.equal(run.model.state_dict()[k], v) for k, v in before.items())
 

@@ -19,8 +19,9 @@ from harness.contract import Batch, DataSpec, GenerativeModel
 from harness.ledger import Ledger
 from harness.parallel.replicas import Alone, NotParallel, Replicas
 from harness.seeding import BUILD, reseed
+from harness.step_costs import measure_steps
 from harness.stream import BatchStream
-from harness.training import Training, measure_steps
+from harness.training import Training
 
 CPU = torch.device("cpu")
 SPEC = DataSpec((1, 8, 8), 17, 3)
@@ -99,7 +100,7 @@ class Case:
             ledger,
             CpuClock(),
             WeightAverage(model, 1000),
-            measure_steps(self.build(replicas), stream, "fp32", replicas),
+            measure_steps(lambda: self.build(replicas), stream, "fp32", replicas),
             precision="fp32",
             seed=0,
             replicas=replicas,

@@ -11,8 +11,9 @@ from support.toys import Regressor, split
 
 from harness.averaging import WeightAverage
 from harness.budget import Budget
+from harness.step_costs import StepCost
 from harness.stream import BatchStream
-from harness.training import StepCost, Training
+from harness.training import Training
 
 CPU = torch.device("cpu")
 YEAR = 2.0**25

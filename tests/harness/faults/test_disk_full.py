@@ -7,10 +7,10 @@ import pytest
 import torch
 from support.stored import TRIAL
 
+from harness.divergence import Diverged
 from harness.errors import UserError
 from harness.failure import diagnose
 from harness.store import Store, write_atomically
-from harness.training import Diverged
 
 CPU = torch.device("cpu")
 

@@ -100,6 +100,45 @@ def test_a_damaged_file_is_made_anew(dataset, damage):
     assert extractor.seen == 1200
 
 
+@pytest.mark.parametrize("what", ["moments", "features", "predicted classes 1"])
+def test_a_whole_file_under_anothers_name_is_made_anew(dataset, what):
+    """Its hash is right, but it is of other images."""
+    train, test = (dataset_reference(dataset, name, Pixels(SPEC)) for name in ("train", "test"))
+    if what != "moments":
+        for reference in (train, test):
+            reference.derived(what, lambda own=reference: {"vectors": own.moments.mean[None]})
+    here, there = (
+        cache_path(split_content(dataset, name), Pixels(SPEC), what) for name in ("train", "test")
+    )
+    there.write_bytes(here.read_bytes())
+    again = dataset_reference(dataset, "test", Pixels(SPEC))
+    if what == "moments":
+        assert again.moments.n == 300
+    found = (
+        again.derived(what, lambda: {"vectors": test.moments.mean[None]})
+        if (what != "moments")
+        else {"vectors": again.moments.mean[None]}
+    )
+    assert torch.equal(found["vectors"][0], test.moments.mean)
+
+
+def test_features_in_memory_that_the_extractor_uses_again_are_kept():
+    class Reusing(Pixels):
+        def forward(self, images):
+            vectors = super().forward(images).vectors
+            if not hasattr(self, "own"):
+                self.own = torch.zeros_like(vectors)
+            self.own[: len(vectors)] = vectors
+            return Features(self.own[: len(vectors)], None)
+
+    images = split(25, 0).images
+    found, right = (
+        torch.cat([f.vectors for f in list(extract(extractor, images, batch_size=10))])
+        for extractor in (Reusing(SPEC), Pixels(SPEC))
+    )
+    assert torch.equal(found, right)
+
+
 def test_concurrent_writers_leave_one_whole_file(dataset, cache):
     with ThreadPoolExecutor(8) as pool:
         found = list(
