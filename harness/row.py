@@ -23,7 +23,8 @@ class Measurement(_Record):
         value: the figure; None with a ``reason`` where there is none.
         error: its standard error or spread, as ``protocol`` says.
         protocol: how it was measured, in words; values with different protocols share no column.
-        kind: of a likelihood: "exact", "lower_bound" or "estimate".
+        kind: of a likelihood: "exact", "lower_bound" or "estimate"; "at_least" of FLOPs that lack
+            operators without a formula.
         reason: why there is no value.
         sets: the figure of each set of samples, where it is a mean over several.
         details: numbers that belong to it, by name. Of a likelihood: "images" scored, "dimensions",

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from harness.checks.averaging import check_average
 from harness.checks.evaluations import check_evaluations
 from harness.checks.exact import check_coverage, check_frequencies
 from harness.checks.latent import check_latent_round_trip
@@ -41,6 +42,7 @@ Function = Callable[[type[GenerativeModel], DataSpec, Mapping[str, Any]], None]
 __all__ = [
     "Check",
     "NotApplicable",
+    "check_average",
     "check_batch_independence",
     "check_bitwise_resume",
     "check_config",
@@ -73,6 +75,7 @@ _CHECKS: tuple[tuple[Function, str, tuple[type, ...]], ...] = (
     (check_seeds, "training_step", ()),
     (check_memory, "training_step", ()),
     (check_bitwise_resume, "training_step", ()),
+    (check_average, "training_step", ()),
     (check_sizes, "__init__", ()),
     (check_evaluations, "sample", ()),
     (check_batch_independence, "sample", ()),

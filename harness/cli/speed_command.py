@@ -77,10 +77,11 @@ def _print(sweep: Sweep) -> None:
     request, cost = sweep.request, sweep.cost
     print(f"{request.model} on {request.dataset}, {request.device}, untrained", end="")
     if cost:
+        least = "at least " if cost.uncounted else ""
         threads = f", {sweep.steps[0].speed.threads} threads" if sweep.steps else ""
         print(
             f"{threads}: {cost.parameters:,} parameters, {cost.evaluations:g} network calls, "
-            f"{cost.flops:.3g} FLOPs an image, cold start {cost.cold_start:.3g} s"
+            f"{least}{cost.flops:.3g} FLOPs an image, cold start {cost.cold_start:.3g} s"
         )
     else:
         print()

@@ -10,12 +10,13 @@ import pandas as pd
 
 from harness_reports.boards import Board
 from harness_reports.columns import ANCHORS, METRICS, Column
+from harness_reports.repeats import remarks_on_repeats
 from harness_reports.statistics.comparisons import FEWEST_PAIRS
 from harness_reports.statistics.intervals import SEEDS, SETS
 from harness_reports.text import plain
 
 # A lower bound on nats is an upper bound on bits/dim.
-KINDS = {"lower_bound": "≤", "estimate": "~"}
+KINDS = {"lower_bound": "≤", "estimate": "~", "at_least": "≥"}
 MEANINGS = {"exact": "exact", "lower_bound": "≤ upper bound", "estimate": "~ estimate"}
 WARNING = "⚠"
 WITHIN = "†"
@@ -104,6 +105,9 @@ def remarks(frame: pd.DataFrame, board: Board) -> Iterable[str]:
     if kinds:
         meanings = ", ".join(MEANINGS[kind] for kind in MEANINGS if kind in kinds)
         yield f"Kinds of bits/dim, never ranked together: {meanings}."
+    if (frame.filter(regex="FLOPs.* kind$") == "at_least").any(axis=None):
+        yield "≥: FLOPs of the operators that have a formula; some have none."
+    yield from remarks_on_repeats(board)
     yield from _failures(frame)
     yield from spreads(frame)
     yield from _groups(frame)

@@ -27,6 +27,7 @@ _ESCAPES = {
     '"': r"\textquotedbl{}",
     "±": r"$\pm$",
     "≤": r"$\leq$",
+    "≥": r"$\geq$",
     "∞": r"$\infty$",
     "−": r"$-$",
     "–": "--",
@@ -41,7 +42,7 @@ _ESCAPES |= {
 }
 _ESCAPES |= {"τ": r"$\tau$", "φ": r"$\phi$", "χ": r"$\chi$", "ψ": r"$\psi$", "ω": r"$\omega$"}
 _ESCAPES |= {"²": "$^2$", WARNING: r"\textbf{!}"}
-_PREFIXES = {"≤": r"$\leq$\,", "~": r"$\sim$\,"}
+_PREFIXES = {"≤": r"$\leq$\,", "≥": r"$\geq$\,", "~": r"$\sim$\,"}
 _PREAMBLE = r"""% \usepackage{booktabs}
 % \usepackage[T1]{fontenc}
 % For standard errors in place of intervals, before this file is input:

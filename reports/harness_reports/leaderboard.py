@@ -27,6 +27,7 @@ SATELLITES = (
 )
 MEASUREMENT = "measurement"
 DEVICE_TIME = COSTS["seconds"].heading
+FLOPS = COSTS["flops"].heading
 _ROLES = ("real", "model", "failed", "null")
 
 
@@ -91,7 +92,7 @@ def _board_frame(board: Board, table: int, found: Statistics) -> pd.DataFrame:
     lines.sort(key=_rank)
     costs = [cost.heading for cost in COSTS.values()]
     satellites = [f"{heading} {name}" for heading in figures for name in SATELLITES]
-    satellites.append(f"{DEVICE_TIME} note")
+    satellites += [f"{DEVICE_TIME} note", f"{FLOPS} kind"]
     return pd.DataFrame(lines, columns=[*LEADING, *figures, *costs, *CLOSING, *satellites])
 
 
@@ -148,6 +149,8 @@ def _costs(entry: Sequence[Row], several: bool) -> dict[str, Any]:
         if name != "parameters"
     }
     used[COSTS["parameters"].heading] = entry[0].parameters
+    if any(row.usage.uncounted for row in entry):
+        used[f"{FLOPS} kind"] = "at_least"
     machines = sorted({machine(row) or "not recorded" for row in entry})
     if several:
         used[f"{DEVICE_TIME} note"] = f"machine {', '.join(machines)}"

@@ -178,7 +178,7 @@ def _number(value: float | None) -> str:
 def _usage(usage: Usage) -> dict[str, str]:
     return {
         "device time": seconds(usage.seconds),
-        "training FLOPs": flop(usage.flops),
+        "training FLOPs": f"{KINDS['at_least']} " * bool(usage.uncounted) + flop(usage.flops),
         "images seen": count(usage.images),
         "optimizer steps": count(usage.steps),
         "training steps": count(usage.batches),

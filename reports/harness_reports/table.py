@@ -38,7 +38,8 @@ class Cell:
 
     Attributes:
         text: the value.
-        prefix: the kind of a likelihood: "≤" for a bound, "~" for an estimate.
+        prefix: the kind of a likelihood: "≤" for a bound, "~" for an estimate; "≥" of FLOPs that
+            were not all counted.
         error: what stands after ±, to the decimals of the value: half of the 95% interval, or the
             measurement's own error where it has no interval.
         standard_error: the same of one standard error.

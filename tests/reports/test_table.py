@@ -2,10 +2,11 @@ import math
 
 from support.rows import FID, digits_rows, failed, make_results, make_row, reference
 
-from harness.row import Measurement
+from harness.row import Measurement, Usage
 from harness_reports.latex import to_latex
 from harness_reports.markdown import to_markdown
 from harness_reports.page import to_html
+from harness_reports.page_data import trials
 from harness_reports.table import tables
 
 
@@ -222,3 +223,62 @@ def test_a_model_that_copies_its_training_data_is_marked_wherever_it_stands():
     latex = to_latex(results)
     assert r"dcgan \textbf{!}" in latex
     assert "⚠" not in latex
+
+
+def test_flops_of_which_some_are_not_counted_are_at_least_so_many():
+    """In every format: the table, Markdown, LaTeX and the page."""
+    usage = Usage(flops=4.2e12, steps=9, batches=9, uncounted={"aten.cumsum": 2})
+    lacking = Measurement(value=3e9, kind="at_least", protocol="without a formula: aten.cumsum")
+    some = make_row("vae", label="some", usage=usage, metrics={"flops_per_image": lacking})
+    rows = [some, make_row("dcgan", label="all")]
+    [table] = tables(rows)
+    cells = {line.model: line.cells for line in table.lines}
+    for heading, figure in (("Training FLOPs", "4.20 TFLOP"), ("FLOPs/image", "3.00 GFLOP")):
+        assert str(cells["some"][heading]) == f"≥ {figure}"
+        assert not cells["all"][heading].prefix
+    results = make_results(rows)
+    markdown = to_markdown(results)
+    assert "≥ 4.20 TFLOP |" in markdown
+    assert "≥ 3.00 GFLOP" in markdown and "have a formula; some have none" in markdown
+    assert r"$\geq$\,3.00 GFLOP" in to_latex(results)
+    [first, second] = trials(results)["trials"]
+    assert first["own"]["Used"]["training FLOPs"] == "≥ 4.20 TFLOP"
+    assert second["own"]["Used"]["training FLOPs"] == "4.20 TFLOP"
+
+
+SAME = {"weights": "ab", "samples": "cd"}
+
+
+def over_seeds(*digests):
+    """Return the table of a model whose seeds have these digests, and FIDs of 3, 3, 4, ..."""
+    rows = [
+        make_row("vae", 3.0 + max(seed - 1, 0), seed=seed, digests=each)
+        for seed, each in enumerate(digests)
+    ]
+    [table] = tables(rows)
+    return table
+
+
+def test_seeds_that_gave_the_same_bits_count_as_one():
+    """There is no uncertainty over two seeds of which the model took no notice."""
+    table = over_seeds(SAME, SAME)
+    assert str(table.lines[0].cells["FID"]) == "3.00"
+    assert table.lines[0].cells["FID"].interval == ""
+    told = "vae: seed 1 gave the weights and samples of seed 0, bit for bit"
+    assert any(remark.startswith(told) for remark in table.remarks)
+
+
+def test_seeds_with_the_same_samples_alone_or_weights_alone_count_as_one():
+    for alike in ("weights", "samples"):
+        other = {"weights": "x", "samples": "y"} | {alike: SAME[alike]}
+        table = over_seeds(SAME, other)
+        assert table.lines[0].cells["FID"].interval == ""
+        assert any(f"seed 1 gave the {alike} of seed 0" in remark for remark in table.remarks)
+
+
+def test_seeds_that_differ_are_averaged_without_the_one_that_repeats():
+    table = over_seeds(SAME, SAME, {"weights": "x", "samples": "y"})
+    alone = over_seeds({}, {"weights": "x"}, {"weights": "y"})
+    assert table.lines[0].cells["FID"].value == 3.5
+    assert table.lines[0].cells["FID"].interval != alone.lines[0].cells["FID"].interval
+    assert not any("bit for bit" in remark for remark in alone.remarks)

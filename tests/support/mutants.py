@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import dataclass
 
@@ -261,6 +262,40 @@ class ClimbsTheLoss(Autoregression):
     def __init__(self, spec, config):
         super().__init__(spec, config)
         self.optimizers = {"adam": Adam(self.parameters(), config.learning_rate, maximize=True)}
+
+
+@caught_by("average", "derived from the weights in training and kept")
+class KeepsWhatItDerived(TwoPlayers):
+    """Samples from a copy of its weights that every step makes."""
+
+    def __init__(self, spec, config):
+        super().__init__(spec, config)
+        self.kept = None
+
+    def training_step(self, batch, progress):
+        losses = super().training_step(batch, progress)
+        self.kept = [p.detach().clone() for p in self.network.parameters()]
+        return losses
+
+    def decode(self, z):
+        if self.kept is None:
+            return super().decode(z)
+        weight, bias = self.kept
+        x = nn.functional.linear(z, 30 * weight, bias).tanh()
+        return from_symmetric(x, self.spec.levels).view(-1, *self.spec.shape)
+
+
+@caught_by("average", "buffers are or were NaN, after 2 batches: 'scale'")
+class NotANumberForAStep(TwoStages):
+    def __init__(self, spec, config):
+        super().__init__(spec, config)
+        self.register_buffer("scale", torch.ones(()))
+        self.register_buffer("taken", torch.zeros((), dtype=torch.int64))
+
+    def training_step(self, batch, progress):
+        self.taken += 1
+        self.scale.fill_(math.nan if self.taken == 2 else 1.0)
+        return super().training_step(batch, progress)
 
 
 # Schedules, seeds, state

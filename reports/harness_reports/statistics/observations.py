@@ -13,6 +13,7 @@ from harness.row import Row
 from harness_reports.boards import REFERENCES, Board, boards
 from harness_reports.entries import entry_names
 from harness_reports.readings import readings
+from harness_reports.repeats import repeats
 
 COMPARABLE = ["metric", "table", "heading", "kind"]
 """Observations that agree in these may be compared with each other; no others may."""
@@ -27,7 +28,8 @@ def observations(rows: Iterable[Row], metric: str) -> pd.DataFrame:
     ``kind`` the kind of a likelihood: what differs in one of them was not measured alike. ``label``
     is the entry; ``set`` numbers the sets of samples of a trial, and is 0 where it keeps only their
     mean. A trial without a figure, failed or not, has one line whose ``value`` is NaN: who reads
-    the frame must decide what that means. References are no models, and have no lines.
+    the frame must decide what that means. References are no models, and have no lines, nor has a
+    trial that repeats another seed's bit for bit.
     """
     return observe(boards(rows), [metric])
 
@@ -50,7 +52,8 @@ def _lines(
 ) -> Iterator[tuple[Any, ...]]:
     columns = readings(metric, board)
     where = {row: heading for heading, taken in columns.items() for row in taken}
-    models = [row for row in board.rows if row.model not in REFERENCES]
+    repeated = repeats(board.rows, names)
+    models = [row for row in board.rows if row.model not in REFERENCES and id(row) not in repeated]
     places = _places(models, metric, names, where)
     common = Counter(places.values()).most_common(1)
     default = common[0][0] if common else (next(iter(columns)), "")
