@@ -159,8 +159,9 @@ def _same(one: Tensor | None, other: Tensor | None) -> bool:
 
 def _by_rule(model: nn.Module) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
     """Return the tensors that are averaged, and the other ones of real or complex numbers."""
-    averaged = {name: p for name, p in model.named_parameters() if _is_continuous(p)}
-    others = {}
+    averaged: dict[str, Tensor] = {}
+    others: dict[str, Tensor] = {}
+    averaged |= {name: p for name, p in model.named_parameters() if _is_continuous(p)}
     for name, buffer in model.named_buffers():
         if _is_continuous(buffer):
             chosen = averaged if name.rpartition(".")[2] in STATISTICS else others
