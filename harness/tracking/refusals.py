@@ -26,6 +26,7 @@ _BEFORE = {
     "readonly": "make that file and its folder writable",
     "unable to open": "make that file and its folder writable",
     "disk is full": "free some space",
+    "No space left": "free some space",
     "is locked": "end what holds that file",
     "must be in the 'active' state": "restore in MLflow what was deleted there",
 }

@@ -5,6 +5,7 @@ Nothing here may harm a trial: what cannot be sent is reported once and can be s
 
 from __future__ import annotations
 
+import importlib
 import logging
 import os
 import shlex
@@ -55,6 +56,19 @@ def open_tracker(mode: Literal["auto", "off"], results: Path) -> Tracker | None:
         log.warning("MLflow is not installed: trials are kept in %s but not tracked", results)
         return None
     return Tracker(results)
+
+
+def _import_mlflow() -> None:
+    # MLflow reads these when imported; by default it waits minutes for a dead server.
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+    os.environ.setdefault(RETRIES, "1")
+    # The terminal has a progress bar.
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    importlib.import_module("mlflow")
+    # They print errors that they raise too, with addresses and their passwords.
+    for name in ("mlflow", "alembic", "urllib3.connectionpool"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 class Tracker:
@@ -168,6 +182,7 @@ class Tracker:
         if self.gave_up:
             return False
         try:
+            _import_mlflow()  # which takes long on a busy machine: no fault of the store
             within(self._patience, call)
         except Exception as error:
             self.gave_up |= self._client is None or isinstance(error, TookTooLong)
@@ -176,17 +191,9 @@ class Tracker:
         return True
 
     def _connect(self) -> MlflowClient:
-        # MLflow reads these when imported; by default it waits minutes for a dead server.
-        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
-        os.environ.setdefault(RETRIES, "1")
-        # The terminal has a progress bar.
-        os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+        _import_mlflow()
         from mlflow import MlflowClient
 
-        # They print errors that they raise too, with addresses and their passwords.
-        for name in ("mlflow", "alembic", "urllib3.connectionpool"):
-            logging.getLogger(name).setLevel(logging.CRITICAL)
         path = database_path(self.uri)
         if self._own and path != self._own:
             raise ValueError("this version of SQLAlchemy takes no '%' or '?' in a folder's name")

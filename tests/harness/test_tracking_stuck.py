@@ -29,8 +29,6 @@ def results(tracked_results):
 @pytest.fixture(params=["silent", "drips", "too many requests"])
 def stuck(request, monkeypatch):
     """A server that never answers, of which MLflow is as patient as its users let it be."""
-    import mlflow  # noqa: F401 - which takes longer than the patience of these tests
-
     with stuck_server(request.param) as server:
         monkeypatch.setenv("MLFLOW_TRACKING_URI", server.address)
         monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "3600")
