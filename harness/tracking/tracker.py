@@ -126,7 +126,9 @@ class Tracker:
             row: what is sent.
             folder: of the trial; see ``send_trial``. A marker is left there.
         """
-        return self._attempt(row.benchmark, f"trial {row.trial}", lambda: self._send(row, folder))
+        return self._attempt(
+            row.benchmark, f"take trial {row.trial}", lambda: self._send(row, folder)
+        )
 
     def log_report(self, benchmark: str, folder: Path) -> bool:
         """Send a report as the artifact of a run of its own, or bring it up to date.
@@ -137,7 +139,7 @@ class Tracker:
             Whether that worked.
         """
         return self._attempt(
-            benchmark, f"the report in {folder}", lambda: self._send_report(benchmark, folder)
+            benchmark, f"take the report in {folder}", lambda: self._send_report(benchmark, folder)
         )
 
     def holds(self, folder: Path) -> bool:
@@ -240,7 +242,7 @@ class Tracker:
             found.update((run.info.run_id, run.info.lifecycle_stage) for run in page)
             tokens.extend([page.token] if page.token else [])
 
-        while tokens and self._attempt(benchmark, f"a question about {benchmark}", ask):
+        while tokens and self._attempt(benchmark, f"say what it has of {benchmark}", ask):
             pass
         return found
 
@@ -291,7 +293,7 @@ class Tracker:
         kind = (benchmark, type(error).__name__)
         if kind not in self._warned:
             log.warning(
-                "MLflow at %s did not take %s (%s: %s); results are safe in %s%s",
+                "MLflow at %s did not %s (%s: %s); results are safe in %s%s",
                 self.address,
                 what,
                 type(error).__name__,
