@@ -51,14 +51,14 @@ def lost_by_decoding(image: Image.Image) -> str | None:
 
     Pillow says nothing of it: 16 bits of each colour become 8, further channels of a TIFF go.
     """
-    tags = getattr(image, "tag_v2", None) if image.format == "TIFF" else None
+    bits, tags = 8, None
     raw = [tile.args for tile in getattr(image, "tile", ())]  # how the decoder is to read them
-    bits = 8
-    if image.format == "PNG" and any(str(mode).endswith(";16B") for mode in raw):
-        bits = 16
+    if image.format == "PNG":
+        bits = 16 if raw and str(raw[0]).endswith(";16B") else 8
     elif image.format == "PPM" and raw and isinstance(raw[0], tuple):  # mode and largest value
         bits = max((part for part in raw[0] if isinstance(part, int)), default=0).bit_length()
-    elif tags is not None:
+    elif image.format == "TIFF":
+        tags = getattr(image, "tag_v2", {})
         bits = max(tags.get(_BITS_PER_SAMPLE, (1,)))
     if bits > 8:
         return f"{bits} bits a channel"

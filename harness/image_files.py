@@ -8,10 +8,9 @@ from __future__ import annotations
 import stat
 import warnings
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, TypeVar
 
 import numpy as np
 import psutil
@@ -23,6 +22,7 @@ from harness.image_content import FORMATS, format_of, lost_by_decoding
 from harness.image_oddities import Oddities, Oddity, oddity_of
 
 Images = NDArray[np.uint8]
+T = TypeVar("T")
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 """What is held to be an image by its name; other files are so by their content."""
@@ -177,38 +177,43 @@ def decode(name: str, path: Path) -> Picture:
     Raises:
         ImageError: it is damaged, or no image with at most 8 bits a channel, grey or RGB.
     """
-    with _opened(name, path) as (image, file):
-        lost = lost_by_decoding(image)
-        image.load()
-        if (frames := getattr(image, "n_frames", 1)) > 1:
-            raise ImageError(f"{name}: {path} has {frames} frames; save each as a file")
-        what = " with transparency" if image.has_transparency_data else ""
-        if what or lost or image.mode not in _MODES:
-            what = f" with {lost}" if lost and image.mode in _MODES else what
-            raise ImageError(
-                f"{name}: {path} has mode {image.mode}{what}; only grey and RGB with 8 bits a "
-                "channel are read: convert it first"
-            )
-        oddity = oddity_of(image, file)
-        pixels = np.asarray(image.convert("L" if image.mode in ("1", "L") else "RGB"))
-    return Picture(pixels[np.newaxis] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0), oddity)
+    return _with_image(name, path, _picture)
 
 
 def examine(name: str, path: Path) -> Oddity:
     """Return what is odd about a file, without decoding its pixels; errors as of ``decode``."""
-    with _opened(name, path) as (image, file):
-        return oddity_of(image, file)
+    return _with_image(name, path, oddity_of)
 
 
-@contextmanager
-def _opened(name: str, path: Path) -> Iterator[tuple[Image.Image, BinaryIO]]:
-    """Open an image, and turn whatever comes of it into an ``ImageError`` that names the file."""
+def _picture(image: Image.Image, file: BinaryIO) -> Picture:
+    lost = lost_by_decoding(image)
+    image.load()
+    if (frames := getattr(image, "n_frames", 1)) > 1:
+        raise _Refused(f"has {frames} frames; save each as a file")
+    what = " with transparency" if image.has_transparency_data else ""
+    if what or lost or image.mode not in _MODES:
+        what = f" with {lost}" if lost and image.mode in _MODES else what
+        raise _Refused(
+            f"has mode {image.mode}{what}; only grey and RGB with 8 bits a channel are read: "
+            "convert it first"
+        )
+    pixels = np.asarray(image.convert("L" if image.mode in ("1", "L") else "RGB"))
+    channels_first = pixels[np.newaxis] if pixels.ndim == 2 else np.moveaxis(pixels, -1, 0)
+    return Picture(channels_first, oddity_of(image, file))
+
+
+class _Refused(Exception):
+    """An image is not such as are read; the message goes on after the file's name."""
+
+
+def _with_image(name: str, path: Path, use: Callable[[Image.Image, BinaryIO], T]) -> T:
+    """Open an image for a function, and turn whatever comes of it into an ``ImageError``."""
     check_file(name, path)
     try:
-        with path.open("rb") as file, Image.open(file, formats=FORMATS) as image:
-            yield image, file
-    except ImageError:
-        raise
+        with open(path, "rb") as file, Image.open(file, formats=FORMATS) as image:
+            return use(image, file)
+    except _Refused as error:
+        raise ImageError(f"{name}: {path} {error}") from None
     except UnidentifiedImageError as error:
         content = format_of(path)
         is_other = content is not None and content not in FORMATS

@@ -11,7 +11,7 @@ from PIL import Image
 _JPEG = (".jpg", ".jpeg", ".jpe", ".jfif")
 _LOSSY_IN_TIFF = ("jpeg", "tiff_jpeg", "webp")
 _ORIENTATION = 274
-_EXIF = ("exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp")
+_EXIF = frozenset({"exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp"})
 
 
 class Oddity(NamedTuple):
@@ -106,7 +106,7 @@ def _is_to_be_turned(image: Image.Image) -> bool:
 
     Of a TIFF, where that belongs to the format, Pillow has turned it.
     """
-    if image.format == "TIFF" or not any(key in image.info for key in _EXIF):
+    if image.format == "TIFF" or _EXIF.isdisjoint(image.info):
         return False
     try:
         return int(image.getexif().get(_ORIENTATION, 1)) != 1

@@ -14,7 +14,7 @@ from torchvision.datasets.utils import check_integrity, extract_archive
 from harness.contract import DataSpec
 from harness.dataset import Dataset, PublishedFiles, Split
 from harness_datasets.errors import DatasetError
-from harness_datasets.files import download, install, roots
+from harness_datasets.files import download, install, is_file, reading, roots
 from harness_datasets.splits import assemble, hold_out
 
 # The last images of the fifth file of the train set, which is in random order.
@@ -26,7 +26,7 @@ def load() -> Dataset:
     root = _locate()
     # Unpickled below: nothing but the published bytes may be.
     for file, digest in _files().items():
-        if not check_integrity(root / file, digest):
+        if not _is_sound(root / file, digest):
             raise DatasetError(
                 f"cifar10: {root / file} is not the published file: its MD5 is not {digest}; "
                 "remove it or put the published one there"
@@ -51,7 +51,7 @@ def _locate() -> Path:
     archive = _archive()
     if archive is None:
         download("cifar10", lambda folder: CIFAR10(folder, download=True), [CIFAR10.filename])
-    elif not check_integrity(archive, CIFAR10.tgz_md5):
+    elif not _is_sound(archive, CIFAR10.tgz_md5):
         raise DatasetError(
             f"cifar10: {archive} is not the published archive: its MD5 is not "
             f"{CIFAR10.tgz_md5}; remove it or put the published one there"
@@ -63,9 +63,14 @@ def _locate() -> Path:
     return root
 
 
+def _is_sound(path: Path, digest: str) -> bool:
+    with reading(path):
+        return bool(check_integrity(path, digest))
+
+
 def _archive() -> Path | None:
     archives = (root / CIFAR10.filename for root in roots())
-    return next((path for path in archives if path.is_file()), None)
+    return next((path for path in archives if is_file(path)), None)
 
 
 def _files() -> dict[str, str]:
@@ -76,9 +81,7 @@ def _files() -> dict[str, str]:
 
 
 def _unpacked() -> Path | None:
-    return next(
-        (root for root in roots() if all((root / file).is_file() for file in _files())), None
-    )
+    return next((root for root in roots() if all(is_file(root / file) for file in _files())), None)
 
 
 def _split(source: CIFAR10) -> Split:

@@ -19,7 +19,7 @@ from harness.contract import DataSpec
 from harness.dataset import Dataset, PublishedFiles, Split
 from harness.image_files import read_array_file
 from harness_datasets.errors import DatasetError
-from harness_datasets.files import VARIABLE, cache, roots
+from harness_datasets.files import VARIABLE, cache, is_file, reading, roots
 from harness_datasets.splits import assemble, hold_out
 
 NAME = "cifar10-jpeg"
@@ -46,7 +46,7 @@ def files() -> PublishedFiles:
 
 
 def _found() -> Path | None:
-    return next((root / FILE for root in roots() if (root / FILE).is_file()), None)
+    return next((root / FILE for root in roots() if is_file(root / FILE)), None)
 
 
 def _locate() -> Path:
@@ -58,7 +58,8 @@ def _locate() -> Path:
             f"from.\nLooked for:\n{places}Put it in {cache()} or in a folder that the environment "
             f"variable {VARIABLE} names; the uncompressed images are the data set cifar10."
         )
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    with reading(path):
+        found = hashlib.sha256(path.read_bytes()).hexdigest()
     if found != SHA256:
         raise DatasetError(
             f"{NAME}: {path} is another file: its SHA-256 is {found}, not {SHA256}; remove it or "

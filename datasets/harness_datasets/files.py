@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import os
 import socket
+import stat
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import platformdirs
@@ -29,6 +31,36 @@ def roots() -> list[Path]:
     """Return the folders to look in, in order."""
     own = os.environ.get(VARIABLE)
     return [Path(own).expanduser(), cache()] if own else [cache()]
+
+
+def is_file(path: Path) -> bool:
+    """Return whether there is a file.
+
+    Raises:
+        DatasetError: the system does not say, because a folder on the way is locked for example.
+    """
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Say as a ``DatasetError`` what keeps the block from reading a file."""
+    try:
+        yield
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: OSError) -> DatasetError:
+    return DatasetError(
+        f"{path} cannot be read: {error.strerror}; make it readable, or name another folder in the "
+        f"environment variable {VARIABLE}"
+    )
 
 
 def install(produce: Callable[[Path], object]) -> None:

@@ -18,7 +18,7 @@ from torchvision import datasets
 from harness.contract import DataSpec
 from harness.dataset import Dataset, PublishedFiles, Split
 from harness_datasets.errors import DatasetError
-from harness_datasets.files import download, roots
+from harness_datasets.files import download, is_file, roots
 from harness_datasets.splits import assemble, hold_out
 
 # The last images of the train file, so that published results on the first 55,000 compare.
@@ -87,7 +87,7 @@ def _missing(source: type[datasets.MNIST], digests: dict[str, str]) -> list[str]
 def _find(folder: str, file: str) -> Path | None:
     names = (f"{folder}/{file}", f"{folder}/{file}.gz")
     paths = (root / name for root in roots() for name in names)
-    return next((path for path in paths if path.is_file()), None)
+    return next((path for path in paths if is_file(path)), None)
 
 
 def _read(name: str, folder: str, file: str, digest: str) -> NDArray[np.uint8]:
