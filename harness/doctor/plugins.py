@@ -57,7 +57,11 @@ def _dataset_finding(found: Registry, entry: Entry[DatasetInfo]) -> Finding:
         return ok(subject, f"to be named as {info.name}:{info.argument}")
     if not info.files:
         return ok(subject, "needs no files")
-    files: PublishedFiles = found.load(replace(info, target=info.files))()
+    try:
+        files: PublishedFiles = found.load(replace(info, target=info.files))()
+    # A function of a plugin may raise whatever it likes.
+    except Exception as error:
+        return warning(subject, f"its files cannot be looked for: {error}", "mend that first")
     if not files.missing:
         return ok(subject, "its files are on this machine")
     folders = " and ".join(map(str, files.folders))

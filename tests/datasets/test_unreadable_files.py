@@ -1,7 +1,9 @@
 import pytest
 from support.unprivileged import bound_by_modes
 
+from harness.doctor.plugins import dataset_findings
 from harness.errors import UserError
+from harness.registry import registry
 from harness_datasets import cifar, cifar_jpeg, files, mnist
 
 FILES = {
@@ -28,3 +30,12 @@ def test_a_file_of_a_data_set_that_may_not_be_read_is_named(load, tmp_path, monk
         assert str(tmp_path / "data") in str(refusal.value) and "Permission denied" in str(
             refusal.value
         )
+
+
+def test_the_doctor_goes_on_past_files_that_may_not_be_looked_for(tmp_path, monkeypatch, cache):
+    monkeypatch.setenv(files.VARIABLE, str(tmp_path / "data"))
+    (tmp_path / "data").mkdir(mode=0)
+    with bound_by_modes():
+        found = {finding.subject: finding.found for finding in dataset_findings(registry())}
+    for name in ("mnist", "fashion-mnist", "cifar10", "cifar10-jpeg"):
+        assert "cannot be read: Permission denied" in found[f"data set {name}"]
