@@ -12,16 +12,18 @@ from torch import Tensor
 
 from harness.budget import Budget, Currency
 from harness.contract import Batch, GenerativeModel
+from harness.explanation import explain
 from harness.flops import FlopCounter
 from harness.parallel.replicas import ALONE, Alone
 from harness.precision import Precision, autocast
+from harness.progress import Interrupted
 from harness.seeding import WARM_UP, reseed
 from harness.stream import BatchStream
 
 log = logging.getLogger(__name__)
 
-LOOKS = (0.0, 0.5, 0.999)
-"""Where in a stage a period of steps is counted."""
+LOOKS = (0.5, 0.999)
+"""Where in a stage a period of steps is counted, besides its beginning."""
 
 BENT = 0.01
 """Share of the largest cost by which a count may lie beside the line through its neighbours."""
@@ -110,35 +112,49 @@ def measure_steps(
         beat: called after every step.
     """
     counting = _Counting(stream, precision, replicas, beat)
-    model = build().train()
-    start, stages = 0.0, {}
+    # Each model is gone before the next one is built: memory holds one beside the trial's own.
+    counts = _at_beginnings(build().train(), counting)
+    _look_ahead(build().train(), counting, counts)
+    for found in counts.values():
+        _refine(found, build, counting)
+    return {name: _cost(name, found) for name, found in counts.items()}
+
+
+def _at_beginnings(model: GenerativeModel, counting: _Counting) -> dict[str, dict[float, StepCost]]:
+    """Return by stage the count of a period as it begins, by progress."""
+    start, counts = 0.0, dict[str, dict[float, StepCost]]()
     for name, fraction in model.stages:
         # A first period without counting warms up kernels, and compiles where that is asked for; a
         # whole one, so that the counted steps fall on the same part of the period as the trial's.
         counting.warm_up(model, start)
-        points = [start + look * fraction for look in LOOKS]
-        stages[name] = {point: counting.count(model, point) for point in points}
+        counts[name] = {start: counting.count(model, start)}
         start += fraction
-    return {name: _cost(name, _refined(found, build, counting)) for name, found in stages.items()}
+    return counts
 
 
-def _refined(
+def _look_ahead(
+    model: GenerativeModel, counting: _Counting, counts: Mapping[str, dict[float, StepCost]]
+) -> None:
+    """Add the counts of the middle and the end of each stage."""
+    for name, fraction in model.stages:
+        start = min(counts[name])
+        for look in LOOKS:
+            counting.add(counts[name], model, start + look * fraction)
+
+
+def _refine(
     found: dict[float, StepCost], build: Callable[[], GenerativeModel], counting: _Counting
-) -> dict[float, StepCost]:
-    """Return the counts of a stage by progress, at as many points as it takes."""
+) -> None:
+    """Add counts between those of a stage, at as many points as it takes."""
     points = sorted(found)
     nearest = NEAREST * (points[-1] - points[0])
     unsettled = [pair for pair in pairwise(points) if counting.differ(found, *pair)]
     while unsettled and len(found) < MOST:
         # A new model, and upwards: one that has grown with progress may not shrink again.
-        model, halves = build().train(), []
-        for low, high in unsettled:
-            middle = (low + high) / 2
-            found[middle] = counting.count(model, middle)
-            if counting.bent(found, low, middle, high) and high - low > 2 * nearest:
-                halves += [(low, middle), (middle, high)]
-        unsettled = [pair for pair in halves if counting.differ(found, *pair)]
-    return found
+        halves = counting.halve(build().train(), found, unsettled)
+        unsettled = [
+            pair for pair in halves if pair[1] - pair[0] > nearest and counting.differ(found, *pair)
+        ]
 
 
 def _cost(name: str, found: Mapping[float, StepCost]) -> StepCost:
@@ -148,9 +164,9 @@ def _cost(name: str, found: Mapping[float, StepCost]) -> StepCost:
         uncounted |= cost.uncounted
     points = sorted(found)
     flops = found[points[0]].flops
-    totals = [found[point].total for point in points]
-    if len(points) == len(LOOKS) and len(set(totals)) == 1:
+    if all(cost.flops == flops for cost in found.values()):
         return StepCost(flops, uncounted)
+    totals = [cost.total for cost in found.values()]
     log.info("stage %r: %.3g to %.3g FLOPs a period of steps", name, min(totals), max(totals))
     return StepCost(flops, uncounted, tuple((point, found[point].flops) for point in points))
 
@@ -169,6 +185,35 @@ class _Counting:
         self.precision: Precision = precision
         self.replicas = replicas
         self.beat = beat
+
+    def add(self, found: dict[float, StepCost], model: GenerativeModel, progress: float) -> bool:
+        """Count a period that comes later in training, if the model can take it untrained."""
+        try:
+            found[progress] = self.count(model, progress)
+        except Interrupted:
+            raise
+        except Exception as error:
+            # Of several processes the others would wait for this one.
+            if self.replicas.count > 1:
+                raise
+            log.info("no step is counted at progress %.3g: %s", progress, explain(error))
+        return progress in found
+
+    def halve(
+        self,
+        model: GenerativeModel,
+        found: dict[float, StepCost],
+        intervals: list[tuple[float, float]],
+    ) -> list[tuple[float, float]]:
+        """Count in the middle of intervals; return the halves of those that are not straight."""
+        halves = []
+        for low, high in intervals:
+            middle = (low + high) / 2
+            if not self.add(found, model, middle):
+                return []
+            if self.bent(found, low, middle, high):
+                halves += [(low, middle), (middle, high)]
+        return halves
 
     def differ(self, found: Mapping[float, StepCost], low: float, high: float) -> bool:
         """Return whether steps cost not the same at two points, as the first process counts."""

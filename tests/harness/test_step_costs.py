@@ -7,6 +7,7 @@ from support.toys import Regressor, split
 from torch import nn
 
 from harness.failure import diagnose
+from harness.progress import Interrupted
 from harness.step_costs import StepCost, Unmetered, measure_steps
 from harness.stream import BatchStream
 
@@ -167,3 +168,21 @@ def test_warming_up_is_heard():
     stream = BatchStream(split(50), 8, 0, CPU)
     measure_steps(Regressor, stream, "fp32", beat=lambda: beats.append(1))
     assert len(beats) == 4
+
+
+def test_a_step_that_cannot_be_taken_untrained_costs_no_trial():
+    """It is charged as the last one that could be counted; whoever is asked to stop still stops."""
+
+    class Fitted(Unrolled):
+        def times(self, progress):
+            if progress > 0.9:
+                raise RuntimeError("nothing was fitted")
+            return 2
+
+    assert costs_of(Fitted) == {"train": StepCost((2.0 * LINEAR,), {})}
+
+    def stop():
+        raise Interrupted
+
+    with pytest.raises(Interrupted):
+        measure_steps(Unrolled, BatchStream(split(50), 8, 0, CPU), "fp32", beat=stop)
