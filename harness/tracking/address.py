@@ -68,6 +68,8 @@ class Address:
 
     def _secrets(self) -> Iterator[str]:
         """Yield user and password, and values of the query, in all spellings and in parts."""
+        if _has_no_host(self.uri):
+            return
         rest = _split(self.uri)[1]
         user = "" if rest.startswith("/") else rest.rpartition("@")[0]
         if user:
@@ -92,12 +94,20 @@ def _split(uri: str) -> tuple[str, str]:
     return found[0], uri[found.end() :]
 
 
+def _has_no_host(uri: str) -> bool:
+    """Return whether this is a path, or names a profile."""
+    return bool(
+        re.match(r"/(?!/)|\.{1,2}/|~", uri) or re.fullmatch(r"databricks(-uc)?(://[\w.:-]*)?", uri)
+    )
+
+
 def _public(uri: str) -> str:
-    # Paths, and names of profiles.
-    if re.match(r"[./~](?!/)", uri) or re.fullmatch(r"databricks(-uc)?(://[\w.:-]*)?", uri):
+    if _has_no_host(uri):
         return uri
     scheme, rest = _split(uri)
-    if rest.startswith("/"):  # no host, so no user
+    if rest.startswith("/"):  # no host, so no user, unless a slash is one too many
+        if "@" in rest.partition("?")[0] and not re.match("sqlite|file", scheme):
+            return scheme + HIDDEN
         return scheme + re.split(r"[?#]" if scheme.startswith("file") else r"\?", rest)[0]
     user, _, shown = rest.rpartition("@")
     # Where "/" may end the host already, all before "@" is either a password or no user at all.
