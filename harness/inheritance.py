@@ -32,12 +32,14 @@ def shield_children(lock: int | None) -> None:
         signal.pthread_sigmask(signal.SIG_SETMASK, masks.pop())
 
     def in_child() -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number in _SIGNALS:
+            signal.signal(number, signal.SIG_DFL)
         # A plugin may have closed it, and opened something of its own by that number.
         if lock is not None and file is not None and _file(lock) == file:
             os.close(lock)
         in_parent()
+        # Last: an exception in here, such as KeyboardInterrupt, would be ignored.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
     os.register_at_fork(before=before, after_in_parent=in_parent, after_in_child=in_child)
 

@@ -21,6 +21,9 @@ from harness.row import Usage
 
 Phase = Literal["setup", "warm_up", "train", "eval", "io"]
 
+NOTICEABLE = 0.5
+"""Seconds of a window that may have been a pause, from which it is asked whether there was one."""
+
 
 class Ledger:
     """Adds up what a trial uses, over all the processes that work on it.
@@ -32,6 +35,8 @@ class Ledger:
         device: whose memory ``peak_memory`` is of.
         origin: ``now()`` when the process was spawned; the time since then is charged to setup.
         now: seconds of a monotonic clock, the same in every process of the machine.
+        paused_between: tells for how many seconds between two times of it the trial was paused.
+        cpu_times: CPU seconds of the thread that trains, and of all of the process.
 
     Attributes:
         flops: of training.
@@ -44,6 +49,8 @@ class Ledger:
         uncounted: operators that the FLOP counter does not know, with their calls a step.
         starts: processes that have worked on the trial.
         devices: that train together; each second of theirs counts so many device-seconds.
+        paused: seconds of windows in which nothing ran; they are not charged.
+        idle: seconds of windows that are charged, and explained by no CPU time.
     """
 
     def __init__(
@@ -51,9 +58,16 @@ class Ledger:
         device: torch.device | None = None,
         origin: float | None = None,
         now: Callable[[], float] = time.monotonic,
+        paused_between: Callable[[float, float], float] = lambda begin, end: 0.0,
+        cpu_times: Callable[[], tuple[float, float]] = lambda: (
+            time.thread_time(),
+            time.process_time(),
+        ),
     ) -> None:
         self._device = device or torch.device("cpu")
         self._now = now
+        self._paused_between = paused_between
+        self._cpu_times = cpu_times
         self._charged = now()
         self._origin = self._charged if origin is None else origin
         self._phases: dict[str, float] = {"setup": self._charged - self._origin}
@@ -71,6 +85,8 @@ class Ledger:
         self.uncounted: dict[str, int] = {}
         self.starts = 1
         self.devices = 1
+        self.paused = 0.0
+        self.idle = 0.0
 
     @property
     def seconds(self) -> float:
@@ -99,14 +115,39 @@ class Ledger:
 
     @contextmanager
     def window(self, clock: Clock) -> Iterator[None]:
-        """Time the steps inside with ``clock`` and add their device-seconds."""
+        """Time the steps inside with ``clock`` and add their device-seconds.
+
+        Those in which the trial was paused are not added.
+        """
         clock.start()
+        begin, cpu = self._now(), self._cpu_times()
         self._running = clock
         try:
             yield
         finally:
             self._running = None
-            self.add_seconds(self.devices * clock.stop())
+            seconds = clock.stop()
+            pause = self._pause(begin, seconds, cpu)
+            self.add_seconds(self.devices * (seconds - pause))
+
+    def _pause(self, begin: float, seconds: float, cpu: tuple[float, float]) -> float:
+        """Return the seconds of a window in which the trial was paused; note those that are idle.
+
+        Args:
+            begin: of the window.
+            seconds: of the window.
+            cpu: times at its begin. Those of a CUDA device tell nothing of what it did.
+        """
+        on_cpu = self._device.type == "cpu"
+        thread, process = (now - then for now, then in zip(self._cpu_times(), cpu, strict=True))
+        longest = seconds - thread if on_cpu else seconds
+        if longest < NOTICEABLE:
+            return 0.0
+        pause = min(self._paused_between(begin, self._now()), longest)
+        self.paused += pause
+        if on_cpu and seconds - pause > 2 * process:
+            self.idle += seconds - pause - process
+        return pause
 
     @contextmanager
     def counting_optimizer_steps(self) -> Iterator[None]:
@@ -154,7 +195,10 @@ class Ledger:
             "uncounted": dict(self.uncounted),
             "starts": self.starts,
             "devices": self.devices,
-        }
+        } | {name: seconds for name, seconds in self._lost().items() if seconds}
+
+    def _lost(self) -> dict[str, float]:
+        return {"paused": self.paused, "idle": self.idle}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue the trial of another process: its wall time and phases add to this one's."""
@@ -170,6 +214,8 @@ class Ledger:
         self.peak_memory = max(self.peak_memory, state["peak_memory"])
         self.uncounted = dict(state["uncounted"])
         self.starts += state["starts"]
+        self.paused = state.get("paused", 0.0)
+        self.idle = state.get("idle", 0.0)
 
     def _charge(self) -> None:
         """Charge the time since the last charge to the innermost open phase."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import faulthandler
 import json
 import os
 import time
@@ -10,11 +9,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import IO
 
-FILE = "progress.json"
-HANG = "hang.txt"
-"""Where a worker that was silent for too long leaves what each of its threads was doing."""
+from harness.silence import FILE
+from harness.silence import Silence as Silence
+from harness.watch import Watch
+from harness.watcher import HANG as HANG
 
 STOPPED_PHASE = "stopped"
 """Phase of a worker that was asked to stop, and has."""
@@ -59,18 +58,18 @@ class Heartbeat:
         self._folder = folder
         self._last = Progress(pid=os.getpid())
         self._written = 0.0
-        self._patience = 0.0
-        self._hang: IO[str] | None = None
+        self._watch: Watch | None = None
 
     def watch(self, patience: float) -> None:
-        """End this process when it has been silent for ``patience`` seconds from now on.
+        """End this process when it has been silent for ``patience`` seconds from now on."""
+        self._watch = Watch(self._folder, patience)
 
-        A thread without the GIL counts the time, so it also ends a worker that holds it for ever,
-        or whose driver is dead, and the wall clock may jump. It leaves ``hang.txt``.
+    def paused(self, begin: float, end: float) -> float:
+        """Return for how many seconds between two monotonic times this process was paused.
+
+        That is 0 where it is not watched.
         """
-        self._hang = open(self._folder / HANG, "w")  # noqa: SIM115 - open as long as the process
-        self._patience = patience
-        self._rearm()
+        return self._watch.paused(begin, end) if self._watch else 0.0
 
     def tell(self, progress: Progress) -> None:
         """Say where the trial is now."""
@@ -96,11 +95,6 @@ class Heartbeat:
                 content = json.dumps(asdict(self._last) | {"pid": os.getpid()})
                 (self._folder / FILE).write_text(content)
             self._written = now
-            self._rearm()
-
-    def _rearm(self) -> None:
-        if self._hang is not None:
-            faulthandler.dump_traceback_later(self._patience, exit=True, file=self._hang)
 
 
 def read_progress(folder: Path) -> Progress | None:
@@ -110,33 +104,3 @@ def read_progress(folder: Path) -> Progress | None:
     except (OSError, ValueError, TypeError):
         # Not there yet, or caught in the middle of being written.
         return None
-
-
-class Silence:
-    """How long a worker has said nothing, by a clock that does not jump as the wall clock may.
-
-    Args:
-        folder: of the trial.
-        now: seconds of a monotonic clock.
-    """
-
-    def __init__(self, folder: Path, now: Callable[[], float] = time.monotonic) -> None:
-        self._path = folder / FILE
-        self._now = now
-        self._seen = self._look()
-        self._heard = now()
-
-    @property
-    def seconds(self) -> float:
-        """Seconds since this was first seen of the worker's last word, or since the beginning."""
-        if (seen := self._look()) != self._seen:
-            self._seen = seen
-            self._heard = self._now()
-        return self._now() - self._heard
-
-    def _look(self) -> tuple[int, int]:
-        try:
-            found = self._path.stat()
-        except OSError:
-            return 0, 0
-        return found.st_mtime_ns, found.st_size

@@ -59,6 +59,10 @@ class Usage(_Record):
         uncounted: operators that the FLOP counter does not know, with their calls a step.
         starts: processes that worked on the trial, one after another; above 1 it was resumed.
         devices: that trained it together; their seconds are summed.
+        paused: seconds of training that the machine, or the processes of the trial, were paused
+            (suspended, frozen, stopped); they are part of the wall time and of no device-seconds.
+        idle: seconds on the clock of a CPU, in windows whose wall time is more than twice their CPU
+            time, in which the trial did not compute: it waited, or for a core that others had.
     """
 
     seconds: float = 0.0
@@ -73,6 +77,9 @@ class Usage(_Record):
     uncounted: dict[str, int] = Field(default_factory=dict)
     starts: int = 1
     devices: int = 1
+    # Left out where there were none: rows from before are written again as they are.
+    paused: float = Field(default=0.0, exclude_if=operator.not_)
+    idle: float = Field(default=0.0, exclude_if=operator.not_)
 
 
 class Row(_Record):

@@ -108,7 +108,7 @@ def run(folder: Path, device: str, threads: int, origin: float, heartbeat: Heart
     if threads:
         torch.set_num_threads(threads)
     target = torch.device(device)
-    ledger = Ledger(target, origin)
+    ledger = Ledger(target, origin, paused_between=heartbeat.paused)
     with ledger.phase("setup"):
         trial = Trial.model_validate_json((folder / "trial.json").read_bytes())
         heartbeat.watch(trial.patience_seconds)

@@ -31,6 +31,7 @@ def row_of(
     code: int,
     *,
     hung: bool = False,
+    stopped: bool = False,
     asked: bool = False,
     progress: Progress | None = None,
     memory: MemoryWatch | None = None,
@@ -42,6 +43,7 @@ def row_of(
         folder: where it wrote.
         code: its exit code; -n if it died of signal n; ``LOST`` if nobody can tell.
         hung: whether it was ended because it was silent.
+        stopped: whether it was ended because somebody had stopped it (SIGSTOP) for so long.
         asked: whether it had been asked to stop.
         progress: what it was seen to say; its last word is read here.
         memory: followed while it ran.
@@ -57,9 +59,12 @@ def row_of(
     if code == LOST:
         reason = f"the process that forked its worker died {where}; run again to resume"
         return trial.row("killed", reason)
+    if stopped:
+        reason = f"stopped by a signal {where} for {trial.patience_seconds:g} s, and ended"
+        return trial.row("killed", f"{reason}; run again to resume")
     # Only a worker that was asked may leave so; a plugin can choose any exit code.
-    stopped = asked or (progress is not None and progress.phase == STOPPED_PHASE)
-    if code == -signal.SIGTERM or (code == STOPPED and stopped):
+    left = asked or (progress is not None and progress.phase == STOPPED_PHASE)
+    if code == -signal.SIGTERM or (code == STOPPED and left):
         return trial.row("killed", f"stopped on request {where}; run again to resume")
     if code == -signal.SIGKILL:
         return _killed(trial, where, asked, memory)

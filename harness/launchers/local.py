@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
+from functools import partial
 
 from harness import interpreters
 from harness.benchmark import Needs
@@ -19,7 +20,8 @@ from harness.launchers.ending import row_of
 from harness.launchers.interruption import put_off
 from harness.launchers.memory import MemoryWatch
 from harness.launchers.processes import Starter, cores, sentinel, starter_for
-from harness.progress import FILE, HANG, Progress, Silence, read_progress
+from harness.progress import FILE, HANG, Progress, read_progress
+from harness.silence import Silence, WakingClock, is_stopped
 from harness.trial import Trial
 
 POLL_SECONDS = 0.2
@@ -29,7 +31,7 @@ QUICK_POLL_SECONDS = 0.02
 GRACE_SECONDS = 30.0
 """Time that a worker has to write its checkpoint before it is killed."""
 HUNG_GRACE_SECONDS = 5.0
-"""Time that a worker which was silent for too long has to end itself and say what it was doing."""
+"""Time that the watcher of a silent worker has to end it and to say what it was doing."""
 
 
 def choose_devices(devices: Sequence[str] = (), workers: int | None = None) -> list[str]:
@@ -144,8 +146,10 @@ class LocalLauncher:
         log_file.bound(folder)
         code = job.process.poll()
         if code is None:
-            if job.silence.seconds > trial.patience_seconds + HUNG_GRACE_SECONDS:
-                job.hung = True
+            patience = trial.patience_seconds + HUNG_GRACE_SECONDS
+            job.hung |= job.silence.seconds > patience
+            job.stopped |= job.clock.stopped_for > patience
+            if job.hung or job.stopped:
                 job.kill()
             return False
         job.ended = True
@@ -159,6 +163,7 @@ class LocalLauncher:
             folder,
             code,
             hung=job.hung,
+            stopped=job.stopped,
             asked=job.asked,
             progress=job.progress,
             memory=job.memory,
@@ -196,17 +201,19 @@ class _Job:
         self.devices = devices
         self.ended = False
         self.hung = False
+        self.stopped = False
         self.asked = False
         self.progress: Progress | None = None
         folder = assignment.folder
         (folder / FILE).unlink(missing_ok=True)
         (folder / HANG).unlink(missing_ok=True)
-        self.silence = Silence(folder)
         arguments = [str(folder), "--device", "cpu" if devices[0] == "cpu" else "cuda:0"]
         arguments += ["--threads", str(threads), "--origin", repr(time.monotonic())]
         environment = _environment(devices, threads)
         with open(folder / log_file.FILE, "ab") as log:
             self.process = starter.start(arguments, environment, log, assignment.lock)
+        self.clock = WakingClock(partial(is_stopped, self.process.pid))
+        self.silence = Silence(folder, self.clock)
         self.sentinel = sentinel(self.process.pid)
         self.memory = MemoryWatch(self.process.pid)
 

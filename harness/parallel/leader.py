@@ -18,6 +18,7 @@ from torch._C._distributed_c10d import TCPStore
 from harness import interpreters
 from harness.parallel.replicas import LOOPBACK, Alone, Replicas
 from harness.row import Status
+from harness.silence import WakingClock
 
 POLL_SECONDS = 0.05
 LAST_WORDS_SECONDS = 10.0
@@ -108,12 +109,12 @@ def _await(
     beat: Callable[[], None],
 ) -> None:
     """Wait until every process says that it is ready: connecting to a dead one would take long."""
-    deadline = time.monotonic() + patience
+    awake = WakingClock()
     for rank in range(1, len(others) + 1):
         while not store.check([f"ready {rank}"]):
             if any(process.poll() is not None for process in others):
                 raise ConnectionError("a process ended at its start")
-            if time.monotonic() > deadline:
+            if awake() > patience:
                 who = _name(rank, others)
                 raise ReplicaLost("timeout", f"{who} was not ready after {patience:g} s")
             beat()

@@ -20,6 +20,8 @@ LOOPBACK = "127.0.0.1"
 """All processes of a trial are on one machine, and trust whom they hear."""
 
 _FOREVER = timedelta(days=365)
+_PAUSE = timedelta(days=1)
+"""A machine that is paused for less must not end a trial; what hangs, the leader's watcher ends."""
 
 
 class NotParallel(Exception):
@@ -77,7 +79,8 @@ class Replicas(Alone):
         count: processes.
         store: of ``torch.distributed``, where they find each other.
         device: of this process.
-        patience: seconds that a process waits for the gradients of the others.
+        patience: seconds after which a process that hangs has been ended by its trial; only then,
+            and after a pause of the machine, is a process given up that waits for the others.
     """
 
     def __init__(
@@ -90,7 +93,7 @@ class Replicas(Alone):
         # they find a default group, and the leader would wait for others while it measures alone.
         kind: Any = c10d.ProcessGroupNCCL if device.type == "cuda" else _gloo
         self._gradients = kind(
-            c10d.PrefixStore("gradients", store), rank, count, timedelta(seconds=patience)
+            c10d.PrefixStore("gradients", store), rank, count, timedelta(seconds=patience) + _PAUSE
         )
         # While the leader measures, the others wait for its word: as long as that takes.
         self._word = _gloo(c10d.PrefixStore("word", store), rank, count, _FOREVER)

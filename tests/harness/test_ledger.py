@@ -276,3 +276,101 @@ def test_peak_memory_of_a_gpu():
     with ledger.phase("train"):
         torch.empty(2**24, dtype=torch.uint8, device=device)
     assert 2**24 <= ledger.peak_memory < 2**28
+
+
+class Work:
+    """A clock of a window, and CPU times, that pass when told; and who was paused when."""
+
+    def __init__(self, time):
+        self.time = time
+        self.cpu = [5.0, 7.0]
+        self.pauses = []
+        self.begin = 0.0
+
+    def compute(self, seconds, threads=1):
+        self.time.sleep(seconds)
+        self.cpu[0] += seconds
+        self.cpu[1] += threads * seconds
+
+    def pause(self, seconds):
+        self.pauses.append((self.time(), self.time() + seconds))
+        self.time.sleep(seconds)
+
+    def paused_between(self, begin, end):
+        return sum(max(0, min(end, last) - max(begin, first)) for first, last in self.pauses)
+
+    def start(self):
+        self.begin = self.time()
+
+    def stop(self):
+        return self.time() - self.begin
+
+    elapsed = stop
+
+
+@pytest.fixture
+def work(time):
+    return Work(time)
+
+
+def charged(work, *parts, device="cpu"):
+    """Return the device-seconds, pauses and idle seconds of one window."""
+    ledger = Ledger(
+        torch.device(device),
+        now=work.time,
+        paused_between=work.paused_between,
+        cpu_times=lambda: tuple(work.cpu),
+    )
+    with ledger.window(work):
+        for part in parts:
+            part()
+    usage = ledger.usage()
+    assert usage == Usage(**ledger.state_dict())
+    return usage.seconds, usage.paused, usage.idle
+
+
+@pytest.mark.parametrize("device", ["cpu", "cuda"])
+def test_a_pause_is_not_charged_and_stands_in_the_row(work, device):
+    """Of a CUDA device too, though what its host computes tells nothing of it."""
+    parts = lambda: work.compute(0.5), lambda: work.pause(14.0), lambda: work.compute(0.25)
+    assert charged(work, *parts, device=device) == (0.75, 14.0, 0.0)
+    # A pause before the window is not its own.
+    assert charged(work, lambda: work.compute(1.0), device=device) == (1.0, 0.0, 0.0)
+
+
+def test_several_threads_do_not_hide_a_pause(work):
+    parts = lambda: work.compute(1.0, threads=8), lambda: work.pause(4.0)
+    assert charged(work, *parts) == (1.0, 4.0, 0.0)
+
+
+def test_what_computed_was_not_paused_whatever_the_watcher_says(work):
+    """It was stopped alone."""
+    work.pauses.append((work.time(), work.time() + 10))
+    assert charged(work, lambda: work.compute(3.0)) == (3.0, 0.0, 0.0)
+
+
+def test_time_without_cpu_time_is_charged_and_told(work):
+    """A model that waits, or a machine that others keep busy: nobody can tell them apart."""
+    wait = lambda: work.time.sleep(3.0)  # noqa: E731
+    assert charged(work, lambda: work.compute(1.0), wait) == (4.0, 0.0, 3.0)
+    assert charged(work, lambda: work.compute(4.0), wait) == (7.0, 0.0, 0.0)
+    # A device works while its host waits.
+    assert charged(work, wait, device="cuda") == (3.0, 0.0, 0.0)
+
+
+def test_pauses_are_added_up_over_processes_and_devices(work):
+    def run(state=None):
+        ledger = Ledger(
+            now=work.time, paused_between=work.paused_between, cpu_times=lambda: tuple(work.cpu)
+        )
+        ledger.devices = 2
+        if state:
+            ledger.load_state_dict(state)
+        with ledger.window(work):
+            work.compute(1.0)
+            work.pause(2.0)
+        return ledger.state_dict()
+
+    assert (run()["seconds"], run()["paused"]) == (2.0, 2.0)
+    again = run(run())
+    assert (again["seconds"], again["paused"]) == (4.0, 4.0)

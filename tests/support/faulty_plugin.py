@@ -300,7 +300,7 @@ class RaisesChildren(Steady):
                 time.sleep(600)
             options = {"close_fds": False, "start_new_session": True}
             executed = subprocess.Popen(["sleep", "600"], **options)
-            print("daemons", daemon, executed.pid, flush=True)
+            print(f"left {daemon}\nleft {executed.pid}", flush=True)
         return super().training_step(batch, progress)
 
 
