@@ -69,6 +69,8 @@ def row_line(row: Row) -> dict[str, Any]:
         line |= {f"{name}.{satellite}": value for satellite, value in satellites.items()}
     line |= {name: getattr(row.usage, name) for name in USAGE}
     line |= _prefixed("phases", row.usage.phases)
+    # Seldom there: a column of zeros would be in every table otherwise.
+    line |= {name: lost for name in ("paused", "idle") if (lost := getattr(row.usage, name))}
     line["uncounted"] = json.dumps(row.usage.uncounted) if row.usage.uncounted else None
     line["hardware"] = machine(row)
     for group in ("config", "protocol", "calibration", "digests", "provenance"):
@@ -92,7 +94,12 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def machine(row: Row) -> str:
-    """Return the fingerprint of the row's machine: its own, or a digest of its description."""
+    """Return the fingerprint of the row's machine: its own, or a digest of its description.
+
+    That of a trial which went on elsewhere is of all its machines.
+    """
+    if machines := row.provenance.get("machines"):
+        return " + ".join(map(str, machines))
     for key in ("id", "fingerprint"):
         if row.hardware.get(key):
             return str(row.hardware[key])

@@ -13,9 +13,9 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from harness import resumption
 from harness.averaging import WeightAverage
 from harness.budget import Budget
-from harness.checkpoint import DamagedCheckpoint, load_checkpoint, save_checkpoint
 from harness.clock import clock_for
 from harness.contract import GenerativeModel
 from harness.description import capabilities
@@ -39,7 +39,7 @@ from harness.row_text import storable
 from harness.sampling import Sampler
 from harness.seeding import BUILD, reseed
 from harness.step_costs import measure_steps
-from harness.store import disk_full_reason, is_disk_full, write_atomically, write_json
+from harness.store import write_atomically, write_json
 from harness.stream import BatchStream
 from harness.surroundings import SETTINGS, Surroundings
 from harness.training import Training
@@ -91,6 +91,7 @@ class TrialRun:
         self.curve: list[dict[str, Any]] = []
         self.found: dict[str, Any] = {}
         self.disturbed: list[str] = []
+        self.machines = [fingerprint(device)]
 
     def run(self) -> Row:
         """Return the row of the trial.
@@ -126,7 +127,7 @@ class TrialRun:
         self.found["provenance"] = self.trial.plugin | {
             key: env[key] for key in ("commit", "dirty", "command", "time", "python")
         }
-        self.found["hardware"] = fingerprint(self.device)
+        self.found["hardware"] = self.machines[-1]
         self.found["calibration"] = {"before": calibrate(self.device)}
         self.dataset = load_dataset(self.registry, self.trial.dataset)
         if self.dataset.fingerprint != self.trial.fingerprint:
@@ -377,34 +378,20 @@ class TrialRun:
         return None if images is None else grid_png(images.numpy(), self.dataset.spec.levels)
 
     def _save(self, training: Training) -> None:
-        state = training.state_dict() | {"trial": self.trial.id, "curve": self.curve}
-        try:
-            save_checkpoint(self.folder, state)
-        except OSError as error:
-            if not is_disk_full(error):
-                raise
-            # The trial can do without, and there may be space again when the next one is due.
-            log.warning("no checkpoint was saved, %s", disk_full_reason(self.folder))
+        own = {"trial": self.trial.id, "curve": self.curve, "machines": self.machines}
+        resumption.save(self.folder, training.state_dict() | own)
 
     def _resume(self, training: Training) -> None:
-        state, damage = None, ""
-        try:
-            state = load_checkpoint(self.folder, self.device)
-        except DamagedCheckpoint as error:
-            damage = str(error)
+        found = resumption.find(self.folder, self.trial, self.device, self.machines[-1])
         # Devices that read other bytes than the rest start anew with it.
-        if training.replicas.any(bool(damage)):
-            damage = damage or f"{self.folder} holds a checkpoint that another device found damaged"
-            log.warning("%s; the trial starts anew", damage)
-            provenance = self.found.setdefault("provenance", {})
-            provenance["checkpoint"] = f"{damage}; the trial started anew"
-            return
-        if state is None:
-            return
-        if state["trial"] != self.trial.id:
-            raise ValueError(f"{self.folder} holds a checkpoint of trial {state['trial']}")
-        training.load_state_dict(state)
-        self.curve = state["curve"]
+        if training.replicas.any(bool(found.refusal)):
+            found = found.refused(
+                f"{self.folder} holds a checkpoint that another device found damaged"
+            )
+        if found.state is not None:
+            training.load_state_dict(found.state)
+            self.curve, self.machines = found.state["curve"], found.machines
+        self.found.setdefault("provenance", {}).update(found.provenance())
 
     @contextmanager
     def _plugin_code(self) -> Iterator[None]:

@@ -14,6 +14,7 @@ from harness.row import Measurement, Row
 from harness_reports.boards import REFERENCES, Board, boards
 from harness_reports.columns import ANCHORS, COSTS, METRICS
 from harness_reports.entries import entry_names
+from harness_reports.interruptions import interruptions
 from harness_reports.readings import Reading, readings
 from harness_reports.statistics.groups import groups
 from harness_reports.statistics.intervals import intervals
@@ -157,6 +158,10 @@ def _costs(entry: Sequence[Row], several: bool) -> dict[str, Any]:
     if len(machines) > 1:
         used[DEVICE_TIME] = None
         used[f"{DEVICE_TIME} note"] += ": seconds of several are not averaged"
+    if told := "; ".join([used.get(f"{DEVICE_TIME} note") or "", *interruptions(entry)]).strip(
+        "; "
+    ):
+        used[f"{DEVICE_TIME} note"] = told
     return used
 
 

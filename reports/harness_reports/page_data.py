@@ -187,6 +187,10 @@ def _usage(usage: Usage) -> dict[str, str]:
         **{name: seconds(value) for name, value in usage.phases.items()},
         "peak memory": prefixed(usage.peak_memory, "B"),
         "processes": str(usage.starts),
+    } | {
+        name: seconds(lost)
+        for name, lost in (("paused, not charged", usage.paused), ("no CPU time", usage.idle))
+        if lost
     }
 
 

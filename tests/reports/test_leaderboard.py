@@ -129,6 +129,22 @@ def test_device_time_names_its_machine_and_is_not_averaged_over_two():
     assert leaderboard(rows[1:])["Device time note"].isna().all()
 
 
+def test_device_time_that_was_interrupted_says_so():
+    usage = Usage(seconds=60.0, steps=10)
+    changes = {
+        "vae": {"usage": usage},
+        "sngan": {"usage": usage.model_copy(update={"paused": 14.04, "idle": 5.0})},
+        "dcgan": {"usage": usage.model_copy(update={"idle": 15.0})},
+        "ddpm": {"usage": usage, "provenance": {"machines": ["ab", "cd"]}},
+    }
+    frame = leaderboard([make_row(model, **change) for model, change in changes.items()])
+    notes = frame.set_index("Model")["Device time note"]
+    assert pd.isna(notes["vae"])
+    assert notes["sngan"] == "the trial was paused for 14.0 s, which are not charged"
+    assert notes["dcgan"] == "the trial had no CPU time in 25% of its seconds"
+    assert notes["ddpm"] == "the trial went on elsewhere: its seconds are of several machines"
+
+
 def test_a_mean_has_the_interval_of_student_and_says_over_what():
     rows = [make_row("vae", fid, seed=seed) for seed, fid in enumerate((3.0, 3.6, 4.5))]
     sets = Measurement(value=1.0, protocol=FID, sets=(0.9, 1.1))

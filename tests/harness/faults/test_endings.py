@@ -173,6 +173,20 @@ def test_a_model_that_closes_all_descriptors_and_removes_its_folder_harms_nobody
     assert row.digests == planned.steady.digests
 
 
+def test_a_row_names_the_machines_that_its_trial_was_trained_on(ended, planned, monkeypatch):
+    """It goes on with what the steady trial left, as if there were another processor now."""
+    before = planned.steady.hardware
+    there = before | {"cpu": "another", "id": "0" * 12}
+    monkeypatch.setattr("harness.trial_run.fingerprint", lambda device: there)
+    worker, row = ended("steady")
+    assert row.status == "ok" and row.usage.starts == 2, worker.log
+    assert row.hardware == there
+    assert row.provenance["machines"] == [before["id"], there["id"]]
+    assert row.provenance["machine_changes"] == [f"cpu {before['cpu']}, then another"]
+    assert "machines" not in planned.steady.provenance
+    assert row.digests == planned.steady.digests
+
+
 def test_a_fork_that_comes_back_to_the_trial_ends(ended, planned):
     """Every step forks; if the copies went on they would be 2^24, each with a row of its own."""
     worker, row = ended("forks")

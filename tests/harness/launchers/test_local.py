@@ -1,13 +1,17 @@
 """Who runs where: devices, memory and threads of workers on this machine."""
 
 import errno
+import functools
+import itertools
 import os
 import signal
+import subprocess
 
 import pytest
 from support.launching import Heard, Instant
 from support.stored import trial
 
+from harness import silence
 from harness.benchmark import Needs
 from harness.errors import UserError
 from harness.launchers import local
@@ -215,3 +219,26 @@ def test_ctrl_c_twice_does_not_wait_for_what_hears_of_a_row(store, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         run(store, needing((1,)), devices=["cpu"], starter=Instant())
     assert len(asked) == 2
+
+
+def test_a_worker_that_stays_stopped_is_ended_and_resumes(store, monkeypatch):
+    """The driver looks again and again, and it is stopped for longer than the trial's patience."""
+
+    class Sleeper(Instant):
+        def start(self, arguments, environment, log, lock):
+            self.process = subprocess.Popen(["sleep", "600"], start_new_session=True)
+            self.process.send_signal(signal.SIGSTOP)
+            os.waitpid(self.process.pid, os.WUNTRACED)
+            return self.process
+
+    now = itertools.count(0.0, 0.5)
+    clock = functools.partial(silence.WakingClock, now=lambda: next(now))
+    monkeypatch.setattr(local, "WakingClock", clock)
+    impatient = trial(0).model_copy(update={"patience_seconds": 30.0})
+    events = run(store, [impatient], devices=["cpu"], starter=Sleeper())
+    assert events[-1] == ("finished", 0, "killed")
+    row = store.row(impatient.id)
+    assert row.reason == (
+        "stopped by a signal at its start for 30 s, and ended; run again to resume"
+    )
+    assert next(now) < 60
