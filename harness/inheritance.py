@@ -22,7 +22,7 @@ def shield_children(lock: int | None) -> None:
     if lock is not None:
         os.set_inheritable(lock, False)
     file = None if lock is None else _file(lock)
-    masks: list[set[signal.Signals]] = []
+    masks: list[set[int | signal.Signals]] = []
 
     def before() -> None:
         # What is sent to a fork before it has its handlers waits until it has.

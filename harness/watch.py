@@ -50,7 +50,7 @@ class Watch:
                 # It is there when this returns: what was started has forked it.
                 subprocess.run(
                     [sys.executable, "-I", "-S", "-c", _PROGRAM, root, *arguments],
-                    stdin=theirs,
+                    stdin=theirs.fileno(),
                     stdout=subprocess.DEVNULL,
                     check=True,
                 )
