@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from harness.silence import FILE
+from harness.silence import FILE as FILE
 from harness.silence import Silence as Silence
 from harness.watch import Watch
 from harness.watcher import HANG as HANG
