@@ -14,6 +14,7 @@ from harness import report_folder
 from harness.benchmark import Benchmark, Settings, read_benchmark, with_models, with_settings
 from harness.benchmark_text import amended
 from harness.errors import Unwritable, placed
+from harness.formats import Written
 from harness.launchers import Launcher, Observer
 from harness.registry import Registry, registry
 from harness.results import Results
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from harness.trial import Trial
 
 log = logging.getLogger(__name__)
+
 RESULTS = Path("results")
 
 
@@ -44,6 +46,12 @@ class Plan:
     def results(self) -> Results:
         """Gather what the trials have left so far."""
         return self.store.results(self.benchmark, self.source, self.trials)
+
+    def unplanned(self) -> list[str]:
+        """Name the rows on disk that no planned trial has, and why; see ``harness.unplanned``."""
+        from harness.unplanned import unplanned
+
+        return unplanned(self.store, self.trials)
 
     def open_trials(self, retry_failed: bool = False) -> list[Trial]:
         """Return the trials that a run would work on."""
@@ -135,10 +143,9 @@ def run(
         observer=observer or Observer(),
     )
     with courier or nullcontext():
-        if todo:
-            publish(planned, courier)
-        else:
-            publish_again(planned)
+        written = publish(planned, courier) if todo else publish_again(planned)
+    for name, why in written.failed.items():
+        log.warning("report %r failed: %s", name, why)
     return rows_frame(planned.results().rows)
 
 
@@ -185,8 +192,8 @@ def carry_out(
     return courier
 
 
-def publish(planned: Plan, courier: Courier | None) -> dict[str, Path]:
-    """Write every report of a plan, also to MLflow if there is a courier; return where they are."""
+def publish(planned: Plan, courier: Courier | None) -> Written:
+    """Write every report of a plan, also to MLflow if there is a courier."""
     with planned.store.reporting():
         written = report_folder.write(planned.results(), planned.store.report, registry())
     if courier is not None:
@@ -194,13 +201,13 @@ def publish(planned: Plan, courier: Courier | None) -> dict[str, Path]:
     return written
 
 
-def publish_again(planned: Plan) -> dict[str, Path]:
+def publish_again(planned: Plan) -> Written:
     """Write the reports of a plan that was finished before, or warn that they cannot be written."""
     try:
         return publish(planned, None)
     except Unwritable as error:
         log.warning("the report stays as it is: %s", error)
-        return {}
+        return Written({})
 
 
 @dataclass

@@ -43,7 +43,17 @@ def for_terminal(message: str) -> str:
 
     Names and values in it come from files and arguments of anybody.
     """
-    return "\n".join(_cut("".join(map(_visible, line))) for line in message.splitlines())
+    return "\n".join(_cut(visible(line)) for line in message.splitlines())
+
+
+def visible(text: str) -> str:
+    r"""Return text with all but its line breaks printable: ESC is ``\x1b``, U+202E ``\u202e``.
+
+    So are the other control characters (C0, DEL, C1), overrides and isolates of the direction,
+    characters without width, separators of lines and paragraphs, odd spaces, and halves of pairs.
+    """
+    lines = text.replace("\r\n", "\n").split("\n")
+    return "\n".join(line if line.isprintable() else "".join(map(_visible, line)) for line in lines)
 
 
 def _visible(character: str) -> str:

@@ -22,7 +22,6 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -30,13 +29,14 @@ from pydantic import TypeAdapter, ValidationError
 from harness.curves import read_curves
 from harness.environments import Environment, environments, machines
 from harness.errors import ELSEWHERE, Unwritable, UserError
-from harness.formats import write_formats
+from harness.formats import Written, write_formats
 from harness.instructions import instructions
 from harness.manifest import MANIFEST_NAME as MANIFEST
 from harness.manifest import Manifest, read_manifest, sha256, writers
 from harness.registry import Registry
 from harness.results import CURVE_COLUMNS, Results
 from harness.row import Row
+from harness.scratch import scratch_folder
 from harness.untrusted import LARGE, UntrustedFolder, is_plain
 
 if TYPE_CHECKING:
@@ -65,22 +65,21 @@ def ordered(results: Results) -> Results:
     return replace(results, rows=tuple(rows), curves=curves)
 
 
-def write(results: Results, folder: Path, registry: Registry) -> dict[str, Path]:
+def write(results: Results, folder: Path, registry: Registry) -> Written:
     """Write a report, in every format that is installed, to where an older one may stand.
 
     What is no part of the older one is left alone.
 
-    Returns:
-        The file of each format.
-
     Raises:
         Unwritable: the folder cannot be written.
+        UserError: it holds a report with rows, and there are none now.
     """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         older = _files_of(UntrustedFolder(folder))
-        with TemporaryDirectory(dir=folder.parent, prefix=".report-") as name:
-            new = Path(name)
+        if not results.rows:
+            _keep(folder)
+        with scratch_folder(folder.parent, ".report-") as new:
             written = build(results, new, registry)
             for path in older:
                 path.unlink(missing_ok=True)
@@ -90,13 +89,38 @@ def write(results: Results, folder: Path, registry: Registry) -> dict[str, Path]
         raise Unwritable(
             f"cannot write the report to {folder}: {error.strerror}; {ELSEWHERE}"
         ) from None
-    return {name: folder / path.relative_to(new) for name, path in written.items()}
+    files = {name: folder / path.relative_to(new) for name, path in written.files.items()}
+    return replace(written, files=files)
+
+
+def write_alone(
+    results: Results, folder: Path, registry: Registry, formats: Iterable[str]
+) -> Written:
+    """Write some formats to a folder, without the rest of a report.
+
+    Raises:
+        UserError: there is no such format; or there are no rows, and the folder has files.
+    """
+    if not results.rows and folder.is_dir() and any(folder.iterdir()):
+        raise UserError(f"there are no rows to report; {folder} was left as it is")
+    return write_formats(ordered(results), folder, registry, formats)
+
+
+def _keep(folder: Path) -> None:
+    """Refuse to replace a report with rows by one without."""
+    files = UntrustedFolder(folder)
+    rows = files.read(ROWS, LARGE).count(b"\n") if is_report(folder) and files.has(ROWS) else 0
+    if rows:
+        raise UserError(
+            f"there are no rows to report; {folder} has a report of {rows} "
+            f"{'row' if rows == 1 else 'rows'}, which was left as it is"
+        )
 
 
 def build(
     results: Results, folder: Path, registry: Registry, formats: Iterable[str] | None = None
-) -> dict[str, Path]:
-    """Write a report to an empty folder, in some formats; return the file of each."""
+) -> Written:
+    """Write a report to an empty folder, in some formats."""
     results = ordered(results)
     for name, content in _data(results):
         (folder / name).parent.mkdir(exist_ok=True)
@@ -105,7 +129,7 @@ def build(
     Manifest(
         benchmark=results.benchmark,
         summary=results.summary,
-        formats={name: path.relative_to(folder).as_posix() for name, path in written.items()},
+        formats={name: path.relative_to(folder).as_posix() for name, path in written.files.items()},
         written_with=writers(),
         files={
             name: sha256((folder / name).read_bytes()) for name in UntrustedFolder(folder).files()

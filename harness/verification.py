@@ -78,7 +78,10 @@ def verify(folder: Path | str) -> Verification:
     notes += [f"format {name!r} is not installed here: not checked" for name in missing]
     with TemporaryDirectory() as name:
         formats = [name for name in sorted(manifest.formats) if name not in missing]
-        report_folder.build(results, Path(name), registry(), formats)
+        written = report_folder.build(results, Path(name), registry(), formats)
+        notes += [
+            f"format {n!r} failed here, not checked: {why}" for n, why in written.failed.items()
+        ]
         differ, skipped = _compare(UntrustedFolder(Path(name)), files, manifest)
     unlisted = sorted(set(files.files()) - set(manifest.files) - {MANIFEST})
     notes += skipped + [f"{name} is no part of the report" for name in unlisted]

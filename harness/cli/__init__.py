@@ -31,7 +31,8 @@ from harness.cli import (
     sync_command,
     verify_command,
 )
-from harness.errors import UserError, for_terminal
+from harness.cli.terminal import console, for_terminal, say, text
+from harness.errors import UserError
 from harness.leaving import leave
 from harness.printing import answer_alone, flush_output, print_in_any_encoding
 from harness.standard_streams import ensure_open
@@ -64,7 +65,7 @@ def _print_version(wanted: bool) -> None:
     if wanted:
         from importlib.metadata import version
 
-        print(f"genharness {version('genharness')}")
+        say(f"genharness {version('genharness')}")
         raise typer.Exit
 
 
@@ -129,12 +130,8 @@ def run() -> int:
     try:
         return _run_command()
     except UserError as error:
-        from rich.console import Console
-        from rich.text import Text
-
-        Console(stderr=True).print(
-            Text.assemble(("error: ", "bold red"), for_terminal(str(error))), soft_wrap=True
-        )
+        message = text("error: ", "bold red") + text(for_terminal(str(error)))
+        console(error=True).print(message, soft_wrap=True)
         return 2
     except KeyboardInterrupt:
         return 130
@@ -152,7 +149,7 @@ def _run_command() -> int:
     except SystemExit as ending:
         code = ending.code if isinstance(ending.code, int) else int(ending.code is not None)
     except OSError:
-        print()  # if it was standard output that failed, it fails again
+        say()  # if it was standard output that failed, it fails again
         flush_output()
         raise
     return code if flush_output() else code or 1

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from harness.cli.terminal import console, say, text
+
 if TYPE_CHECKING:
     from harness.checks.outcome import Outcome
     from harness.contract import DataSpec, GenerativeModel
@@ -44,7 +46,7 @@ def check_model(
     overrides = {name: dataclasses.asdict(config)[name] for name in given} if config else {}
     found = []
     if not as_json:
-        print(f"{model} on images {'x'.join(map(str, spec.shape))} with {spec.levels} levels\n")
+        say(f"{model} on images {'x'.join(map(str, spec.shape))} with {spec.levels} levels\n")
     for outcome in outcomes(model_class, spec, overrides):
         found.append(outcome)
         if not as_json:
@@ -82,18 +84,14 @@ _SIGNS = {"passed": ("ok", "green"), "not applicable": ("-", "dim")}
 
 
 def _print_line(outcome: Outcome) -> None:
-    from rich.console import Console
-    from rich.text import Text
-
     sign, style = _SIGNS.get(outcome.verdict, (str(outcome.verdict).upper(), "bold red"))
-    line = Text.assemble(
-        (f"{sign:7}", style), f"{outcome.name:19} {outcome.seconds:5.1f} s  ", outcome.reason
-    )
+    line = text(f"{sign:7}", style)
+    line += text(f"{outcome.name:19} {outcome.seconds:5.1f} s  {outcome.reason}")
     if outcome.message:
-        line.append(f"\n{'':7}{outcome.message}", style if not outcome.is_sound else "dim")
+        line += text(f"\n{'':7}{outcome.message}", style if not outcome.is_sound else "dim")
     if outcome.where:
-        line.append(f"\n{'':7}look at {outcome.where}")
-    Console(highlight=False).print(line, soft_wrap=True)
+        line += text(f"\n{'':7}look at {outcome.where}")
+    console().print(line, soft_wrap=True)
 
 
 def _print_json(model: str, spec: DataSpec, found: list[Outcome]) -> None:
@@ -116,4 +114,4 @@ def _print_end(found: list[Outcome]) -> None:
         for verdict in ("passed", "failed", "error", "not applicable")
     }
     told = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
-    print(f"\n{told}, in {sum(outcome.seconds for outcome in found):.0f} s")
+    say(f"\n{told}, in {sum(outcome.seconds for outcome in found):.0f} s")

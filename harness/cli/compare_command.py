@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from harness.cli.options import ResultsFolder
-from harness.cli.sources import Sources, gather
+from harness.cli.sources import Sources, gather, print_unplanned
+from harness.cli.terminal import say
 
 
 def compare_entries(
@@ -21,5 +22,7 @@ def compare_entries(
     """Say whether A is better than B, by how much, and how sure that is."""
     from harness_reports.compare import sentences
 
-    for sentence in sentences(gather(sources, results, [], {}).rows, a, b, metric):
-        print(sentence)
+    gathered = gather(sources, results, [], {})
+    print_unplanned(gathered.unplanned)
+    for sentence in sentences(gathered.results.rows, a, b, metric):
+        say(sentence)

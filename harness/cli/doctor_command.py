@@ -8,10 +8,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.cli.options import ResultsFolder
+from harness.cli.terminal import console, text
 
 if TYPE_CHECKING:
     from harness.doctor import Finding
 
+VERDICT = 9
+SUBJECT = 28
+"""Widths of what stands before a finding."""
 STYLES = {"ok": "green", "warning": "yellow", "problem": "bold red"}
 
 
@@ -43,17 +47,23 @@ def _print_json(findings: list[Finding]) -> None:
 
 
 def _print_lines(findings: list[Finding]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    console = Console()
-    if not console.is_terminal:
-        console.width = 10_000
-    table = Table.grid(padding=(0, 2))
+    """Print a line a finding, or several where it is longer than lines may be."""
     for finding in findings:
-        found = Text(finding.found)
-        if finding.remedy:
-            found.append(f" -> {finding.remedy}", "bold")
-        table.add_row(Text(finding.verdict, STYLES[finding.verdict]), finding.subject, found)
-    console.print(table)
+        _print_finding(finding)
+
+
+def _print_finding(finding: Finding) -> None:
+    out = console()
+    verdict = text(f"{finding.verdict:<{VERDICT}}", STYLES[finding.verdict])
+    remedy = f"-> {finding.remedy}" if finding.remedy else ""
+    line = verdict + text(f"{finding.subject:<{SUBJECT}}  {finding.found} ")
+    line += text(remedy, "bold")
+    line.rstrip()
+    if line.cell_len <= out.width:
+        out.print(line)
+        return
+    parts = [text(finding.subject), text(finding.found), text(remedy, "bold")]
+    wrapped = [line for part in parts for line in part.wrap(out, out.width - VERDICT)]
+    for number, line in enumerate(filter(None, wrapped)):
+        line.rstrip()
+        out.print(text(" " * VERDICT) + line if number else verdict + line)

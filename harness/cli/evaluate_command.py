@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from harness.cli.options import DeviceName, torch_device
-from harness.errors import for_terminal
+from harness.cli.terminal import for_terminal, say
 
 if TYPE_CHECKING:
     from harness.audit import AuditLine
@@ -97,16 +97,16 @@ def _finite(value: float | None) -> float | None:
 def _print_tables(evaluated: Evaluated, audited: Sequence[AuditLine]) -> None:
     from harness.cli.tables import print_table
 
-    print(
+    say(
         f"{evaluated.n} images of {evaluated.samples} against {evaluated.reference}, "
         f"in the features {evaluated.features}\n"
     )
     print_table([_cells(name, found) for name, found in evaluated.metrics.items()])
     if audited:
-        print()
+        say()
         print_table([_audit_cells(line) for line in audited])
     for warning in evaluated.warnings:
-        print(f"warning: {for_terminal(warning)}")
+        say(for_terminal(f"warning: {warning}"))
 
 
 def _cells(name: str, found: Measurement) -> dict[str, str]:

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from harness.cli.options import AlsoModels, ResultsFolder, SetOptions
-from harness.cli.sources import Sources, gather
+from harness.cli.sources import Sources, gather, print_unplanned
+from harness.cli.terminal import say
 
 
 def export_rows(
@@ -24,5 +25,6 @@ def export_rows(
     from harness.tabulation import export
 
     gathered = gather(sources, results, also or [], parse_settings(settings or ()))
-    for path in export(ordered(gathered).rows, out):
-        print(path)
+    print_unplanned(gathered.unplanned)
+    for path in export(ordered(gathered.results).rows, out):
+        say(path)

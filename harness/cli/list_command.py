@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from harness.cli.model_cards import class_facts, print_cards
+from harness.cli.terminal import console, text
 
 if TYPE_CHECKING:
     from harness.hooks import Info
@@ -78,20 +79,16 @@ def _flat(entry: Entry[Info]) -> dict[str, Any]:
 
 
 def _print_tables(found: Registry, entries: dict[Kind, list[Entry[Info]]], verbose: bool) -> None:
-    from rich.console import Console
-    from rich.text import Text
-
     from harness.cli.tables import print_table
 
-    console = Console()
     for kind, of_kind in entries.items():
         title = kind if len(entries) > 1 else None
         if verbose and kind is Kind.models and of_kind:
-            print_cards(console, found, of_kind)
+            print_cards(found, of_kind)
             continue
         print_table([_cells(entry, verbose) for entry in of_kind], title)
     for fault in (*found.broken, *found.conflicts):
-        console.print(Text(str(fault), "red"), soft_wrap=True)
+        console().print(text(fault, "red"), soft_wrap=True)
 
 
 def _cells(entry: Entry[Info], verbose: bool) -> dict[str, str]:

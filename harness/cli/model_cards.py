@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from harness.cli.terminal import console, print_trimmed, say, text
+
 if TYPE_CHECKING:
-    from rich.console import Console
     from rich.padding import Padding
 
     from harness.hooks import Info
@@ -24,15 +25,14 @@ def class_facts(found: Registry, entry: Entry[Info]) -> dict[str, Any]:
         return {"fault": f"{type(error).__name__}: {error}"}
 
 
-def print_cards(console: Console, found: Registry, entries: list[Entry[Info]]) -> None:
+def print_cards(found: Registry, entries: list[Entry[Info]]) -> None:
     """Print a card for each model."""
-    from rich.text import Text
-
-    if not console.is_terminal:
-        console.width = 10_000
+    out = console()
+    if not out.is_terminal:
+        out.width = 10_000
     for entry in entries:
         told, facts = asdict(entry.info), class_facts(found, entry)
-        console.print(Text(told["name"], "bold"), Text(told["summary"]), soft_wrap=True)
+        out.print(text(told["name"], "bold"), text(told["summary"]), soft_wrap=True)
         lines = {
             "family": told["family"],
             "paper": told["paper"],
@@ -44,23 +44,22 @@ def print_cards(console: Console, found: Registry, entries: list[Entry[Info]]) -
         }
         for heading, line in lines.items():
             if line:
-                console.print(Text(f"  {heading:<13} {line}"), soft_wrap=True)
+                say(f"  {heading:<13} {line}")
         if "fault" in facts:
-            console.print(Text(f"  {facts['fault']}", "red"), soft_wrap=True)
+            out.print(text(f"  {facts['fault']}", "red"), soft_wrap=True)
         else:
-            console.print(_settings_table(facts["settings"]))
-        console.print()
+            print_trimmed(_settings_table(facts["settings"]), width=10_000)
+        say()
 
 
 def _settings_table(settings: tuple[dict[str, Any], ...]) -> Padding:
     from rich.padding import Padding
     from rich.table import Table
-    from rich.text import Text
 
     table = Table(box=None, pad_edge=False)
     for heading in ("setting", "type", "default", "help"):
         table.add_column(heading, overflow="fold")
     for setting in settings:
         words = (setting["name"], setting["type"], repr(setting["default"]), setting["help"])
-        table.add_row(*map(Text, words))
+        table.add_row(*map(text, words))
     return Padding.indent(table, 2)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from harness.cli.terminal import say
 from harness.scaffold import Family, write_plugin
 
 
@@ -22,5 +23,5 @@ def new_plugin(
     """Write an installable plugin with a small model that works, and its tests."""
     folder = folder or Path(name)
     for path in write_plugin(name, family, folder):
-        print(path)
-    print(f"\nnext: pip install -e {folder} && harness run digits --also {name}")
+        say(path)
+    say(f"\nnext: pip install -e {folder} && harness run digits --also {name}")

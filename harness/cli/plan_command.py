@@ -17,6 +17,8 @@ from harness.cli.options import (
     Threads,
     Workers,
 )
+from harness.cli.sources import print_unplanned
+from harness.cli.terminal import for_terminal, say
 
 if TYPE_CHECKING:
     from harness.estimate import Estimate
@@ -66,8 +68,8 @@ def plan_benchmark(
         [*headings, "Training", "Evaluation", "In all"],
         [line + cost for line, cost in zip(lines, costs, strict=True)],
     )
-    print(_sum_up(found.values(), len(devices)))
-    print(f"It rests on {estimates.BASIS}.")
+    say(_sum_up(found.values(), len(devices)))
+    say(f"It rests on {estimates.BASIS}.")
 
 
 def _cost(estimate: Estimate | None) -> list[str]:
@@ -111,6 +113,7 @@ def show_status(
             for trial in planned.trials
         ],
     )
+    print_unplanned(planned.unplanned())
 
 
 def _state(trial: Trial, store: Store) -> str:
@@ -130,13 +133,7 @@ def _state(trial: Trial, store: Store) -> str:
 
 
 def _print_table(headings: list[str], lines: list[list[str]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+    from harness.cli.tables import print_table
 
-    table = Table(*headings, box=None, pad_edge=False)
-    for line in lines:
-        table.add_row(*map(Text, line))
-    console = Console()
-    # Cut nothing where the output goes to a file or a pipe.
-    Console(width=None if console.is_terminal else 300).print(table)
+    cells = [dict(zip(headings, map(for_terminal, line), strict=True)) for line in lines]
+    print_table(cells, whole=("Trial", "Seed"))

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Column
 
-from harness.errors import for_terminal
+from harness.cli.terminal import console, for_terminal, say
+from harness.errors import visible
 from harness.launchers import Observer
 
 if TYPE_CHECKING:
@@ -22,20 +22,25 @@ if TYPE_CHECKING:
 @contextmanager
 def open_display(trials: int) -> Iterator[Observer]:
     """Give an observer that shows trials on standard output."""
-    console = Console()
-    if not console.is_terminal:
+    terminal = console()
+    if not terminal.is_terminal:
         yield Lines(trials)
         return
     bars = Progress(
-        TextColumn("{task.description}"),
+        _words("{task.description}"),
         BarColumn(bar_width=20),
         TextColumn("{task.percentage:>3.0f}%"),
-        TextColumn("{task.fields[note]}"),
+        _words("{task.fields[note]}"),
         TimeElapsedColumn(),
-        console=console,
+        console=terminal,
     )
     with bars:
         yield Bars(bars)
+
+
+def _words(template: str) -> TextColumn:
+    """Return a column of words of others, as they are, that gives way where there is no room."""
+    return TextColumn(template, markup=False, table_column=Column(no_wrap=True, ratio=1))
 
 
 class Bars(Observer):
@@ -51,14 +56,14 @@ class Bars(Observer):
             self._bars.reset(self._tasks[trial.id], note="starting")
         else:
             self._tasks[trial.id] = self._bars.add_task(
-                escape(trial.title), total=1, note="starting"
+                visible(trial.title), total=1, note="starting"
             )
 
     def progressed(self, trial: Trial, progress: TrialProgress) -> None:
         """Move the bar."""
         task = self._tasks[trial.id]
         elapsed = self._bars.tasks[self._bars.task_ids.index(task)].elapsed or 0.0
-        self._bars.update(task, completed=progress.fraction, note=escape(_note(progress, elapsed)))
+        self._bars.update(task, completed=progress.fraction, note=visible(_note(progress, elapsed)))
 
     def finished(self, trial: Trial, row: Row) -> None:
         """Show how the trial ended."""
@@ -66,18 +71,18 @@ class Bars(Observer):
             self.started(trial)
         task = self._tasks[trial.id]
         completed = 1.0 if row.status == "ok" else None
-        self._bars.update(task, completed=completed, note=escape(_outcome(row)))
+        self._bars.update(task, completed=completed, note=visible(_outcome(row)))
         self._bars.stop_task(task)
 
     def held(self, trial: Trial) -> None:
         """Show a trial that another run works on."""
         self._tasks[trial.id] = self._bars.add_task(
-            escape(trial.title), total=1, note="in another run"
+            visible(trial.title), total=1, note="in another run"
         )
 
     def waits(self, trial: Trial, holder: str) -> None:
         """Show who works on it."""
-        self._bars.update(self._tasks[trial.id], note=escape(for_terminal(f"held by {holder}")))
+        self._bars.update(self._tasks[trial.id], note=for_terminal(f"held by {holder}"))
 
     def ended_elsewhere(self, trial: Trial, row: Row) -> None:
         """Show how the trial ended."""
@@ -114,13 +119,13 @@ class Lines(Observer):
     def _count(self, trial: Trial, outcome: str) -> None:
         self._ended += 1
         count = f"[{self._ended}/{self._trials}]"
-        _say(f"{count:<9} {trial.title}: {outcome}")
+        _say(for_terminal(f"{count:<9} {trial.title}: {outcome}"))
 
 
 def _say(line: str) -> None:
     """Print a line; that nobody reads it any more, or the disk is full, is no reason to stop."""
     with suppress(OSError):
-        print(line, flush=True)
+        say(line)
 
 
 def _note(progress: TrialProgress, elapsed: float) -> str:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from harness.cli.options import AlsoModels, ResultsFolder, SetOptions
-from harness.cli.sources import Sources, gather, home
+from harness.cli.sources import Sources, gather, home, print_unplanned
+from harness.cli.terminal import for_terminal, say
+
+if TYPE_CHECKING:
+    from harness.formats import Written
 
 
 def write_report(
@@ -27,21 +31,29 @@ def write_report(
 ) -> None:
     """Write a report that stands alone, from rows that there are; runs nothing."""
     from harness.benchmark import parse_settings
-    from harness.formats import write_formats
     from harness.registry import registry
-    from harness.report_folder import ordered, write
+    from harness.report_folder import write, write_alone
 
-    gathered = gather(sources, results, also or [], parse_settings(settings or ()))
-    folder = out or home(sources, results, gathered)
-    if format:
-        print_reports(write_formats(ordered(gathered), folder, registry(), format))
-    else:
-        print_reports(write(gathered, folder, registry()))
+    found = gather(sources, results, also or [], parse_settings(settings or ()))
+    folder = out or home(sources, results, found.results)
+    try:
+        if format:
+            written = write_alone(found.results, folder, registry(), format)
+        else:
+            written = write(found.results, folder, registry())
+        print_reports(written)
+    finally:
+        # Also where the report is refused for want of rows.
+        print_unplanned(found.unplanned)
+    if written.failed:
+        raise typer.Exit(1)
 
 
-def print_reports(written: dict[str, Path]) -> None:
-    """Print the Markdown report, if there is one, and where the others are."""
-    if "markdown" in written:
-        print("\n" + written["markdown"].read_text(encoding="utf-8"))
-    for name, path in written.items():
-        print(f"{name}: {path}")
+def print_reports(written: Written) -> None:
+    """Print the Markdown report, if there is one, where the others are, and which failed."""
+    if "markdown" in written.files:
+        say("\n" + written.files["markdown"].read_text(encoding="utf-8"))
+    for name, path in written.files.items():
+        say(f"{name}: {path}")
+    for name, why in written.failed.items():
+        say(for_terminal(f"{name}: not written, it failed: {why}"), error=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.errors import for_terminal
+from harness.cli.terminal import for_terminal, say
 
 if TYPE_CHECKING:
     from harness.reproduction import Outcome
@@ -52,10 +52,10 @@ def reproduce_rows(
     with open_display(runnable) as display:
         outcomes = run_again(subjects, recorded, folder, display)
     for outcome in outcomes:
-        print("\n" + "\n".join(map(for_terminal, _lines(outcome))))
+        say("\n" + "\n".join(map(for_terminal, _lines(outcome))))
     agreeing = sum(outcome.agrees for outcome in outcomes)
     where = f"; the new results are in {folder}" if runnable else ""
-    print(f"\n{agreeing} of {len(outcomes)} rows agree{where}")
+    say(f"\n{agreeing} of {len(outcomes)} rows agree{where}")
     if agreeing < len(outcomes):
         raise typer.Exit(1)
 

@@ -20,6 +20,8 @@ from harness.cli.options import (
     Workers,
     torch_device,
 )
+from harness.cli.sources import print_unplanned
+from harness.cli.terminal import for_terminal, say
 
 if TYPE_CHECKING:
     from harness.launchers import Launcher
@@ -69,7 +71,7 @@ def run_benchmark(
         planned.store.prepare()
     done = len(planned.trials) - len(todo)
     idle = "" if todo else "; nothing to do"
-    print(f"{planned.benchmark.name}: {len(planned.trials)} trials, {done} done before{idle}")
+    say(f"{planned.benchmark.name}: {len(planned.trials)} trials, {done} done before{idle}")
     with open_display(len(todo)) as display:
         courier = api.carry_out(
             planned,
@@ -78,12 +80,16 @@ def run_benchmark(
             retry_failed=retry_failed,
             observer=display,
         )
-    with courier or nullcontext():
-        print_reports(api.publish(planned, courier) if todo else api.publish_again(planned))
+    try:
+        with courier or nullcontext():
+            written = api.publish(planned, courier) if todo else api.publish_again(planned)
+            print_reports(written)
+    finally:
+        print_unplanned(planned.unplanned())
     failed = [row for row in planned.results().rows if row.status not in ("ok", "skipped")]
     for row in failed:
-        print(f"{row.title}: {row.status}: {row.reason}")
-    if failed:
+        say(for_terminal(f"{row.title}: {row.status}: {row.reason}"))
+    if failed or written.failed:
         raise typer.Exit(1)
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
+from harness.cli.terminal import for_terminal, say
 from harness.errors import UserError
 
 if TYPE_CHECKING:
@@ -23,7 +24,14 @@ Sources = Annotated[
 ]
 
 
-def gather(sources: list[str], results: Path, also: list[str], settings: Settings) -> Results:
+class Gathered(NamedTuple):
+    """The results of sources, and lines that name the rows which their benchmarks do not plan."""
+
+    results: Results
+    unplanned: list[str]
+
+
+def gather(sources: list[str], results: Path, also: list[str], settings: Settings) -> Gathered:
     """Return the results of all sources as one; see ``harness.gathering``."""
     from harness import api
     from harness.gathering import merged, read_results
@@ -31,14 +39,21 @@ def gather(sources: list[str], results: Path, also: list[str], settings: Setting
     benchmarks = [source for source in sources if not _holds_rows(source)]
     if (also or settings) and len(benchmarks) != 1:
         raise UserError("--also and --set change one benchmark: name exactly one")
-    return merged(
-        {
-            source: read_results(Path(source))
-            if _holds_rows(source)
-            else api.plan(source, results, also=also, settings=settings).results()
-            for source in sources
-        }
-    )
+    parts, unplanned = {}, []
+    for source in sources:
+        if _holds_rows(source):
+            parts[source] = read_results(Path(source))
+        else:
+            planned = api.plan(source, results, also=also, settings=settings)
+            parts[source] = planned.results()
+            unplanned += planned.unplanned()
+    return Gathered(merged(parts), unplanned)
+
+
+def print_unplanned(lines: list[str]) -> None:
+    """Print to standard error which rows on disk the plan does not have."""
+    for line in lines:
+        say(for_terminal(line), error=True)
 
 
 def home(sources: list[str], results: Path, results_of: Results) -> Path:

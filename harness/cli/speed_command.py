@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.cli.options import DeviceName, torch_device
+from harness.cli.terminal import say
 
 if TYPE_CHECKING:
     from harness.speed.sweep import Step, Sweep
@@ -75,23 +76,22 @@ def _print(sweep: Sweep) -> None:
     from harness.cli.tables import print_table
 
     request, cost = sweep.request, sweep.cost
-    print(f"{request.model} on {request.dataset}, {request.device}, untrained", end="")
+    title = f"{request.model} on {request.dataset}, {request.device}, untrained"
     if cost:
         least = "at least " if cost.uncounted else ""
         threads = f", {sweep.steps[0].speed.threads} threads" if sweep.steps else ""
-        print(
+        title += (
             f"{threads}: {cost.parameters:,} parameters, {cost.evaluations:g} network calls, "
             f"{least}{cost.flops:.3g} FLOPs an image, cold start {cost.cold_start:.3g} s"
         )
-    else:
-        print()
+    say(title)
     if cost and cost.uncounted:
-        print(f"without a FLOP count: {', '.join(cost.uncounted)}")
+        say(f"without a FLOP count: {', '.join(cost.uncounted)}")
     if sweep.steps:
         print_table([_cells(step) for step in sweep.steps])
     if sweep.ended:
-        print(f"ended: {sweep.ended}")
-    print()
+        say(f"ended: {sweep.ended}")
+    say()
 
 
 def _cells(step: Step) -> dict[str, str]:

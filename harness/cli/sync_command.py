@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from harness.cli.options import ResultsFolder
+from harness.cli.terminal import say
 
 
 def sync_results(results: ResultsFolder = Path("results")) -> None:
@@ -19,9 +20,9 @@ def sync_results(results: ResultsFolder = Path("results")) -> None:
         raise UserError("MLflow is not installed; install it with 'pip install mlflow'")
     sent, unsent = sync(results, tracker)
     reports = sync_reports(results, tracker)
-    print(f"trials sent to MLflow at {tracker.address}: {len(sent)}")
+    say(f"trials sent to MLflow at {tracker.address}: {len(sent)}")
     if reports.sent:
-        print(f"reports sent: {', '.join(reports.sent)}")
+        say(f"reports sent: {', '.join(reports.sent)}")
     missing = [*unsent, *(f"the report of {name}" for name in reports.unsent)]
     if missing:
         raise UserError(f"not sent, for the reasons above: {', '.join(missing)}")

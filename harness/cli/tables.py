@@ -4,25 +4,55 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from harness.cli.terminal import console, say, text
+from harness.errors import visible
 
-def print_table(lines: Sequence[Mapping[str, str]], title: str | None = None) -> None:
-    """Print a table; without a terminal, one unwrapped line a row that other tools can read.
+NOTHING = "nothing here"
+
+
+def print_table(
+    lines: Sequence[Mapping[str, str]], title: str | None = None, whole: Sequence[str] = ()
+) -> None:
+    """Print a table within the width of the terminal; elsewhere, one unwrapped line a row.
+
+    On a terminal long cells go on in further lines, broken within words where they must be, so
+    that nothing is cut. What is not printed to a terminal other tools read.
 
     Args:
         lines: cells by heading, the same headings in every line.
         title: what stands above it.
+        whole: headings of columns that are short and broken last, so that cells can be copied.
     """
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
+    if console().is_terminal:
+        _print_wrapped(lines, title, whole)
+    else:
+        _print_plain(lines, title)
 
-    console = Console()
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    if not console.is_terminal:
-        table.box, console.width = None, 10_000
-    for heading in lines[0] if lines else ("nothing here",):
-        table.add_column(heading)
+
+def _print_wrapped(
+    lines: Sequence[Mapping[str, str]], title: str | None, whole: Sequence[str]
+) -> None:
+    from rich import box
+    from rich.table import Table
+
+    heading = text(title, "italic") if title else None
+    table = Table(title=heading, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in lines[0] if lines else (NOTHING,):
+        table.add_column(text(name), overflow="fold", no_wrap=name in whole)
     for line in lines:
-        table.add_row(*map(Text, line.values()))
-    console.print(table)
+        table.add_row(*map(text, line.values()))
+    console().print(table)
+
+
+def _print_plain(lines: Sequence[Mapping[str, str]], title: str | None) -> None:
+    from rich.cells import cell_len
+
+    if title:
+        say(title)
+    headings = list(lines[0]) if lines else [NOTHING]
+    grid = [headings, *(list(line.values()) for line in lines)]
+    cells = [[" ".join(visible(cell).split("\n")) for cell in row] for row in grid]
+    widths = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
+    for row in cells:
+        padded = (cell + " " * (w - cell_len(cell)) for cell, w in zip(row, widths, strict=True))
+        say("  ".join(padded).rstrip())

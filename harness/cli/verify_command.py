@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from harness.errors import for_terminal
+from harness.cli.terminal import for_terminal, say
 
 
 def verify_report(
@@ -18,11 +18,11 @@ def verify_report(
 
     found = verify(report)
     for note in found.notes:
-        print(for_terminal(f"note: {note}"))
+        say(for_terminal(f"note: {note}"))
     for fault in found.faults:
-        print(for_terminal(f"fault: {fault}"))
+        say(for_terminal(f"fault: {fault}"))
     files = f"{found.files} files, {found.rows} rows"
     if found.faults:
-        print(f"{report} does not follow from its rows: {len(found.faults)} faults ({files})")
+        say(f"{report} does not follow from its rows: {len(found.faults)} faults ({files})")
         raise typer.Exit(1)
-    print(f"{report} follows from its rows ({files})")
+    say(f"{report} follows from its rows ({files})")

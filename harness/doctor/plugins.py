@@ -84,7 +84,9 @@ def _feature_finding(found: Registry, entry: Entry[FeatureInfo]) -> Finding:
     extractor = found.load(entry.info)
     # A function that returns an extractor cannot be asked.
     if unusable := getattr(extractor, "unusable", lambda: None)():
-        return warning(subject, unusable, _reinstall(entry))
+        reason, _, command = unusable.partition("; run: ")
+        reason = reason.removesuffix(f"; install {entry.distribution} again")
+        return warning(subject, reason, command or _reinstall(entry))
     weights = getattr(extractor, "weights", None)
     if isinstance(weights, PublishedWeights):
         return _weights_finding(subject, weights)
@@ -100,7 +102,8 @@ def _weights_finding(subject: str, weights: PublishedWeights) -> Finding:
     try:
         weights.fetch()
     except WeightsError as error:
-        return warning(subject, str(error), f"remove {weights.path}")
+        seen, *_ = str(error).partition("; remove")
+        return warning(subject, seen, f"remove {weights.path}")
     return ok(subject, f"usable, weights in {weights.path}")
 
 

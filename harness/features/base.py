@@ -49,7 +49,10 @@ class FeatureExtractor(nn.Module, ABC):
 
     @classmethod
     def unusable(cls) -> str | None:
-        """Return what keeps it from being built on this machine, or None if nothing does."""
+        """Return what keeps it from being built on this machine, or None if nothing does.
+
+        Where a command would help, it stands at the end: "...; run: pip install timm".
+        """
         return None
 
     @abstractmethod

@@ -133,7 +133,7 @@ def test_a_report_replaces_an_older_one_and_nothing_else(report, tmp_path, monke
     folder = copied(report, tmp_path / "report")
     (folder / "notes.md").write_text("mine")
     written = report_folder.write(make_results([make_row("vae")]), folder, registry())
-    assert written == {"csv": folder / "rows.csv"}
+    assert written.files == {"csv": folder / "rows.csv"}
     assert (folder / "notes.md").read_text() == "mine"
     assert not (folder / "leaderboard.md").exists()
     assert [path.name for path in (folder / "pictures").iterdir()] == ["vae-0-digits.png"]
