@@ -13,6 +13,9 @@ from harness.errors import UserError
 from harness.frame import machine, rows_frame
 from harness.row import Row
 
+_FORMULA = tuple("=+-@\t\r\n＝＋－＠")
+"""What a spreadsheet takes for the beginning of a formula, or may skip before one."""
+
 FIGURE_COLUMNS = {
     "trial": "string",
     "benchmark": "string",
@@ -67,12 +70,37 @@ def export(rows: Iterable[Row], folder: Path | str) -> list[Path]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, frame in frames.items():
-            frame.to_csv(folder / f"{name}.csv", index=False)
+            write_csv(frame, folder / f"{name}.csv")
             write_parquet(frame, folder / f"{name}.parquet")
             written += [folder / f"{name}.csv", folder / f"{name}.parquet"]
     except OSError as error:
         raise UserError(f"cannot write to {folder}: {error.strerror}") from None
     return written
+
+
+def write_csv(frame: pd.DataFrame, path: Path) -> None:
+    """Write a frame as CSV in which no text of others is a formula for a spreadsheet.
+
+    Text and headings that begin as formulas do get an apostrophe before them, as OWASP advises;
+    numbers, and text that is one, stay as they are. A line break is a line feed: readers take a
+    carriage return for the end of a row, and the writer does not quote it.
+    """
+    words = [name for name in frame.columns if not pd.api.types.is_numeric_dtype(frame[name])]
+    inert = frame.assign(**{str(name): frame[name].map(_inert) for name in words})
+    inert.rename(columns=_inert).to_csv(path, index=False)
+
+
+def _inert(cell: Any) -> Any:
+    if not isinstance(cell, str):
+        return cell
+    lines = cell.replace("\r\n", "\n").replace("\r", "\n")
+    if not cell.startswith(_FORMULA):
+        return lines
+    try:
+        float(cell)
+    except ValueError:
+        return f"'{lines}"
+    return cell
 
 
 def write_parquet(frame: pd.DataFrame, path: Path) -> None:

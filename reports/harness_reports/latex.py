@@ -19,6 +19,7 @@ from harness_reports.text import plain
 
 _ESCAPES = {
     "\\": r"\textbackslash{}",
+    "`": r"\textasciigrave{}",
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
     "<": r"\textless{}",
@@ -42,6 +43,8 @@ _ESCAPES |= {
 }
 _ESCAPES |= {"τ": r"$\tau$", "φ": r"$\phi$", "χ": r"$\chi$", "ψ": r"$\psi$", "ω": r"$\omega$"}
 _ESCAPES |= {"²": "$^2$", WARNING: r"\textbf{!}"}
+_LIGATURES = ("--", "''", ",,")
+"""Characters that TeX prints as one, a dash say."""
 _PREFIXES = {"≤": r"$\leq$\,", "≥": r"$\geq$\,", "~": r"$\sim$\,"}
 _PREAMBLE = r"""% \usepackage{booktabs}
 % \usepackage[T1]{fontenc}
@@ -74,7 +77,20 @@ def to_latex(results: Results) -> str:
 
 def escape(text: object) -> str:
     """Return text that LaTeX prints as it is."""
-    return "".join(_ESCAPES.get(character, character) for character in plain(text))
+    shown = plain(text)
+    parts = [_ESCAPES.get(character, character) for character in shown]
+    for i in range(1, len(shown)):
+        if shown[i - 1 : i + 1] in _LIGATURES:
+            parts[i] = "{}" + parts[i]
+    return "".join(parts)
+
+
+def _opening(cell: str) -> str:
+    r"""Return the first cell of a line, of which ``\\`` or a rule before takes nothing for its own.
+
+    What follows ``\\`` is an argument of it if it begins with ``[``, and ``*`` is part of it.
+    """
+    return f"{{{cell[0]}}}{cell[1:]}" if cell.startswith(("[", "*")) else cell
 
 
 def _quality(table: Table, name: str) -> str:
@@ -109,7 +125,7 @@ def _reference(name: str) -> str:
 def _frame(table: Table, lines: Sequence[Line], headings: Sequence[str]) -> pd.DataFrame:
     body = [
         [
-            escape(f"{line.model} {WARNING * bool(line.warning)}"),
+            _opening(escape(f"{line.model} {WARNING * bool(line.warning)}")),
             *(_figure(table.narrow(line, heading)) for heading in headings),
         ]
         for line in lines

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from harness.frame import rows_frame
 from harness.results import Results
+from harness.tabulation import write_csv
 
 
 def write(results: Results, folder: Path) -> Path:
@@ -16,5 +17,5 @@ def write(results: Results, folder: Path) -> Path:
     """
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "rows.csv"
-    rows_frame(results.rows).to_csv(path, index=False)
+    write_csv(rows_frame(results.rows), path)
     return path

@@ -98,3 +98,23 @@ def test_it_is_no_wider_than_the_page(tmp_path):
         for seed in (1, 2)
     ]
     assert "Overfull" not in pdflatex([*first, *further, make_row("ddim")], tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("label", "cell"),
+    [
+        ("[1] vae", "{[}1] vae"),
+        ("[5cm]", "{[}5cm]"),
+        ("*vae*", "{*}vae*"),
+        ("  [x", "{[}x"),
+        ("vae [x]", "vae [x]"),
+        ("a--b''c,,d", "a-{}-b'{}'c,{},d"),
+        ("?`x", r"?\textasciigrave{}x"),
+    ],
+)
+def test_a_label_is_no_argument_of_the_line_before_it_and_no_ligature(label, cell):
+    rows = [make_row(label="first", fid=1.0), make_row(label=label, fid=2.0)]
+    text = to_latex(make_results(rows))
+    assert [line[0].strip() for line in body(text)] == ["first", cell]
+    cost = text.split(r"\label{tab:digits-0-cost}")[1]
+    assert f"\n{cell} & " in cost
