@@ -60,7 +60,7 @@ def row_line(row: Row) -> dict[str, Any]:
         # A plugin may call its metric "seed".
         name = f"metric.{name}" if name in RESERVED else name
         line[name] = measurement.value
-        apart = {"value", "sets", "details"}
+        apart = {"value", "sets", "details", "label", "lower_is_better"}
         satellites = measurement.details | measurement.model_dump(
             exclude=apart, exclude_defaults=True
         )

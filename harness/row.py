@@ -12,6 +12,10 @@ SCHEMA = 1
 Status = Literal["ok", "skipped", "diverged", "out_of_memory", "timeout", "error", "killed"]
 
 
+def _is_none(value: object) -> bool:
+    return value is None
+
+
 class _Record(BaseModel):
     model_config = ConfigDict(extra="forbid", allow_inf_nan=True, ser_json_inf_nan="constants")
 
@@ -31,6 +35,8 @@ class Measurement(_Record):
             "levels", and where there are such "evaluations" (calls of the network a batch), "k"
             (draws that a bound averages) and "probes"; of a latency: "p95" in seconds; of images/s:
             those at other batch sizes, "batch_1" and so on.
+        label: heading of its column, as the plugin of the metric has it.
+        lower_is_better: which way it is ranked, as the plugin has it; None where that is not known.
     """
 
     value: float | None
@@ -41,6 +47,8 @@ class Measurement(_Record):
     sets: tuple[float, ...] = ()
     # Left out where empty: rows from before there were details are written again as they are.
     details: dict[str, int | float] = Field(default_factory=dict, exclude_if=operator.not_)
+    label: str | None = Field(default=None, exclude_if=_is_none)
+    lower_is_better: bool | None = Field(default=None, exclude_if=_is_none)
 
 
 class Usage(_Record):

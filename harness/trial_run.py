@@ -25,6 +25,7 @@ from harness.explanation import explain
 from harness.hardware import calibrate, fingerprint
 from harness.interpolation import interpolate
 from harness.ledger import Ledger
+from harness.metric_labels import labelled
 from harness.parallel.leader import replicas_for
 from harness.parallel.replicas import Alone
 from harness.pictures import grid_png, pairs_png
@@ -115,7 +116,10 @@ class TrialRun:
 
     def row(self, status: str, reason: str | None = None, metrics: Metrics | None = None) -> Row:
         """Return the trial's row with what is known of it so far."""
-        found = self.found | {"usage": self.ledger.usage(), "metrics": metrics or {}}
+        found = self.found | {
+            "usage": self.ledger.usage(),
+            "metrics": labelled(metrics or {}, self.registry.metrics),
+        }
         if self.disturbed:
             found["provenance"] = found.get("provenance", {}) | {"disturbed": self.disturbed}
         return self.trial.row(status, reason, **found)

@@ -9,10 +9,12 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from harness.frame import flatten, machine
 from harness.row import Row
+from harness_reports.columns import METRICS, Column, columns_of
 
 REFERENCES = ("real", "null")
 _TIME = re.compile(r"(^|[\d\s-])(s|secs?|seconds?|m|mins?|minutes?|h|hours?)$")
@@ -33,6 +35,33 @@ class Board:
     budget: str
     apart: str
     rows: tuple[Row, ...]
+
+    @cached_property
+    def columns(self) -> dict[str, Column]:
+        """The columns of all metrics that its rows have, by the name of the metric."""
+        return columns_of(self.rows)
+
+    @property
+    def headline(self) -> str:
+        """The metric by which its lines are ordered: FID, or else the first that has a direction.
+
+        Speeds are no quality, and likelihoods of different kinds have no common order.
+        """
+        ours = [name for name in METRICS if name in self.columns]
+        order = [*ours, *sorted(self.columns.keys() - METRICS.keys())]
+        ranked = (
+            name
+            for name in order
+            if (shown := self.columns[name]).better
+            and not shown.machine
+            and name != "bits_per_dim"
+            and any(row.metrics[name].value is not None for row in self.rows if name in row.metrics)
+        )
+        return next(ranked, "fid")
+
+    def column(self, metric: str) -> Column:
+        """Return the column of a metric, which its rows need not have."""
+        return self.columns.get(metric) or METRICS.get(metric, Column(metric))
 
 
 def boards(rows: Iterable[Row]) -> list[Board]:

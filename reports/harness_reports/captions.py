@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from harness_reports.boards import Board
-from harness_reports.columns import ANCHORS, METRICS, Column
+from harness_reports.columns import ANCHORS, Column
 from harness_reports.repeats import remarks_on_repeats
 from harness_reports.statistics.comparisons import FEWEST_PAIRS
 from harness_reports.statistics.intervals import SEEDS, SETS
@@ -101,7 +101,8 @@ def remarks(frame: pd.DataFrame, board: Board) -> Iterable[str]:
     for entry in models.to_dict("records"):
         for warning in warnings(entry):
             yield f"{WARNING} {plain(entry['Model'])} {warning}."
-    kinds = set(frame["bits/dim kind"].dropna())
+    likelihoods = frame.get("bits/dim kind")
+    kinds = set() if likelihoods is None else set(likelihoods.dropna())
     if kinds:
         meanings = ", ".join(MEANINGS[kind] for kind in MEANINGS if kind in kinds)
         yield f"Kinds of bits/dim, never ranked together: {meanings}."
@@ -110,7 +111,7 @@ def remarks(frame: pd.DataFrame, board: Board) -> Iterable[str]:
     yield from remarks_on_repeats(board)
     yield from _failures(frame)
     yield from spreads(frame)
-    yield from _groups(frame)
+    yield from _groups(frame, board.column(board.headline).heading)
     yield from _anchors(board)
 
 
@@ -142,8 +143,7 @@ def _failures(frame: pd.DataFrame) -> Iterable[str]:
         )
 
 
-def _groups(frame: pd.DataFrame) -> Iterable[str]:
-    heading = METRICS["fid"].heading
+def _groups(frame: pd.DataFrame, heading: str) -> Iterable[str]:
     letters = frame.get(f"{heading} group")
     if letters is None:
         return

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from harness.row import Row
 from harness_reports.numbers import count, prefixed, significant
+from harness_reports.text import plain
 
 Better = Literal["lower", "higher"]
 Group = Literal["quality", "model", "used", "samples", "copies", "further", "details"]
@@ -100,7 +103,50 @@ COSTS: dict[str, Column] = {
     "steps": Column("Steps", "used", None, count),
 }
 
+_VARIANT = re.compile(r"(_test)?(_seed\d+)?(_raw)?$")
+_RESERVED = re.compile(
+    r"^(dataset|table|role|model|type|seeds|status|reason|trials|group)$"
+    r"| (error|low|high|basis|group|kind|protocol|note|warning|better)$| \(\d+\)$"
+)
+"""Headings that a leaderboard has for something else, or makes of another: "FID error"."""
+
 
 def column(metric: str) -> Column:
-    """Return the column of a metric; one that a plugin brings is printed, and not ranked."""
+    """Return the column of a metric of ours; of others, that which ``columns_of`` finds in rows."""
     return METRICS.get(metric, Column(metric))
+
+
+def columns_of(rows: Iterable[Row]) -> dict[str, Column]:
+    """Return the columns of all metrics that rows have, by the name of the metric.
+
+    Of a metric that a plugin brings they are as the rows tell, which carry the plugin's word: the
+    heading, and which way is better. Rows that contradict each other leave it unranked, rows that
+    tell nothing give it its name. No two columns have one heading.
+    """
+    told: dict[str, dict[tuple[str, bool | None], None]] = {}
+    for row in rows:
+        for metric, m in row.metrics.items():
+            told.setdefault(metric, {})[m.label or "", m.lower_is_better] = None
+    found = {metric: METRICS[metric] for metric in told if metric in METRICS}
+    taken = {shown.heading.casefold() for shown in (*METRICS.values(), *COSTS.values())}
+    for metric in sorted(told.keys() - found.keys()):
+        heading = _heading(metric, [label for label, _ in told[metric] if label], taken)
+        taken.add(heading.casefold())
+        found[metric] = Column(
+            heading, better=_better(metric, {lower for _, lower in told[metric]})
+        )
+    return found
+
+
+def _heading(metric: str, labels: Sequence[str], taken: Collection[str]) -> str:
+    label = next(filter(None, map(plain, labels)), metric)
+    free = label.casefold() not in taken and not _RESERVED.search(label.casefold())
+    return label if free else f"{label} [{metric}]"
+
+
+def _better(metric: str, told: Collection[bool | None]) -> Better | None:
+    ours = METRICS.get(_VARIANT.sub("", metric))
+    if ours is not None and ours.better is None:
+        return None
+    known = set(told) - {None}
+    return ("lower" if known.pop() else "higher") if len(known) == 1 else None

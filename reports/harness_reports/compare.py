@@ -10,7 +10,6 @@ import pandas as pd
 from harness.errors import UserError, did_you_mean
 from harness.row import Row
 from harness_reports.boards import REFERENCES, boards
-from harness_reports.columns import column
 from harness_reports.numbers import significant
 from harness_reports.statistics.comparisons import ALIKE, TOO_FEW, compare
 from harness_reports.statistics.observations import observations
@@ -47,7 +46,7 @@ def sentences(rows: Sequence[Row], a: str, b: str, metric: str = "fid") -> list[
     for budget, alike in figures.groupby("budget", sort=False):
         ratio = overall(alike, a, b)
         if ratio is not None:
-            told.append(_over_all(ratio, str(budget), a, b, column(metric).heading))
+            told.append(_over_all(ratio, str(budget), a, b, min(alike["heading"], key=len)))
     return told
 
 

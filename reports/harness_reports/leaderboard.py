@@ -1,9 +1,10 @@
-"""The leaderboard as a frame of numbers: one line an entry, its seeds averaged, best FID first."""
+"""The leaderboard as a frame of numbers: one line an entry, its seeds averaged, the best first."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from statistics import fmean
 from typing import Any, NamedTuple
 
@@ -12,7 +13,7 @@ import pandas as pd
 from harness.frame import machine
 from harness.row import Measurement, Row
 from harness_reports.boards import REFERENCES, Board, boards
-from harness_reports.columns import ANCHORS, COSTS, METRICS
+from harness_reports.columns import ANCHORS, COSTS, METRICS, Column
 from harness_reports.entries import entry_names
 from harness_reports.interruptions import interruptions
 from harness_reports.readings import Reading, readings
@@ -24,7 +25,7 @@ LEADING = ("Dataset", "Table", "Role", "Model", "Type")
 CLOSING = ("Seeds", "Status", "Reason", "Trials")
 SATELLITES = (
     *("error", "low", "high", "basis", "group"),
-    *("kind", "protocol", "note", "warning"),
+    *("kind", "protocol", "note", "warning", "better"),
 )
 MEASUREMENT = "measurement"
 DEVICE_TIME = COSTS["seconds"].heading
@@ -55,7 +56,8 @@ def leaderboard(rows: Iterable[Row]) -> pd.DataFrame:
     stand its satellites: "FID error", the standard error; "FID low" and "FID high", the interval of
     95%; "FID basis", what both are over: "seeds", "sets" of samples of a single seed, or the one
     "measurement", whose own error it is, without an interval; "FID group", letters that are shared
-    by models that cannot be told apart; and "FID kind", "FID protocol", "FID note", "FID warning".
+    by models that cannot be told apart; "FID kind", "FID protocol", "FID note", "FID warning"; and
+    "FID better": "lower", "higher" or None.
     """
     frames = board_frames(boards(rows))
     if not frames:
@@ -83,6 +85,7 @@ def _board_frame(board: Board, table: int, found: Statistics) -> pd.DataFrame:
     ]
     figures: list[str] = []
     for metric in _metrics(board):
+        better = board.column(metric).better
         for heading, readings_of in readings(metric, board).items():
             figures.append(heading)
             for line, (name, entry) in zip(lines, entries, strict=True):
@@ -90,7 +93,8 @@ def _board_frame(board: Board, table: int, found: Statistics) -> pd.DataFrame:
                 kind = next((r.measurement.kind for r in taken if r.measurement.kind), None)
                 key = (metric, table, heading, kind or "", name)
                 line |= _figure(heading, taken, key if line["Role"] == "model" else (), found)
-    lines.sort(key=_rank)
+                line[f"{heading} better"] = better
+    lines.sort(key=partial(_rank, by=board.column(board.headline)))
     costs = [cost.heading for cost in COSTS.values()]
     satellites = [f"{heading} {name}" for heading in figures for name in SATELLITES]
     satellites += [f"{DEVICE_TIME} note", f"{FLOPS} kind"]
@@ -166,12 +170,19 @@ def _costs(entry: Sequence[Row], several: bool) -> dict[str, Any]:
 
 
 def _metrics(board: Board) -> list[str]:
-    """Return the metrics to show: always those of the reference table, others where measured."""
+    """Return the metrics to show: those of the reference table where asked for, others if measured.
+
+    Where no trial has a figure, nor a reason why it has none, nothing says what was asked for.
+    """
     measured = {
         name for row in board.rows for name, m in row.metrics.items() if m.value is not None
     }
-    always = ("quality", "model", "used")
-    known = [name for name in METRICS if METRICS[name].group in always or name in measured]
+    asked = board.columns.keys() or METRICS.keys()
+    known = [
+        name
+        for name, shown in METRICS.items()
+        if name in measured or (shown.group in ("quality", "model") and name in asked)
+    ]
     return [*known, *sorted(measured - {*METRICS, *ANCHORS})]
 
 
@@ -216,8 +227,9 @@ def _uncertain(taken: Sequence[Measurement], found: Mapping[str, Any] | None) ->
     }
 
 
-def _rank(line: dict[str, Any]) -> tuple[int, bool, float]:
-    """Order by role, then by FID; entries without one come after those with one."""
-    fid = line[METRICS["fid"].heading]
-    known = fid is not None and math.isfinite(fid)
-    return _ROLES.index(line["Role"]), not known, fid if known else 0.0
+def _rank(line: dict[str, Any], by: Column) -> tuple[int, bool, float]:
+    """Order by role, then by one figure; entries without it come after those with it."""
+    figure = line.get(by.heading)
+    if figure is None or not math.isfinite(figure):
+        return _ROLES.index(line["Role"]), True, 0.0
+    return _ROLES.index(line["Role"]), False, -figure if by.better == "higher" else figure

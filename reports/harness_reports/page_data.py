@@ -65,6 +65,7 @@ def leaderboards(tables: Sequence[Table], results: Results) -> dict[str, Any]:
         "tables": [
             {
                 "title": table.title,
+                "headline": table.headline,
                 "groups": list(GROUPS.values()),
                 "columns": [
                     {

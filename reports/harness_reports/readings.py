@@ -9,7 +9,6 @@ from typing import NamedTuple
 from harness.frame import machine
 from harness.row import Measurement, Row
 from harness_reports.boards import REFERENCES, Board
-from harness_reports.columns import column
 
 # How often a timing was repeated does not change what it means.
 _REPETITIONS = re.compile(r"\b\d+ (?=batches of )")
@@ -37,7 +36,7 @@ def readings(metric: str, board: Board) -> dict[str, dict[int, Reading]]:
     The columns of a metric are called "FID", "FID (2)", ..., the most common protocol first.
     References get no columns of their own: where they were measured otherwise, a note says so.
     """
-    shown = column(metric)
+    shown = board.column(metric)
     models = [row for row in board.rows if row.model not in REFERENCES]
     machines = len({machine(row) for row in models if _measured(row, metric)})
     rulers: dict[int, str] = {}

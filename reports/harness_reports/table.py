@@ -114,6 +114,8 @@ class Table:
         protocols: the same, without the column's name.
         remarks: what holds for several columns.
         notes: by mark.
+        metric: by which lines are ordered, as rows call it.
+        headline: the heading of its column, where it has one.
     """
 
     title: str
@@ -124,6 +126,8 @@ class Table:
     protocols: Mapping[str, str]
     remarks: tuple[str, ...]
     notes: Mapping[str, str]
+    metric: str
+    headline: str
 
     def narrow(self, line: Line, heading: str) -> Cell:
         """Return a cell as paper and terminal have it: without the spread of speeds."""
@@ -136,8 +140,8 @@ class Table:
         return [heading for heading, column in self.columns.items() if column.group == group]
 
     def letters(self, line: Line) -> str:
-        """Return the group of a line by FID, after which lines are ordered."""
-        return line.cells[METRICS["fid"].heading].group
+        """Return the group of a line by the figure after which lines are ordered."""
+        return line.cells.get(self.headline, Cell()).group
 
     @property
     def grouped(self) -> bool:
@@ -162,7 +166,7 @@ def tables_of(results: Results) -> list[Table]:
 
 
 def _table(board: Board, frame: pd.DataFrame) -> Table:
-    columns = _columns(frame)
+    columns = _columns(board, frame)
     texts = {heading: _text(column, frame[heading]) for heading, column in columns.items()}
     places = {heading: _places(column, heading, frame) for heading, column in columns.items()}
     over_seeds = bool((frame.filter(regex=" basis$") == SEEDS).any(axis=None))
@@ -185,11 +189,14 @@ def _table(board: Board, frame: pd.DataFrame) -> Table:
         protocols=protocols(frame, columns),
         remarks=tuple(remarks(frame, board)),
         notes={mark: note for note, mark in notes.items()},
+        metric=board.headline,
+        headline=board.column(board.headline).heading,
     )
 
 
-def _columns(frame: pd.DataFrame) -> dict[str, Column]:
-    known = {column.heading: column for column in (*METRICS.values(), *COSTS.values())}
+def _columns(board: Board, frame: pd.DataFrame) -> dict[str, Column]:
+    every = (*METRICS.values(), *COSTS.values(), *board.columns.values())
+    known = {column.heading: column for column in every}
     names = list(frame.columns)
     headings = names[len(LEADING) : names.index("Seeds")]
     return {heading: known.get(heading.rsplit(" (", 1)[0], Column(heading)) for heading in headings}

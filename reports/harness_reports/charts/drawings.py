@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 
 from harness.row import Row
+from harness_reports.boards import boards
 from harness_reports.charts.anytime import anytime
 from harness_reports.charts.curves import CURRENCIES, curves, measured
 from harness_reports.charts.pareto import pareto
@@ -18,7 +19,7 @@ from harness_reports.charts.style import PALETTE, colours
 from harness_reports.columns import COSTS, METRICS
 from harness_reports.statistics.anytime import progress
 from harness_reports.statistics.anytime import staircase as steps_of
-from harness_reports.statistics.observations import observations
+from harness_reports.statistics.observations import observe
 from harness_reports.statistics.pareto import trade_off
 from harness_reports.statistics.ranks import ranks
 from harness_reports.table import Table
@@ -87,14 +88,17 @@ def draw(table: Table, points: pd.DataFrame) -> Drawings:
 
 
 def _pareto(table: Table, labels: Sequence[str]) -> Iterator[Drawing]:
+    quality = table.headline
+    if quality not in table.columns:
+        return
     frame = pd.DataFrame(
         [
             {"Dataset": table.title, "Table": 0, "Role": line.role, "Model": line.model}
+            | {f"{quality} better": table.columns[quality].better}
             | {heading: cell.value for heading, cell in line.cells.items()}
             for line in table.lines
         ]
     )
-    quality = METRICS[METRIC].heading
     costs = {
         "speed": METRICS["images_per_second"].heading,
         **{name: COSTS[name].heading for name in ("flops", "seconds")},
@@ -134,15 +138,21 @@ def _on_the_way(points: pd.DataFrame, labels: Sequence[str]) -> Iterator[Drawing
 
 def draw_ranks(rows: Iterable[Row]) -> list[Drawing]:
     """Return a critical-difference diagram for each budget with two blocks to rank in."""
-    figures = observations(rows, METRIC)
+    rows = list(rows)
+    tables = boards(rows)
+    if not tables:
+        return []
+    metric = tables[0].headline
+    heading = tables[0].column(metric).heading
+    figures = observe(tables, [metric])
     drawn = []
     for i, (budget, group) in enumerate(figures.groupby("budget", sort=False)):
         found = ranks(group)
         if pd.isna(found.critical_difference) or len(found.mean) > MOST_RANKED:
             continue
-        name = f"ranks-{METRIC}" + (f"-{i + 1}" if i else "")
+        name = f"ranks-{metric}" + (f"-{i + 1}" if i else "")
         title = (
-            f"Mean ranks by {METRICS[METRIC].heading} over {len(found.blocks)} blocks"
+            f"Mean ranks by {heading} over {len(found.blocks)} blocks"
             f" (a data set and a seed each), {plain(budget)};"
             " bars join models that cannot be told apart"
         )

@@ -19,9 +19,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.special import polygamma, psi, stdtr
 
-from harness_reports.columns import column
+from harness_reports.columns import Better
 from harness_reports.statistics.intervals import LEVEL, half_width, seed_means
-from harness_reports.statistics.observations import COMPARABLE
+from harness_reports.statistics.observations import COMPARABLE, direction
 
 Array = NDArray[np.float64]
 FEWEST_PAIRS = 3
@@ -41,11 +41,13 @@ class Values:
         identity: metric, table, heading, kind and data set.
         labels: of the entries.
         figures: (entries, seeds), means over sets, NaN for none.
+        better: the direction of the metric; None if it has none.
     """
 
     identity: dict[str, Any]
     labels: NDArray[Any]
     figures: Array
+    better: Better | None
 
 
 @dataclass(frozen=True)
@@ -98,10 +100,9 @@ def pairwise(observations: pd.DataFrame, level: float = LEVEL) -> pd.DataFrame:
 
 
 def verdicts(
-    metric: str, difference: Array, p_value: Array, seeds: Array, level: float = LEVEL
+    better: Better | None, difference: Array, p_value: Array, seeds: Array, level: float = LEVEL
 ) -> list[str]:
     """Return the words for the first of each pair, by the direction of the metric."""
-    better = column(metric).better
     more, less = {"higher": (BETTER, WORSE), "lower": (WORSE, BETTER)}.get(
         better or "", (HIGHER, LOWER)
     )
@@ -165,7 +166,9 @@ def _comparable(observations: pd.DataFrame) -> Iterator[Values]:
         seed, seeds = pd.factorize(group["seed"])
         figures = np.full((len(labels), len(seeds)), np.nan)
         figures[entry, seed] = group["mean"]
-        yield Values(dict(zip(names, key, strict=True)), np.asarray(labels, object), figures)
+        identity = dict(zip(names, key, strict=True))
+        better = direction(observations, identity["metric"])
+        yield Values(identity, np.asarray(labels, object), figures, better)
 
 
 def _differences(values: Array) -> Differences:
@@ -193,8 +196,7 @@ def _compare(values: Values, a: str, b: str, level: float) -> dict[str, Any]:
     figures = values.figures[[places[a], places[b]]]
     found = _differences(figures)
     lines = _results(found, found.variance, found.seeds - 1, level)
-    metric = values.identity["metric"]
-    lines["verdict"] = verdicts(metric, found.mean, lines["p_value"], found.seeds, level)
+    lines["verdict"] = verdicts(values.better, found.mean, lines["p_value"], found.seeds, level)
     paired = figures[:, np.isfinite(figures).all(axis=0)]
     mean_a, mean_b = paired.mean(axis=1) if paired.size else (np.nan, np.nan)
     means = {"a": a, "b": b, "mean_a": mean_a, "mean_b": mean_b}
@@ -209,8 +211,7 @@ def _pairwise(values: Values, level: float) -> pd.DataFrame:
     adjusted = np.full(len(tested), np.nan)
     adjusted[tested] = holm(lines["p_value"][tested])
     lines["p_adjusted"] = adjusted
-    metric = values.identity["metric"]
-    lines["verdict"] = verdicts(metric, found.mean, adjusted, found.seeds, level)
+    lines["verdict"] = verdicts(values.better, found.mean, adjusted, found.seeds, level)
     names = {"a": values.labels[found.a], "b": values.labels[found.b]}
     return pd.DataFrame(values.identity | names | lines, columns=[*PAIRS, *RESULTS, "p_adjusted"])
 

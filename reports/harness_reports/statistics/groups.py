@@ -6,10 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import pandas as pd
 
-from harness_reports.columns import column
 from harness_reports.statistics.comparisons import ALIKE, TOO_FEW, pairwise
 from harness_reports.statistics.intervals import LEVEL
-from harness_reports.statistics.observations import COMPARABLE
+from harness_reports.statistics.observations import COMPARABLE, direction
 
 
 def groups(observations: pd.DataFrame, level: float = LEVEL) -> dict[tuple[object, ...], str]:
@@ -18,13 +17,14 @@ def groups(observations: pd.DataFrame, level: float = LEVEL) -> dict[tuple[objec
     Letters run from the best: who shares A with the best cannot be told apart from it. Metrics
     without a direction have none, nor has an entry with too few seeds for a verdict on any pair.
     """
-    ranked = [metric for metric in observations["metric"].unique() if column(metric).better]
-    pairs = pairwise(observations[observations["metric"].isin(ranked)], level)
+    metrics = observations["metric"].unique()
+    better = {metric: way for metric in metrics if (way := direction(observations, metric))}
+    pairs = pairwise(observations[observations["metric"].isin(list(better))], level)
     means = observations.groupby([*COMPARABLE, "label"], sort=False)["value"].mean()
     found: dict[tuple[object, ...], str] = {}
     for key, family in pairs.groupby(COMPARABLE, sort=False):
         metric, *_ = key = tuple(key)
-        lower = column(str(metric)).better == "lower"
+        lower = better[str(metric)] == "lower"
         order = means.xs(key, level=tuple(COMPARABLE)).sort_values(ascending=lower).index
         judged = family[family["verdict"] != TOO_FEW]
         compared = {*judged["a"], *judged["b"]}

@@ -11,6 +11,7 @@ import pandas as pd
 
 from harness.row import Row
 from harness_reports.boards import REFERENCES, Board, boards
+from harness_reports.columns import Better, column
 from harness_reports.entries import entry_names
 from harness_reports.readings import readings
 from harness_reports.repeats import repeats
@@ -18,7 +19,7 @@ from harness_reports.repeats import repeats
 COMPARABLE = ["metric", "table", "heading", "kind"]
 """Observations that agree in these may be compared with each other; no others may."""
 ENTRY = [*COMPARABLE, "label"]
-COLUMNS = [*ENTRY, "dataset", "budget", "trial", "seed", "status", "set", "value"]
+COLUMNS = [*ENTRY, "dataset", "budget", "trial", "seed", "status", "set", "value", "better"]
 
 
 def observations(rows: Iterable[Row], metric: str) -> pd.DataFrame:
@@ -27,9 +28,10 @@ def observations(rows: Iterable[Row], metric: str) -> pd.DataFrame:
     ``table`` numbers the tables of ``boards``, ``heading`` names the column ("FID", "FID (2)") and
     ``kind`` the kind of a likelihood: what differs in one of them was not measured alike. ``label``
     is the entry; ``set`` numbers the sets of samples of a trial, and is 0 where it keeps only their
-    mean. A trial without a figure, failed or not, has one line whose ``value`` is NaN: who reads
-    the frame must decide what that means. References are no models, and have no lines, nor has a
-    trial that repeats another seed's bit for bit.
+    mean. ``better`` is "lower" or "higher", or None for a metric without a direction. A trial
+    without a figure, failed or not, has one line whose ``value`` is NaN: who reads the frame must
+    decide what that means. References are no models, and have no lines, nor has a trial that
+    repeats another seed's bit for bit.
     """
     return observe(boards(rows), [metric])
 
@@ -57,6 +59,7 @@ def _lines(
     places = _places(models, metric, names, where)
     common = Counter(places.values()).most_common(1)
     default = common[0][0] if common else (next(iter(columns)), "")
+    better = board.column(metric).better
     for row in models:
         values = _values(row, metric)
         label = names[id(row)]
@@ -69,6 +72,7 @@ def _lines(
             yield (
                 *(metric, table, heading, kind, label),
                 *(board.dataset, board.budget, row.trial, row.seed, row.status, number, value),
+                better,
             )
 
 
@@ -89,3 +93,11 @@ def _values(row: Row, metric: str) -> tuple[float, ...]:
     if row.status != "ok" or measured is None or measured.value is None:
         return (math.nan,)
     return measured.sets or (measured.value,)
+
+
+def direction(observations: pd.DataFrame, metric: str) -> Better | None:
+    """Return which way a metric is better, as the observations of it say, or as ours is ranked."""
+    if "better" not in observations:
+        return column(metric).better
+    told = set(observations.loc[observations["metric"] == metric, "better"].dropna())
+    return told.pop() if len(told) == 1 else None

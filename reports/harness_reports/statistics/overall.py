@@ -10,7 +10,7 @@ from scipy.special import stdtr
 
 from harness_reports.statistics.comparisons import verdicts
 from harness_reports.statistics.intervals import LEVEL, half_width, seed_means
-from harness_reports.statistics.observations import COMPARABLE
+from harness_reports.statistics.observations import COMPARABLE, direction
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def overall(observations: pd.DataFrame, a: str, b: str, level: float = LEVEL) ->
     margin = float(half_width(error, freedom, level)) if error > 0 else 0.0
     p_value = 2 * stdtr(freedom, -abs(mean) / error) if error > 0 else float(mean == 0)
     verdict = verdicts(
-        str(observations["metric"].iloc[0]),
+        direction(observations, str(observations["metric"].iloc[0])),
         np.array([mean]),
         np.array([p_value]),
         np.array([seeds.sum()]),

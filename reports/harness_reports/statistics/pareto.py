@@ -42,7 +42,7 @@ def trade_off(leaderboard: pd.DataFrame, quality: str, cost: str) -> pd.DataFram
 
     Args:
         leaderboard: see ``harness_reports.leaderboard``.
-        quality: heading of a ranked metric, "FID" say.
+        quality: heading of a ranked metric, "FID" say; its direction is that of "FID better".
         cost: heading of a cost, of ``COST_DIRECTIONS``: "images/s" or "Training FLOPs", say.
 
     Returns:
@@ -52,8 +52,7 @@ def trade_off(leaderboard: pd.DataFrame, quality: str, cost: str) -> pd.DataFram
     Raises:
         KeyError: one of the headings has no direction.
     """
-    directions = {column.heading: column.better for column in METRICS.values() if column.better}
-    better = {quality: directions[quality], cost: COST_DIRECTIONS[cost]}
+    better = {quality: _direction(leaderboard, quality), cost: COST_DIRECTIONS[cost]}
     models = leaderboard[leaderboard["Role"] == "model"].dropna(subset=[quality, cost])
     points = models[["Dataset", "Table", "Model", quality, cost]].copy()
     machine = models.get(f"{cost} note", pd.Series(index=models.index, dtype=object)).fillna("")
@@ -61,3 +60,11 @@ def trade_off(leaderboard: pd.DataFrame, quality: str, cost: str) -> pd.DataFram
     fronts = [pareto_front(group, better) for _, group in apart]
     points["front"] = pd.concat(fronts) if fronts else pd.Series(dtype=bool)
     return points.sort_values(["Table", cost], ignore_index=True)
+
+
+def _direction(leaderboard: pd.DataFrame, heading: str) -> Better:
+    known = leaderboard.get(f"{heading} better", pd.Series(dtype=object)).dropna()
+    if not known.empty:
+        told: Better = known.iloc[0]
+        return told
+    return {column.heading: column.better for column in METRICS.values() if column.better}[heading]

@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 from scipy.special import fdtrc
 
-from harness_reports.columns import column
 from harness_reports.statistics.intervals import LEVEL
+from harness_reports.statistics.observations import direction
 
 BLOCK = ["table", "dataset", "heading", "kind", "seed"]
 
@@ -59,7 +59,7 @@ def ranks(observations: pd.DataFrame, level: float = LEVEL) -> Ranks:
     metrics, budgets = set(observations["metric"]), set(observations["budget"])
     if len(metrics) > 1 or len(budgets) > 1:
         raise ValueError(f"ranks are of one metric and budget, not of {metrics} and {budgets}")
-    better = column(next(iter(metrics))).better if metrics else "lower"
+    better = direction(observations, next(iter(metrics))) if metrics else "lower"
     if better is None:
         raise ValueError(f"{next(iter(metrics))} has no better and no worse")
     figures, present = _figures(_participants(observations))

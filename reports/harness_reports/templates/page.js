@@ -44,14 +44,14 @@ for (const { section, table } of boards) {
     .map((line) => [line, line.trials.map((i) => pictures[i]?.samples).find(Boolean)])
     .filter(([, png]) => png);
   gallery.hidden = !shown.length;
-  const fid = table.columns.findIndex((column) => column.heading === "FID");
+  const headline = table.columns.findIndex((column) => column.heading === table.headline);
   const chunks = new Chunks(gallery.querySelector(".samples"), gallery.querySelector(".more"),
     ([line, png]) => {
       const button = element("button", { type: "button" }, picture(png, `Samples of ${line.model}`));
       button.addEventListener("click", () => open_panel(table, line));
-      const score = line.cells[fid]?.[3];
+      const score = line.cells[headline]?.[3];
       return element("figure", {}, button, element("figcaption", {},
-        element("strong", {}, line.model), score && element("span", {}, `FID ${score}`)));
+        element("strong", {}, line.model), score && element("span", {}, `${table.headline} ${score}`)));
     }, SAMPLES_AT_ONCE);
   chunks.show(shown);
 }
