@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from harness.row import Row
 from harness_reports.numbers import count, prefixed, significant
@@ -13,6 +13,7 @@ from harness_reports.text import plain
 
 Better = Literal["lower", "higher"]
 Group = Literal["quality", "model", "used", "samples", "copies", "further", "details"]
+GROUPS: tuple[Group, ...] = get_args(Group)
 
 
 @dataclass(frozen=True)

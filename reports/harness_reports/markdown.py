@@ -18,7 +18,9 @@ from harness_reports.text import plain
 WIDTH = 100
 WORDS = ("Type", GROUP, "Status")
 # Underscores within words and tildes before a space are only themselves.
-_ACTIVE = re.compile(r"[\\`*\[\]|]|(?<!\w)_|_(?!\w)|~(?=\S)")
+_ACTIVE = re.compile(r"[\\`*\[\]|$]|(?<!\w)_|_(?!\w)|~(?=\S)")
+# A list, a heading, or the rule below one; numbers begin a list before a dot or a bracket.
+_BEGINNING = re.compile(r"^(\d{0,9})([-+=#.)])(?=[-=#\s]|$)")
 
 
 def write(results: Results, folder: Path) -> Path:
@@ -72,13 +74,17 @@ def _failure(line: Line) -> str:
 
 
 def _item(text: str) -> str:
-    return textwrap.fill(
-        text, WIDTH, initial_indent="- ", subsequent_indent="  ", break_on_hyphens=False
-    )
+    return "- " + _filled(text, "  ")
 
 
 def _wrapped(text: str) -> list[str]:
-    return [textwrap.fill(text, WIDTH, break_on_hyphens=False)] if text else []
+    return [_filled(text)] if text else []
+
+
+def _filled(text: str, indent: str = "") -> str:
+    """Return a paragraph in lines, none of which begins a list, a heading or the like."""
+    lines = textwrap.wrap(text, WIDTH - len(indent), break_on_hyphens=False)
+    return f"\n{indent}".join(_BEGINNING.sub(r"\1\\\2", line) for line in lines)
 
 
 def _grids(table: Table) -> str:

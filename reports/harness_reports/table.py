@@ -22,7 +22,7 @@ from harness_reports.captions import (
     remarks,
     warnings,
 )
-from harness_reports.columns import COSTS, METRICS, Column, Group
+from harness_reports.columns import COSTS, GROUPS, METRICS, Column, Group
 from harness_reports.leaderboard import LEADING, board_frames
 from harness_reports.numbers import decimals, fixed, spread
 from harness_reports.statistics.intervals import SEEDS
@@ -199,7 +199,12 @@ def _columns(board: Board, frame: pd.DataFrame) -> dict[str, Column]:
     known = {column.heading: column for column in every}
     names = list(frame.columns)
     headings = names[len(LEADING) : names.index("Seeds")]
-    return {heading: known.get(heading.rsplit(" (", 1)[0], Column(heading)) for heading in headings}
+    columns = {
+        heading: known.get(heading) or known.get(heading.rsplit(" (", 1)[0]) or Column(heading)
+        for heading in headings
+    }
+    # The columns of a group side by side: a page heads them by one title.
+    return dict(sorted(columns.items(), key=lambda item: GROUPS.index(item[1].group)))
 
 
 def _text(column: Column, values: pd.Series[float]) -> Callable[[float], str]:

@@ -314,3 +314,19 @@ def test_many_entries_are_rendered_as_they_are_wanted(visit, tmp_path):
     assert names(page)[0] == "vae-069"
     page.get_by_label("Find").fill("vae-06")
     assert body.count() == 10
+
+
+def test_a_long_name_or_heading_covers_nothing_beside_it(visit, tmp_path):
+    long = "a_name_without_blanks_" + "x" * 90
+    further = Measurement(value=1.0, label="Sharpness_" + "y" * 60, lower_is_better=False)
+    rows = [make_row("vae", label=long, family="f" * 60, metrics={"sharp": further})]
+    rows.append(failed("dcgan", "error", "z" * 300, label=f"{long}2"))
+    page = visit(written(tmp_path, make_results([*digits_rows(), *rows])))
+    page.get_by_label("Further").check()
+    spilt = "cells => cells.filter(c => c.scrollWidth > c.clientWidth + 1).map(c => c.textContent)"
+    cells = page.locator("[data-table='0'] :is(th, td):not([colspan])")
+    assert cells.filter(has_text="a_name").count() == 2
+    assert cells.evaluate_all(spilt) == []
+    # Words of ordinary headings stay whole.
+    assert heading(page, "Parameters").locator("button").inner_text() == "Parameters"
+    assert heading(page, "FLOPs/image").bounding_box()["width"] > 80

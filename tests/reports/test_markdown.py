@@ -101,3 +101,24 @@ def test_only_what_would_act_is_escaped(text, escaped):
 def test_without_rows_it_says_so(tmp_path):
     path = write(make_results([]), tmp_path / "new")
     assert path.name == "leaderboard.md" and "No trial has ended yet." in path.read_text()
+
+
+@pytest.mark.parametrize(
+    ("start", "shown"),
+    [("- a", r"\- a"), ("+ a", r"\+ a"), ("# a", r"\# a"), ("12. a", r"12\. a"), ("1) a", r"1\) a")]
+    + [("---", r"\---"), ("==", r"\=="), ("-1.5 a", "-1.5 a"), ("a - b", "a - b"), ("1.5", "1.5")],
+)
+def test_a_line_that_begins_in_the_middle_of_a_reason_begins_nothing_else(start, shown):
+    reason = f"{'x' * (WIDTH - 3)} {start}"
+    text = to_markdown(make_results([make_row(), failed("dcgan", "error", reason)]))
+    assert f"x\n  {shown}\n" in text
+
+
+def test_a_label_is_neither_a_bar_nor_code_nor_mathematics_nor_html():
+    label = "a|b`c`$x^2$<i>*d*_e_ \\|"
+    [line] = [
+        line
+        for line in to_markdown(make_results([make_row(label=label)])).splitlines()
+        if line.startswith("| a") and "variational" in line
+    ]
+    assert line.startswith(r"| a\|b\`c\`\$x^2\$&lt;i&gt;\*d\*\_e\_ \\\| |")

@@ -141,6 +141,21 @@ def test_no_two_columns_have_one_heading(told, headings):
     tables(found)
 
 
+def test_a_label_with_a_bracket_is_no_second_column_of_another_metric():
+    metrics = {"x": metric(1.0, label="FID (mine)", lower_is_better=False), "fid": metric(2.0)}
+    [table] = tables([make_row("vae", metrics=metrics)])
+    assert table.columns["FID (mine)"].better == "higher"
+    assert table.columns["FID (mine)"].group == "further"
+
+
+def test_the_columns_of_a_group_stand_side_by_side():
+    [table] = tables(rows(FIGURES, also={"kid": metric(1.0), "nfe": metric(1.0)}, **SHARP))
+    groups = [shown.group for shown in table.columns.values()]
+    assert len([*dict.fromkeys(groups)]) == sum(
+        a != b for a, b in zip(groups, ["", *groups[:-1]], strict=True)
+    )
+
+
 def test_rows_that_contradict_each_other_leave_a_metric_unranked():
     one, two = rows(FIGURES, **SHARP), rows(FIGURES, label="Sharpness", lower_is_better=True)
     [board] = boards([*one[:3], *two[3:]])

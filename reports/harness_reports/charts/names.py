@@ -8,6 +8,8 @@ from collections.abc import Sequence
 FONT = 11
 LETTER = 6
 """Pixels that a letter is wide, about."""
+LIMIT = 180
+"""Pixels beyond which a name is cut."""
 DOT = 6
 ABOVE, BELOW = -11, 12
 
@@ -25,7 +27,7 @@ def sides(names: Sequence[str], x: Sequence[float], y: Sequence[float]) -> list[
     taken = [(across, down, float(DOT)) for across, down in zip(x, y, strict=True)]
     chosen = []
     for name, across, down in zip(names, x, y, strict=True):
-        half = LETTER * len(name) / 2
+        half = min(LETTER * len(name), LIMIT) / 2
         free = (
             side
             for side in (ABOVE, BELOW)

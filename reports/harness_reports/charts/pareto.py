@@ -8,7 +8,7 @@ from typing import Any
 import altair as alt
 import pandas as pd
 
-from harness_reports.charts.names import FONT, pixels, sides
+from harness_reports.charts.names import FONT, LIMIT, pixels, sides
 from harness_reports.charts.style import SIZE, amount, by_colour, colours, quality, zoomable
 
 FRONT = "on the front"
@@ -61,7 +61,7 @@ def pareto(points: pd.DataFrame, heading: str, cost: str, labels: Sequence[str])
     place = pd.Series(_sides(data), data.index)[named.index]
     names = [
         alt.Chart(named[place == side])
-        .mark_text(dy=side, fontSize=FONT)
+        .mark_text(dy=side, fontSize=FONT, limit=LIMIT)
         .encode(x=x, y=y, text="model:N")
         for side in sorted({*place})
     ]

@@ -64,8 +64,8 @@ def _names(names: pd.DataFrame, y: alt.Y, tooltip: Sequence[alt.Tooltip]) -> lis
     texts = names.assign(text=names["model"] + "  " + names["rank"].map("{:.2f}".format))
     left, right = texts[texts["edge"] == 1], texts[texts["edge"] != 1]
     marks = [
-        alt.Chart(left).mark_text(align="right", dx=-6, fontSize=11),
-        alt.Chart(right).mark_text(align="left", dx=6, fontSize=11),
+        alt.Chart(left).mark_text(align="right", dx=-6, fontSize=11, limit=MARGIN),
+        alt.Chart(right).mark_text(align="left", dx=6, fontSize=11, limit=MARGIN),
     ]
     return [mark.encode(x="edge:Q", y=y, text="text:N", tooltip=tooltip) for mark in marks]
 

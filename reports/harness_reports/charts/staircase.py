@@ -9,6 +9,7 @@ import altair as alt
 import pandas as pd
 
 from harness_reports.charts.curves import CURRENCIES
+from harness_reports.charts.names import LIMIT
 from harness_reports.charts.style import (
     NEUTRAL,
     SIZE,
@@ -56,6 +57,6 @@ def staircase(
         y=y, color=by_colour("model", colours(labels))
     )
     leaders = data[data["model"] != data["model"].shift()]
-    names = alt.Chart(leaders).mark_text(align="left", dy=-9, fontSize=11)
+    names = alt.Chart(leaders).mark_text(align="left", dy=-9, fontSize=11, limit=LIMIT)
     named = names.encode(x=amount("used", title), y=y, text="model:N")
     return (risers + zoomable(treads) + measured + named).properties(**SIZE)
