@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 from harness.agreement import LEVEL, repeats_bits
 from harness.environments import environments, machines
+from harness.errors import visible
 from harness.results import Results
 
 
@@ -12,7 +15,7 @@ def instructions(results: Results) -> str:
     return (
         "\n\n".join(
             [
-                f"# Reproducing {results.benchmark}",
+                f"# Reproducing {_text(results.benchmark)}",
                 "In this folder, with genharness installed:",
                 "    harness verify .        # do the tables follow from the rows? runs nothing\n"
                 "    harness reproduce .     # run every row again and compare",
@@ -53,7 +56,7 @@ def _environments(results: Results) -> list[str]:
     for number, env in enumerate(environments(results), start=1):
         packages = f"packages{'' if number == 1 else f'-{number}'}.txt"
         told.append(
-            f"- {_count(len(env.trials))}: {env.tree}, Python {env.python}, "
+            f"- {_count(len(env.trials))}: {_text(env.tree)}, Python {_text(env.python)}, "
             f"`pip install -r {packages}`"
         )
     return ["\n".join(told)] if told else []
@@ -64,9 +67,15 @@ def _machines(results: Results) -> list[str]:
     for machine in machines(results.rows):
         parts = [machine.get("gpu"), machine.get("cpu"), machine.get("instructions")]
         parts += [f"{machine.get('threads')} threads", f"torch {machine.get('torch')}"]
-        what = ", ".join(str(part) for part in parts if part)
+        what = _text(", ".join(str(part) for part in parts if part))
         told.append(f"- {_count(len(machine['trials']))}: {what}")
     return ["\n".join(told)] if told else []
+
+
+def _text(value: object) -> str:
+    """Return what rows of others say, on one line that Markdown shows as it is."""
+    line = " ".join(visible(str(value)).split()).replace("&", "&amp;").replace("<", "&lt;")
+    return re.sub(r"[\\`*\[\]|]", r"\\\g<0>", line)
 
 
 def _count(rows: int) -> str:

@@ -14,6 +14,7 @@ from harness import report_folder
 from harness.errors import UserError
 from harness.formats import write_formats
 from harness.gathering import merged, read_results
+from harness.instructions import instructions
 from harness.manifest import Manifest, read_manifest, sha256
 from harness.registry import registry
 from harness.untrusted import UntrustedFolder, read_regular
@@ -276,3 +277,12 @@ def test_a_file_beyond_the_limit_is_not_read(report, tmp_path):
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 1 << 20
+
+
+def test_instructions_show_what_rows_of_others_say_as_text():
+    machine = {"cpu": "<script>x</script>\n# `Fast` [me](http://evil.example)\x1b[31m"}
+    found = make_results([make_row("vae", hardware=machine)], benchmark="a\n\n# b <i> \u202e")
+    text = instructions(found)
+    assert text.splitlines()[0] == r"# Reproducing a # b &lt;i> \\u202e"
+    [line] = [line for line in text.splitlines() if "Fast" in line]
+    assert r"&lt;script>x&lt;/script> # \`Fast\` \[me\](http://evil.example)\\x1b\[31m" in line

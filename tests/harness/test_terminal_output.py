@@ -204,6 +204,9 @@ def sync(patch):
     tracker = SimpleNamespace(address=HOSTILE)
     patch.setattr("harness.tracking.open_tracker", lambda *a: tracker)
     patch.setattr("harness.tracking.sync", lambda *a: (["a"], []))
+    patch.setattr(
+        "harness.tracking.sync_reports", lambda *a: SimpleNamespace(sent=[HOSTILE], unsent=[])
+    )
     return ["sync"]
 
 

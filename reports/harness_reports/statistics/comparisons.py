@@ -167,7 +167,7 @@ def _comparable(observations: pd.DataFrame) -> Iterator[Values]:
         figures = np.full((len(labels), len(seeds)), np.nan)
         figures[entry, seed] = group["mean"]
         identity = dict(zip(names, key, strict=True))
-        better = direction(observations, identity["metric"])
+        better = direction(observations, str(identity["metric"]))
         yield Values(identity, np.asarray(labels, object), figures, better)
 
 
