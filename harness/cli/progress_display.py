@@ -125,7 +125,7 @@ class Lines(Observer):
 def _say(line: str) -> None:
     """Print a line; that nobody reads it any more, or the disk is full, is no reason to stop."""
     with suppress(OSError):
-        say(line)
+        say(line, flush=True)
 
 
 def _note(progress: TrialProgress, elapsed: float) -> str:

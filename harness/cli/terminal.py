@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 __all__ = ["console", "for_terminal", "print_trimmed", "say", "text"]
 
 
-def say(line: object = "", error: bool = False) -> None:
+def say(line: object = "", error: bool = False, flush: bool = False) -> None:
     """Print text, of one line or several, to standard output or to standard error."""
-    print(visible(str(line)), file=sys.stderr if error else sys.stdout, flush=True)
+    print(visible(str(line)), file=sys.stderr if error else sys.stdout, flush=flush)
 
 
 def text(value: object, style: str = "") -> Text:

@@ -18,7 +18,7 @@ from harness.agreement import Check
 from harness.audit import AuditLine
 from harness.checks.outcome import Outcome as Checked
 from harness.checks.outcome import Verdict as Held
-from harness.cli import app, progress_display, terminal
+from harness.cli import app, progress_display
 from harness.doctor.finding import problem
 from harness.errors import UserError, for_terminal, visible
 from harness.formats import Written
