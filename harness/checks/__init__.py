@@ -1,7 +1,8 @@
 """The contract's checks, for any ``GenerativeModel``.
 
 Each is a function of the model's class, a ``DataSpec`` and overrides of the ``Config``'s defaults.
-It raises ``AssertionError`` with what is wrong, or ``NotApplicable`` where it has nothing to say.
+It raises ``AssertionError`` with what is wrong, or ``NotApplicable`` where it has nothing to say;
+what it returns, if anything, says what it left out.
 """
 
 from __future__ import annotations
@@ -11,9 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.checks.averaging import check_average
+from harness.checks.coverage import check_coverage
 from harness.checks.evaluations import check_evaluations
-from harness.checks.exact import check_coverage, check_frequencies
+from harness.checks.exact import check_frequencies
 from harness.checks.latent import check_latent_round_trip
+from harness.checks.period import check_period
 from harness.checks.probability import check_entropy, check_total_probability
 from harness.checks.progress import check_progress
 from harness.checks.resemblance import check_labels, check_resemblance
@@ -37,7 +40,7 @@ from harness.contract import (
     HasLikelihood,
 )
 
-Function = Callable[[type[GenerativeModel], DataSpec, Mapping[str, Any]], None]
+Function = Callable[[type[GenerativeModel], DataSpec, Mapping[str, Any]], "str | None"]
 
 __all__ = [
     "Check",
@@ -54,6 +57,7 @@ __all__ = [
     "check_latent_round_trip",
     "check_memory",
     "check_overfits",
+    "check_period",
     "check_progress",
     "check_resemblance",
     "check_samples",
@@ -71,6 +75,7 @@ _CHECKS: tuple[tuple[Function, str, tuple[type, ...]], ...] = (
     (check_samples, "sample", ()),
     (check_training_step, "training_step", ()),
     (check_updates, "training_step", ()),
+    (check_period, "__init__", ()),
     (check_progress, "training_step", ()),
     (check_seeds, "training_step", ()),
     (check_memory, "training_step", ()),
@@ -108,9 +113,14 @@ class Check:
     model_class: type[GenerativeModel]
     suspect: str
 
-    def run(self, spec: DataSpec, **overrides: Any) -> None:
-        """Hold the model to it on ``spec``; raises ``AssertionError`` or ``NotApplicable``."""
-        self.function(self.model_class, spec, overrides)
+    def run(self, spec: DataSpec, **overrides: Any) -> str:
+        """Hold the model to it on ``spec``; return what was left out, "" if nothing.
+
+        Raises:
+            AssertionError: the model does not keep it.
+            NotApplicable: there is nothing to hold it to.
+        """
+        return self.function(self.model_class, spec, overrides) or ""
 
 
 def checks_for(model_class: type[GenerativeModel]) -> list[Check]:

@@ -49,11 +49,15 @@ def _keeps_dimensions(
 ) -> bool:
     """Whether codes have as many dimensions as images, at two sizes of other proportions."""
     channels, height, width = spec.shape
-    for other in (spec, DataSpec((channels + 2, 2 * height, width), spec.levels, spec.classes)):
-        if model_class.supports(other):
+    # Grey for colour and colour for grey.
+    other = DataSpec((3 if channels == 1 else 1, 2 * height, width), spec.levels, spec.classes)
+    for size in (spec, other):
+        try:
+            model = build(model_class, size, overrides)
+        except Exception:
+            # Nobody asked for this size; `sizes` holds the model to those that it has to take.
             return False
-        model = build(model_class, other, overrides)
         assert isinstance(model, HasLatent)
-        if model.latent(1).numel() != other.dimensions:
+        if model.latent(1).numel() != size.dimensions:
             return False
     return True

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import inspect
+import math
 import time
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from harness.checks import Check, NotApplicable, checks_for
+from harness.checks import NotApplicable, checks_for
+from harness.checks.patience import OutOfTime, at_most
 from harness.contract import DataSpec, GenerativeModel
+
+_CHECKS = Path(__file__).parent
 
 
 class Verdict(StrEnum):
@@ -21,6 +27,7 @@ class Verdict(StrEnum):
     passed = "passed"
     failed = "failed"
     not_applicable = "not applicable"
+    unfinished = "unfinished"
     error = "error"
 
 
@@ -32,7 +39,7 @@ class Outcome:
         name: of the check.
         reason: what it holds the model to.
         verdict: "error" if the model raised something.
-        message: what is wrong, or why the check does not apply; "" if it passed.
+        message: what is wrong, why the check does not apply, or what it left out.
         where: "file:line, name" of what is likely to be mended; "" if it passed or is unknown.
         seconds: that it took.
     """
@@ -47,48 +54,104 @@ class Outcome:
     @property
     def is_sound(self) -> bool:
         """Whether nothing is wrong."""
-        return self.verdict in (Verdict.passed, Verdict.not_applicable)
+        return self.verdict not in (Verdict.failed, Verdict.error)
+
+
+@dataclass(frozen=True)
+class BoundCheck:
+    """A check together with what it is of: a model's class, a metric's, or a function.
+
+    Attributes:
+        name: short, for a table.
+        reason: what it holds its subject to, one line.
+        run: raises ``AssertionError`` or ``NotApplicable``; returns what it left out, if anything.
+        subject: where a failure is likely to be mended.
+        suspect: the attribute of ``subject`` for which that is so; "" for the whole of it.
+    """
+
+    name: str
+    reason: str
+    run: Callable[[], str | None]
+    subject: Any
+    suspect: str = ""
 
 
 def outcomes(
-    model_class: type[GenerativeModel], spec: DataSpec, overrides: Mapping[str, Any]
+    model_class: type[GenerativeModel],
+    spec: DataSpec,
+    overrides: Mapping[str, Any],
+    seconds: float = math.inf,
 ) -> Iterator[Outcome]:
-    """Run the checks that apply to a model, one after the other."""
-    for check in checks_for(model_class):
-        yield _outcome(check, spec, overrides)
+    """Run the checks that apply to a model, one after the other; see ``outcomes_of``."""
+    bound = (
+        BoundCheck(
+            check.name,
+            check.reason,
+            partial(check.run, spec, **overrides),
+            model_class,
+            check.suspect,
+        )
+        for check in checks_for(model_class)
+    )
+    return outcomes_of(bound, seconds)
 
 
-def _outcome(check: Check, spec: DataSpec, overrides: Mapping[str, Any]) -> Outcome:
+def outcomes_of(checks: Iterable[BoundCheck], seconds: float = math.inf) -> Iterator[Outcome]:
+    """Run checks, one after the other.
+
+    None gets more than a third of what is left of ``seconds``, so that each gets some.
+    """
+    for check in checks:
+        outcome = _outcome(check, seconds / 3)
+        seconds -= outcome.seconds
+        yield outcome
+
+
+def _outcome(check: BoundCheck, limit: float) -> Outcome:
     start = time.perf_counter()
     verdict, message, where = Verdict.passed, "", ""
     try:
-        check.run(spec, **overrides)
+        with at_most(limit):
+            message = check.run() or ""
+    except OutOfTime:
+        verdict, message = Verdict.unfinished, f"nothing is known: it takes over {limit:.0f} s"
     except NotApplicable as reason:
         verdict, message = Verdict.not_applicable, str(reason)
-    except AssertionError as failure:
-        verdict, message = Verdict.failed, str(failure)
-        where = _definition(check.model_class, check.suspect)
     except Exception as error:
-        verdict, message = Verdict.error, f"{type(error).__name__}: {error}"
-        where = _raised_in(check.model_class, error.__traceback__)
-        where = where or _definition(check.model_class, check.suspect)
+        where = _definition(check.subject, check.suspect)
+        if isinstance(error, AssertionError) and not _is_the_models(error):
+            verdict, message = Verdict.failed, str(error)
+        else:
+            verdict, message = Verdict.error, f"{type(error).__name__}: {error}".strip(": ")
+            where = _raised_in(check.subject, error.__traceback__) or where
     seconds = time.perf_counter() - start
     return Outcome(check.name, check.reason, verdict, message, where, seconds)
 
 
-def _definition(model_class: type[GenerativeModel], name: str) -> str:
-    """Return "file:line, Class.name" of what ``name`` is in a model's class."""
-    owner = next((cls for cls in model_class.__mro__ if name in vars(cls)), model_class)
+def _is_the_models(error: Exception) -> bool:
+    """Whether an assertion is none of a check's, but of code that a check has called."""
+    return Path(traceback.extract_tb(error.__traceback__)[-1].filename).parent != _CHECKS
+
+
+def _definition(subject: Any, name: str) -> str:
+    """Return "file:line, Class.name" of what ``name`` is in a class, or of the subject itself."""
+    owner = subject
+    if name:
+        owner = next((cls for cls in subject.__mro__ if name in vars(cls)), subject)
+    title = ".".join(filter(None, (getattr(owner, "__qualname__", repr(owner)), name)))
     try:
-        found = inspect.unwrap(getattr(owner, name, owner))
+        found = inspect.unwrap(getattr(owner, name, owner) if name else owner)
         line = inspect.getsourcelines(found)[1]
-        return f"{inspect.getsourcefile(found)}:{line}, {owner.__name__}.{name}"
+        return f"{inspect.getsourcefile(found)}:{line}, {title}"
     except (OSError, TypeError):
-        return f"{owner.__module__}.{owner.__name__}.{name}"
+        return f"{getattr(owner, '__module__', '')}.{title}"
 
 
-def _raised_in(model_class: type[GenerativeModel], trace: TracebackType | None) -> str:
-    """Return "file:line, function" of the last frame of an error in the model's own module."""
-    own = inspect.getsourcefile(model_class)
+def _raised_in(subject: Any, trace: TracebackType | None) -> str:
+    """Return "file:line, function" of the last frame of an error in the subject's own module."""
+    try:
+        own = inspect.getsourcefile(inspect.unwrap(subject))
+    except TypeError:
+        return ""
     frames = [frame for frame in traceback.extract_tb(trace) if frame.filename == own]
     return f"{own}:{frames[-1].lineno}, {frames[-1].name}" if frames else ""

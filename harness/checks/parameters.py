@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from harness.checks import NotApplicable, checks_for
+from harness.checks.outcome import BoundCheck
 from harness.contract import DataSpec, GenerativeModel
 from harness.errors import did_you_mean
 
@@ -42,20 +44,37 @@ def pytest_parameters(
             hint = did_you_mean(name, names) or f"; there are: {', '.join(names)}"
             raise ValueError(f"expected_failures: {name!r} is no check of this model{hint}")
 
-    def held(run: Callable[..., None]) -> Callable[[], None]:
-        def hold() -> None:
-            try:
-                run(spec, **overrides)
-            except NotApplicable as reason:
-                pytest.skip(str(reason))
-
-        return hold
-
     def marks(name: str) -> list[pytest.MarkDecorator]:
         if name not in expected:
             return []
         return [pytest.mark.xfail(reason=expected[name], strict=True)]
 
     return [
-        pytest.param(held(check.run), id=check.name, marks=marks(check.name)) for check in checks
+        pytest.param(
+            _skipping(partial(check.run, spec, **overrides)),
+            id=check.name,
+            marks=marks(check.name),
+        )
+        for check in checks
     ]
+
+
+def parameters_of(checks: Iterable[BoundCheck]) -> list[Any]:
+    """Return the same of the checks of a data set, a metric or a report."""
+    import pytest
+
+    return [pytest.param(_skipping(check.run), id=check.name) for check in checks]
+
+
+def _skipping(run: Callable[[], object]) -> Callable[[], None]:
+    """Return a test that is skipped where the check does not apply."""
+
+    def hold() -> None:
+        import pytest
+
+        try:
+            run()
+        except NotApplicable as reason:
+            pytest.skip(str(reason))
+
+    return hold

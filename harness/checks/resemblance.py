@@ -8,26 +8,41 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harness.checks.subject import NotApplicable, build, draw, labels_for, noise_batch, train
+from harness.checks.subject import (
+    NotApplicable,
+    build,
+    draw,
+    labels_for,
+    noise_batch,
+    seeded,
+    train,
+)
 from harness.checks.training import SAMPLES
-from harness.contract import Batch, Conditional, DataSpec, GenerativeModel
+from harness.contract import Batch, Conditional, DataSpec, GenerativeModel, HasLikelihood
 
 ROUNDS = (100, 800)
+# Share of the distance of noise that counts as near.
+NEARER = 0.6
 
 
 def check_resemblance(
     model_class: type[GenerativeModel], spec: DataSpec, overrides: Mapping[str, Any]
 ) -> None:
-    """Trained on images that are almost alike, samples are nearer to them than noise is."""
+    """Trained on images that are almost alike, samples are nearer to them than noise is.
+
+    Or else the model's likelihood of its samples is about that of the images: a chain that is the
+    same at every pixel makes the dark and bright runs that it saw, but not where it saw them.
+    """
     batch = _alike(spec, 16)
     noise = _distance(noise_batch(spec, SAMPLES).images, batch.images, spec)
     figures = []
     for steps in ROUNDS:
         model = build(model_class, spec, overrides)
         train(model, batch, range(steps), steps)
-        distance = _distance(draw(model.eval(), SAMPLES), batch.images, spec)
+        samples = draw(model.eval(), SAMPLES)
+        distance = _distance(samples, batch.images, spec)
         figures.append(f"{distance:.3f} after {steps}")
-        if distance < 0.6 * noise:
+        if distance < NEARER * noise or _are_as_likely(model, samples, batch.images):
             return
     raise AssertionError(
         "samples do not come to look like the data, 16 images that are almost alike: their RMS "
@@ -86,6 +101,22 @@ def _share_of_right_kind(model: GenerativeModel, kinds: Tensor) -> float:
     labels = labels_for(model, SAMPLES)
     assert labels is not None
     return float((nearest == labels).float().mean())
+
+
+def _are_as_likely(model: GenerativeModel, samples: Tensor, images: Tensor) -> bool:
+    """Whether a likelihood has learnt the images, and is nearer to theirs for samples than noise's.
+
+    The mean log-likelihood of a model's own samples is minus its entropy, which is that of the
+    images if it fits them.
+    """
+    if not isinstance(model, HasLikelihood):
+        return False
+    noise = noise_batch(model.spec, SAMPLES, seed=1).images
+    with seeded(0), torch.no_grad():
+        nats = [model.log_likelihood(each).nats.mean().item() for each in (images, samples, noise)]
+    of_images, of_samples, of_noise = nats
+    has_learnt = of_images > NEARER * of_noise
+    return has_learnt and of_images - of_samples < NEARER * (of_images - of_noise)
 
 
 def _distance(samples: Tensor, images: Tensor, spec: DataSpec) -> float:

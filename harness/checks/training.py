@@ -14,6 +14,7 @@ from torch import Tensor
 from harness.checks.subject import (
     build,
     differences,
+    labels_for,
     middles,
     noise_batch,
     seeded,
@@ -67,7 +68,10 @@ def check_training_step(
     _check_owners(model)
     for name, parameters in before.items():
         moved = any(not torch.equal(*pair) for pair in parameters)
-        assert moved, f'optimizer "{name}" moved no parameter over a period of every stage'
+        assert moved, (
+            f'optimizer "{name}" moved no parameter over a period of every stage (period = '
+            f"{model.period}); if it takes turns with others, set `period`"
+        )
 
 
 def _snapshot(model: GenerativeModel, optimizer: str) -> list[tuple[Tensor, Tensor]]:
@@ -160,7 +164,7 @@ def _misfit(model: GenerativeModel, images: Tensor) -> float:
             misfit = -nats.mean() / (model.spec.dimensions * math.log(2))
         else:
             scale = model.spec.levels - 1
-            samples = model.sample(SAMPLES).flatten(1).float() / scale
+            samples = model.sample(SAMPLES, labels_for(model, SAMPLES)).flatten(1).float() / scale
             nearest = torch.cdist(samples, images.flatten(1).float() / scale).amin(1)
             misfit = nearest.square().mean().div(model.spec.dimensions).sqrt()
     model.train()

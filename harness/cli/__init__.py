@@ -58,7 +58,7 @@ app.command("speed")(speed_command.measure_speed)
 app.command("list")(list_command.list_plugins)
 app.command("doctor")(doctor_command.examine_machine)
 app.command("new")(new_command.new_plugin)
-app.command("check")(check_command.check_model)
+app.command("check")(check_command.check)
 
 
 def _print_version(wanted: bool) -> None:

@@ -1,23 +1,29 @@
-"""``harness check``: hold a model to the contract."""
+"""``harness check``: hold a model, a data set, a metric or a report to what is asked of it."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from harness.cli.terminal import console, say, text
+from harness.kinds import Kind
 
 if TYPE_CHECKING:
     from harness.checks.outcome import Outcome
     from harness.contract import DataSpec, GenerativeModel
+    from harness.registry import Registry
 
 
-def check_model(
-    model: Annotated[
+def check(
+    name: Annotated[
         str,
-        typer.Argument(metavar="MODEL", help="A name, or an import string: package.module:Class."),
+        typer.Argument(metavar="NAME", help="A name, or an import string: package.module:Class."),
     ],
+    kind: Annotated[
+        Kind | None, typer.Option(help="Of NAME; found out where only one kind has it.")
+    ] = None,
     dataset: Annotated[
         str | None, typer.Option(help="Whose size of images to use; 1x8x8 with 17 levels if none.")
     ] = None,
@@ -25,93 +31,162 @@ def check_model(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Replace a hyper-parameter; repeatable."),
     ] = None,
+    seconds: Annotated[
+        float, typer.Option(min=1, help="For all checks; what takes longer is left unfinished.")
+    ] = 120.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Hold a model to the contract: probabilities, samples, steps, seeds, resumption and more."""
-    import dataclasses
-
-    from harness.benchmark import parse_settings
-    from harness.checks.outcome import outcomes
-    from harness.checks.parameters import DIGITS
-    from harness.errors import UserError, shown
-    from harness.registry import registry
-    from harness.trial import load_dataset, resolve_config
-
-    model_class = _load(model)
-    spec = load_dataset(registry(), dataset).spec if dataset else DIGITS
-    if wrong := [text for text in settings or () if not text.partition("=")[1]]:
-        raise UserError(f"{shown(wrong[0])} is not a setting; write KEY=VALUE: batch_size=32")
-    given = parse_settings(f"{model}.{text}" for text in settings or ()).get(model, {})
-    config = resolve_config(model_class.Config, given, model) if given else None
-    overrides = {name: dataclasses.asdict(config)[name] for name in given} if config else {}
-    found = []
-    if not as_json:
-        say(f"{model} on images {'x'.join(map(str, spec.shape))} with {spec.levels} levels\n")
-    for outcome in outcomes(model_class, spec, overrides):
-        found.append(outcome)
-        if not as_json:
-            _print_line(outcome)
-    if as_json:
-        _print_json(model, spec, found)
-    else:
-        _print_end(found)
-    if not all(outcome.is_sound for outcome in found):
-        raise typer.Exit(1)
-
-
-def _load(model: str) -> type[GenerativeModel]:
+    """Hold a model to the contract, and data sets, metrics and reports to what is asked of them."""
     import os
     import sys
 
-    from harness.contract import GenerativeModel
+    from harness.checks.named import checks_of, kind_of
+    from harness.checks.outcome import outcomes_of
     from harness.errors import UserError
-    from harness.hooks import ModelInfo
     from harness.registry import registry
 
-    if ":" in model:
-        # Last, so that a file here stands for nothing else that is imported.
-        sys.path.append(os.getcwd())
-        info = ModelInfo(name=model, summary="", target=model)
-    else:
-        info = registry().model(model).info
-    found = registry().load(info)
-    if not (isinstance(found, type) and issubclass(found, GenerativeModel)):
-        raise UserError(f"{model!r} is no subclass of harness.contract.GenerativeModel: {found!r}")
+    # Last, so that a file here stands for nothing else that is imported.
+    sys.path.append(os.getcwd())
+    kind = kind or kind_of(name, registry())
+    if kind is Kind.model:
+        _check_model(registry(), name, dataset, settings or [], seconds, as_json)
+        return
+    if dataset or settings:
+        raise UserError(f"--dataset and --set are for models, and {name!r} is a {kind}")
+    checks = checks_of(name, kind, registry())
+    found = _printed(f"{kind} {name}", outcomes_of(checks, seconds), as_json)
+    _end({str(kind): name}, found, "", as_json)
+
+
+def _check_model(
+    found: Registry,
+    name: str,
+    dataset: str | None,
+    settings: list[str],
+    seconds: float,
+    as_json: bool,
+) -> None:
+    from dataclasses import asdict
+
+    from harness.checks.named import load, require_subclass
+    from harness.checks.outcome import outcomes
+    from harness.checks.parameters import DIGITS
+    from harness.trial import load_dataset
+
+    model_class = require_subclass(name, load(name, Kind.model, found), Kind.model)
+    spec = load_dataset(found, dataset).spec if dataset else DIGITS
+    overrides = _overrides(model_class, name, settings)
+    size = f"images {'x'.join(map(str, spec.shape))} with {spec.levels} levels"
+    results = outcomes(model_class, spec, overrides, seconds)
+    printed = _printed(f"{name} on {size}", results, as_json)
+    refusal = _refusal(model_class, spec)
+    hint = _hint(printed, size, refusal, dataset)
+    _end({"model": name, "spec": asdict(spec)}, printed, hint, as_json, was_refused=bool(refusal))
+
+
+def _overrides(
+    model_class: type[GenerativeModel], name: str, settings: list[str]
+) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from harness.benchmark import parse_settings
+    from harness.errors import UserError, shown
+    from harness.trial import resolve_config
+
+    if wrong := [text for text in settings if not text.partition("=")[1]]:
+        raise UserError(f"{shown(wrong[0])} is not a setting; write KEY=VALUE: batch_size=32")
+    given = parse_settings(f"{name}.{text}" for text in settings).get(name, {})
+    config = resolve_config(model_class.Config, given, name) if given else None
+    return {name: asdict(config)[name] for name in given} if config else {}
+
+
+def _refusal(model_class: type[GenerativeModel], spec: DataSpec) -> str:
+    try:
+        return model_class.supports(spec) or ""
+    except Exception:  # which every check has told
+        return ""
+
+
+def _hint(found: list[Outcome], size: str, refusal: str, dataset: str | None) -> str:
+    """Return what to try where the size of images, and not the model, decided what was checked."""
+    another = "another --dataset" if dataset else "--dataset, say --dataset mnist"
+    if refusal:
+        return (
+            f"the model does not run on {size}, so that little was checked ({refusal}): name data "
+            f"that it is for with {another}"
+        )
+    if not dataset and any(outcome.verdict == "error" for outcome in found):
+        return (
+            f"the checks chose {size}; if the model is for others, name them with {another}, and "
+            "let supports() say why it refuses these"
+        )
+    return ""
+
+
+_SIGNS = {
+    "passed": ("ok", "green"),
+    "not applicable": ("-", "dim"),
+    "unfinished": ("?", "yellow"),
+}
+
+
+def _printed(title: str, outcomes: Iterable[Outcome], as_json: bool) -> list[Outcome]:
+    """Return the outcomes, each printed as it comes."""
+    found = []
+    if not as_json:
+        say(f"{title}\n")
+    for outcome in outcomes:
+        found.append(outcome)
+        if not as_json:
+            _print_line(outcome)
     return found
-
-
-_SIGNS = {"passed": ("ok", "green"), "not applicable": ("-", "dim")}
 
 
 def _print_line(outcome: Outcome) -> None:
     sign, style = _SIGNS.get(outcome.verdict, (str(outcome.verdict).upper(), "bold red"))
     line = text(f"{sign:7}", style)
-    line += text(f"{outcome.name:19} {outcome.seconds:5.1f} s  {outcome.reason}")
+    line.append_text(text(f"{outcome.name:19} {outcome.seconds:5.1f} s  {outcome.reason}"))
     if outcome.message:
-        line += text(f"\n{'':7}{outcome.message}", style if not outcome.is_sound else "dim")
+        told = text(outcome.message, style if not outcome.is_sound else "dim")
+        line.append(f"\n{'':7}").append_text(told)
     if outcome.where:
-        line += text(f"\n{'':7}look at {outcome.where}")
+        line.append(f"\n{'':7}look at ").append_text(text(outcome.where))
     console().print(line, soft_wrap=True)
 
 
-def _print_json(model: str, spec: DataSpec, found: list[Outcome]) -> None:
-    from dataclasses import asdict
+def _end(
+    subject: dict[str, Any],
+    found: list[Outcome],
+    hint: str,
+    as_json: bool,
+    was_refused: bool = False,
+) -> None:
+    """Print the sum of it, and end with 1 if something is wrong, with 2 if little was checked."""
+    is_sound = all(outcome.is_sound for outcome in found)
+    if as_json:
+        from dataclasses import asdict
 
-    from harness.printing import print_answer
+        from harness.printing import print_answer
 
-    answer: dict[str, Any] = {
-        "model": model,
-        "spec": asdict(spec),
-        "passed": all(outcome.is_sound for outcome in found),
-        "checks": [asdict(outcome) for outcome in found],
-    }
-    print_answer(answer)
+        checks = [asdict(outcome) for outcome in found]
+        passed = is_sound and not was_refused
+        print_answer({**subject, "passed": passed, "hint": hint, "checks": checks})
+    else:
+        _print_sum(found, hint)
+    if not is_sound:
+        raise typer.Exit(1)
+    if was_refused:
+        raise typer.Exit(2)
 
 
-def _print_end(found: list[Outcome]) -> None:
+def _print_sum(found: list[Outcome], hint: str) -> None:
     counts = {
         verdict: sum(outcome.verdict == verdict for outcome in found)
-        for verdict in ("passed", "failed", "error", "not applicable")
+        for verdict in ("passed", "failed", "error", "unfinished", "not applicable")
     }
     told = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
     say(f"\n{told}, in {sum(outcome.seconds for outcome in found):.0f} s")
+    if counts["unfinished"]:
+        say("what is unfinished was not checked: --seconds gives it more time")
+    if hint:
+        say(hint)

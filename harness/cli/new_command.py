@@ -8,20 +8,38 @@ from typing import Annotated
 import typer
 
 from harness.cli.terminal import say
+from harness.errors import UserError
+from harness.kinds import Kind
 from harness.scaffold import Family, write_plugin
+
+NEXT = {
+    Kind.model: "harness run digits --also {name}",
+    Kind.dataset: "harness check {name} --kind dataset",
+    Kind.metric: "harness check {name} --kind metric",
+    Kind.report: "harness check {name} --kind report",
+}
 
 
 def new_plugin(
     name: Annotated[
-        str, typer.Argument(metavar="NAME", help="Of the model: lower-case words joined by '-'.")
+        str,
+        typer.Argument(metavar="NAME", help="Of what it brings: lower-case words joined by '-'."),
     ],
     folder: Annotated[
         Path | None, typer.Argument(metavar="DIR", help="Of the project; ./NAME by default.")
     ] = None,
-    family: Annotated[Family, typer.Option(help="Shape of the model.")] = Family.likelihood,
+    kind: Annotated[Kind, typer.Option(help="What it brings.")] = Kind.model,
+    family: Annotated[
+        Family | None, typer.Option(help="Shape of a model; likelihood by default.")
+    ] = None,
 ) -> None:
-    """Write an installable plugin with a small model that works, and its tests."""
+    """Write an installable plugin with something small that works, and its tests."""
+    if family and kind is not Kind.model:
+        raise UserError(
+            f"--family is for models, and this is to be a {kind}: leave one of them out"
+        )
     folder = folder or Path(name)
-    for path in write_plugin(name, family, folder):
+    shape = (family or Family.likelihood) if kind is Kind.model else kind
+    for path in write_plugin(name, shape, folder):
         say(path)
-    say(f"\nnext: pip install -e {folder} && harness run digits --also {name}")
+    say(f"\nnext: pip install -e {folder} && {NEXT[kind].format(name=name)}")

@@ -1,6 +1,7 @@
-"""A plugin to start from: an installable project with a small model that works.
+"""A plugin to start from: an installable project with something small that works.
 
-The templates are ``string.Template`` texts: one module a family, and what every plugin has.
+The templates are ``string.Template`` texts: a module for each family of models and for each other
+kind, and what every plugin has.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import importlib.util
 import keyword
 import re
 import sys
+from collections.abc import Mapping
 from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
@@ -16,7 +18,9 @@ from pathlib import Path
 from string import Template
 
 from harness.errors import UserError
-from harness.registry import registry
+from harness.hooks import Info
+from harness.kinds import Kind
+from harness.registry import Entry, registry
 
 _NAME = re.compile(r"[a-z][a-z0-9]*([-_][a-z0-9]+)*")
 RESERVED = {
@@ -57,20 +61,34 @@ SUMMARIES = {
 }
 
 
-def write_plugin(name: str, family: Family, folder: Path) -> list[Path]:
-    """Write a plugin whose model is called ``name``; return the paths of its files.
+USES = {
+    Kind.dataset: 'A benchmark trains on it that has `datasets = ["$name"]`.',
+    Kind.metric: "Benchmarks measure it, unless `metrics` in their `[evaluation]` names others.",
+    Kind.report: "`harness report BENCHMARK --format $name` writes it, and so does every run.",
+}
+"""How people come to what each template of another kind brings."""
+
+KIND_SUMMARIES = {
+    Kind.dataset: "Independent pixels whose brightness tells the class; entropy known.",
+    Kind.metric: "Distance of the mean features, in standard deviations of the real ones.",
+    Kind.report: "A line for each system, with FID as a mean over seeds.",
+}
+
+
+def write_plugin(name: str, shape: Family | Kind, folder: Path) -> list[Path]:
+    """Write a plugin that brings something called ``name``; return the paths of its files.
 
     Args:
-        name: of the model and the distribution; with "_" for "-" also of the package.
-        family: shape of the model.
+        name: of what it brings and of the distribution; with "_" for "-" also of the package.
+        shape: the family of a model, or another kind.
         folder: of the project; it must not exist, or be empty.
 
     Raises:
         UserError: the name cannot be used, or the folder holds something; nothing is written.
     """
-    _check_name(name)
+    _check_name(name, Kind.model if isinstance(shape, Family) else shape)
     _check_folder(folder, name)
-    texts = render(name, family)
+    texts = render(name, shape)
     try:
         for path, text in texts.items():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
@@ -81,27 +99,35 @@ def write_plugin(name: str, family: Family, folder: Path) -> list[Path]:
     return [folder / path for path in texts]
 
 
-def render(name: str, family: Family) -> dict[str, str]:
+def render(name: str, shape: Family | Kind) -> dict[str, str]:
     """Return the text of each file of a plugin, by path."""
     package = _package(name)
     words = {
         "name": name,
         "package": package,
         "class_name": "".join(word.capitalize() for word in package.split("_")),
-        "family": TYPES[family],
-        "summary": SUMMARIES[family],
     }
-    templates = {
-        "pyproject.toml": "pyproject.toml",
-        "README.md": "README.md",
-        f"{package}/__init__.py": "init.py",
-        f"{package}/model.py": f"{family}.py",
-        f"tests/test_{package}.py": "test.py",
-    }
+    if isinstance(shape, Family):
+        words |= {"family": TYPES[shape], "summary": SUMMARIES[shape]}
+        templates = {
+            "README.md": "README.md",
+            f"{package}/__init__.py": "init.py",
+            f"{package}/model.py": f"{shape}.py",
+            f"tests/test_{package}.py": "test.py",
+        }
+    else:
+        use = Template(USES[shape]).substitute(words)
+        words |= {"kind": shape, "summary": KIND_SUMMARIES[shape], "use": use}
+        templates = {
+            "README.md": "README-of-kinds.md",
+            f"{package}/__init__.py": f"{shape}/init.py",
+            f"{package}/{shape}.py": f"{shape}/{shape}.py",
+            f"tests/test_{package}.py": f"{shape}/test.py",
+        }
     folder = files("harness.scaffold") / "templates"
     return {
         path: Template((folder / f"{source}.tmpl").read_text("utf-8")).substitute(words)
-        for path, source in templates.items()
+        for path, source in {"pyproject.toml": "pyproject.toml", **templates}.items()
     }
 
 
@@ -109,7 +135,7 @@ def _package(name: str) -> str:
     return name.replace("-", "_")
 
 
-def _check_name(name: str) -> None:
+def _check_name(name: str, kind: Kind) -> None:
     if not _NAME.fullmatch(name):
         words = re.findall(r"[A-Z]?[a-z0-9]+|[A-Z]+(?![a-z])", name)
         better = re.sub(r"^[0-9-]+", "", "-".join(words).lower())
@@ -118,17 +144,18 @@ def _check_name(name: str) -> None:
             f"{name!r} cannot name a plugin: use lower-case letters and digits, with '-' or '_' "
             f"between words, a letter first{hint}"
         )
-    if taken := _taken(name):
+    if taken := _taken(name, kind):
         raise UserError(f"the name {name!r} is taken: it is {taken}; choose another")
 
 
-def _taken(name: str) -> str | None:
+def _taken(name: str, kind: Kind) -> str | None:
     """Return what has the name already, or None."""
     package = _package(name)
     if name in RESERVED:
         return RESERVED[name]
-    if entry := registry().models.get(name):
-        return f"a model of {entry.origin}"
+    entries: Mapping[str, Entry[Info]] = getattr(registry(), kind.plural)
+    if entry := entries.get(name):
+        return f"a {kind} of {entry.origin}"
     if keyword.iskeyword(package) or keyword.issoftkeyword(package):
         return "a word of Python's grammar"
     if package in sys.stdlib_module_names:

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from harness.kinds import Kind
 from harness.scaffold import Family
 
 BENCHMARK = """
@@ -39,13 +40,14 @@ def python(*arguments, site=None, folder=None):
     return answer.stdout
 
 
-def installed(folder, families):
-    """Write and install a plugin of each family; return the site that holds them."""
-    for family in families:
-        python("-m", "harness", "new", f"toy-{family}", folder / family, "--family", family)
+def installed(folder, shapes):
+    """Write and install a plugin of each family or kind; return the site that holds them."""
+    for shape in shapes:
+        option = "--kind" if isinstance(shape, Kind) else "--family"
+        python("-m", "harness", "new", f"toy-{shape}", folder / shape, option, shape)
     pip = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     offline = ["--no-deps", "--no-build-isolation", "--no-index", "--target", folder / "site"]
-    python(*pip, *offline, *(folder / family for family in families))
+    python(*pip, *offline, *(folder / shape for shape in shapes))
     return folder / "site"
 
 
@@ -82,3 +84,23 @@ def test_plugins_of_all_families_are_listed_pass_their_own_tests_and_run(outside
         json.loads(path.read_text()) for path in outside.glob("results/brief/trials/*/row.json")
     ]
     assert {row["label"]: row["status"] for row in rows} == {f"toy-{f}": "ok" for f in Family}
+
+
+@pytest.mark.slow
+def test_plugins_of_other_kinds_pass_their_own_tests_and_checks_and_serve_a_run(outside):
+    kinds = [kind for kind in Kind if kind is not Kind.model]
+    site = installed(outside, [*kinds, Family.flow])
+    for kind in kinds:
+        own_tests(site, outside / kind)
+        told = python("-m", "harness", "check", f"toy-{kind}", site=site, folder=outside)
+        assert " passed" in told
+    brief = BENCHMARK.replace('["digits"]', '["toy-dataset"]').replace("references = false", "")
+    (outside / "brief.toml").write_text(brief)
+    python("-m", "harness", "run", "brief.toml", "--tracking", "off", site=site, folder=outside)
+    rows = [
+        json.loads(path.read_text()) for path in outside.glob("results/brief/trials/*/row.json")
+    ]
+    assert {row["status"] for row in rows} == {"ok"}
+    assert all(row["metrics"]["toy-metric"]["value"] >= 0 for row in rows)
+    written = (outside / "results/brief/report/toy-report.txt").read_text()
+    assert "toy-dataset: toy-flow: " in written

@@ -1,6 +1,7 @@
 """Every template is a model whose mathematics is right; names are checked, nothing overwritten."""
 
 import importlib.util
+import itertools
 import math
 import shutil
 import subprocess
@@ -14,13 +15,22 @@ from torch.distributions import Categorical, Independent, MixtureSameFamily, Nor
 from typer.testing import CliRunner
 
 from harness.checks import NotApplicable, checks_for
+from harness.checks.datasets import dataset_checks
+from harness.checks.metrics import metric_checks
+from harness.checks.outcome import outcomes_of
+from harness.checks.reports import report_checks
 from harness.cli import app
 from harness.contract import Batch, DataSpec
 from harness.errors import UserError
+from harness.features.base import Features
+from harness.kinds import Kind
+from harness.metrics.base import Reference
+from harness.metrics.moments import moments
 from harness.scaffold import RESERVED, SUMMARIES, TYPES, Family, render, write_plugin
 from harness.trial import REFERENCES
 
 SPEC = DataSpec((1, 4, 4), levels=5, classes=3)
+OTHER_KINDS = [kind for kind in Kind if kind is not Kind.model]
 
 
 def template(family):
@@ -213,6 +223,67 @@ def test_the_prior_of_the_two_stages_is_a_mixture_of_gaussians():
         torch.testing.assert_close(drawn.var(0), ideal.variance, atol=0.05, rtol=0.03)
 
 
+def modules(kind):
+    """Return what a rendered template of a kind defines, and what its package does."""
+    texts = render(f"toy-{kind}", kind)
+    own, package = {"__name__": f"toy_{kind}"}, {}
+    exec(texts[f"toy_{kind}/{kind}.py"], own)
+    exec(texts[f"toy_{kind}/__init__.py"], package)
+    [info] = package[f"harness_{kind.plural}"]()
+    assert (info.name, info.target.partition(":")[0]) == (f"toy-{kind}", f"toy_{kind}.{kind}")
+    return own, info, own[info.target.partition(":")[2]]
+
+
+def verdicts(checks):
+    return {outcome.name: (outcome.verdict, outcome.message) for outcome in outcomes_of(checks)}
+
+
+def test_the_data_set_passes_its_checks_and_has_the_entropy_that_it_says():
+    own, info, load = modules(Kind.dataset)
+    found = verdicts(dataset_checks(info.name, load))
+    assert {name for name, (verdict, _) in found.items() if verdict != "passed"} == {"splits"}
+    assert "drawn from a known density" in found["splits"][1]
+    p = [own["probability"](sum(x), 4) for x in itertools.product((0, 1), repeat=4)]
+    assert sum(p) == pytest.approx(1)
+    assert own["entropy"](4) == pytest.approx(-sum(each * math.log(each) for each in p))
+
+
+def test_the_metric_passes_its_checks_and_is_a_distance_in_standard_deviations():
+    _, info, metric_class = modules(Kind.metric)
+    assert set(verdicts(metric_checks(metric_class, info)).values()) == {("passed", "")}
+    torch.manual_seed(0)
+    real = torch.randn(50, 3, dtype=torch.float64)
+    metric = metric_class(Reference("train", moments([real])))
+    metric.update(Features(real - 1.5 * real.std(0), None))
+    assert metric.compute().item() == pytest.approx(1.5)
+
+
+def test_the_report_passes_its_checks_and_has_means_with_their_errors(tmp_path):
+    own, _, write = modules(Kind.report)
+    assert set(verdicts(report_checks(write)).values()) == {("passed", "")}
+    assert own["figure"]([10.0, 20.0, 30.0]) == "20.0 +- 5.8"
+    assert own["figure"]([10.0, None]) == "10.0 (1 of 2 seeds)"
+
+
+@pytest.mark.parametrize("kind", OTHER_KINDS)
+def test_a_project_of_another_kind_has_no_blank_left(kind):
+    texts = render("two-words", kind)
+    project = tomllib.loads(texts["pyproject.toml"])["project"]
+    assert project["entry-points"]["harness"] == {"two-words": "two_words"}
+    assert f"harness check two-words --kind {kind}" in texts["README.md"]
+    assert not any("$" in text for text in texts.values())
+
+
+def test_a_family_is_of_models_alone(tmp_path):
+    words = ["new", "toy-gauge", str(tmp_path / "it"), "--kind", "metric", "--family", "flow"]
+    refused = CliRunner().invoke(app, words)
+    assert "--family is for models, and this is to be a metric" in str(refused.exception)
+    assert not (tmp_path / "it").exists()
+    answer = CliRunner().invoke(app, words[:-2])
+    assert answer.exit_code == 0, answer.output
+    assert "harness check toy-gauge --kind metric" in answer.output
+
+
 @pytest.mark.parametrize("family", Family)
 def test_what_is_written_is_a_project_without_a_blank_left(family):
     texts = render("two-words", family)
@@ -227,8 +298,8 @@ def test_what_is_written_is_a_project_without_a_blank_left(family):
 def test_what_is_written_is_clean(tmp_path):
     if shutil.which("ruff", path=str(sys.prefix) + "/bin") is None:
         pytest.skip("ruff is not installed here")
-    for family in Family:
-        write_plugin(f"toy-{family}", family, tmp_path / family)
+    for shape in (*Family, *OTHER_KINDS):
+        write_plugin(f"toy-{shape}", shape, tmp_path / shape)
     ruff = [sys.executable, "-m", "ruff"]
     (tmp_path / "ruff.toml").write_text("line-length = 100\nlint.select = ['E', 'F', 'B', 'UP']\n")
     for command in (["check"], ["format", "--check"]):
@@ -258,6 +329,12 @@ def test_a_name_that_cannot_be_used_is_refused_with_the_reason(name, message, tm
     with pytest.raises(UserError, match=message):
         write_plugin(name, Family.likelihood, tmp_path / "project")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_name_may_be_that_of_another_kind(tmp_path):
+    with pytest.raises(UserError, match="it is a metric of genharness"):
+        write_plugin("fid", Kind.metric, tmp_path / "project")
+    write_plugin("fid", Kind.report, tmp_path / "project")
 
 
 def test_no_reference_row_can_be_a_name():

@@ -7,9 +7,10 @@ import random
 from dataclasses import dataclass
 
 import torch
-from support.toy_densities import Autoregression, Couplings, Flow
+from support.toy_densities import Autoregression, Couplings, Flow, MonteCarloBound
 from support.toy_diffusion import Diffusion
 from support.toy_models import Histogram, TwoPlayers, TwoStages
+from support.toy_pixelcnn import PixelCNN, wide_kernels
 from torch import Tensor, nn
 from torch.optim import Adam
 
@@ -84,6 +85,33 @@ class MeanForSum(Autoregression):
         return LogLikelihood(super().log_likelihood(images).nats / self.spec.dimensions, "exact")
 
 
+@caught_by("total_probability", r"sum to 10 .*with the prior of the classes")
+class SumWithoutPrior(Histogram):
+    """log sum_y P(x | y), as if every class had the probability 1."""
+
+    def log_likelihood(self, images):
+        return LogLikelihood(self.nats_of_classes(images).logsumexp(0), "exact")
+
+
+@caught_by("total_probability", "nor of the best y alone")
+class BestClass(Histogram):
+    def log_likelihood(self, images):
+        return LogLikelihood(self.nats_of_classes(images).amax(0), "exact")
+
+
+@caught_by("total_probability", r"an exact likelihood's sum to 1; .*over all levels and classes")
+class BestClassWithItsPrior(Histogram):
+    def log_likelihood(self, images):
+        nats = self.nats_of_classes(images)
+        return LogLikelihood(nats.amax(0) - torch.tensor(float(len(nats))).log(), "exact")
+
+
+@caught_by("total_probability", "this lower_bound promises too much")
+class BestOfItsDraws(MonteCarloBound):
+    def log_likelihood(self, images):
+        return LogLikelihood(self.weights(images).amax(0), "lower_bound", k=self.draws)
+
+
 @caught_by("entropy", "noise added to dequantise")
 class NotDequantised(Flow):
     def dequantise(self, images):
@@ -99,6 +127,13 @@ class BlindSpot(Autoregression):
         mask = super().mask(dimensions)
         mask[3:4, 2:3] = 0
         return mask
+
+
+@caught_by("coverage", "3 columns to the right in the row above")
+class BlindSpotOfWideKernels(PixelCNN):
+    """Kernels 5 wide see all of 3x3 pixels, and of wider images no more than two to the right."""
+
+    Config = wide_kernels(5)
 
 
 @caught_by("frequencies", "of two distributions")
@@ -179,6 +214,14 @@ class LabelsOffByOne(Diffusion):
     def sample(self, n, labels=None):
         shifted = None if labels is None else (labels + 1) % self.classes
         return super().sample(n, shifted)
+
+
+@caught_by("resemblance", "from noise to data")
+class TransposesSamples(Autoregression):
+    """As likely as the images, if rows are taken for columns."""
+
+    def sample(self, n, labels=None):
+        return super().sample(n, labels).transpose(2, 3)
 
 
 @caught_by("evaluations", "read self.sampling_steps")
@@ -296,6 +339,27 @@ class NotANumberForAStep(TwoStages):
         self.taken += 1
         self.scale.fill_(math.nan if self.taken == 2 else 1.0)
         return super().training_step(batch, progress)
+
+
+@caught_by("period", "repeats after 3 steps, and `period` is 1: set self.period = 3")
+class TakesTurnsInSecret(TwoPlayers):
+    def __init__(self, spec, config):
+        super().__init__(spec, config)
+        self.period = 1
+
+
+@caught_by("period", "repeats after 4 steps")
+class RegularisesNowAndThen(Histogram):
+    """A penalty every fourth step, which moves the same optimizer at a higher cost."""
+
+    steps = 0
+
+    def training_step(self, batch, progress):
+        losses = super().training_step(batch, progress)
+        if self.steps % 4 == 0:
+            losses["penalty"] = (self.network.weight.T @ self.network.weight).square().mean()
+        self.steps += 1
+        return losses
 
 
 # Schedules, seeds, state

@@ -54,13 +54,18 @@ class Histogram(GenerativeModel, Conditional):
         return levels.view(n, *self.spec.shape).to(torch.uint8)
 
     def log_likelihood(self, images: Tensor) -> LogLikelihood:
+        nats = self.nats_of_classes(images)
+        return LogLikelihood(nats.logsumexp(0) - torch.tensor(float(len(nats))).log(), "exact")
+
+    def nats_of_classes(self, images: Tensor) -> Tensor:
+        """Return log P(x | y) of each class, (K, B)."""
         n, classes = len(images), max(self.spec.classes, 1)
         pixels = images.long().flatten(1).unsqueeze(2)
         nats = [
             self._logits(torch.full((n,), y), n).log_softmax(2).gather(2, pixels).sum((1, 2))
             for y in range(classes)
         ]
-        return LogLikelihood(torch.stack(nats).logsumexp(0) - torch.tensor(classes).log(), "exact")
+        return torch.stack(nats)
 
     def _logits(self, labels: Tensor | None, n: int) -> Tensor:
         """Return (n, D, levels); class 0 stands in where there are no labels."""

@@ -1,0 +1,144 @@
+"""Checks of a data set: arrays, splits, levels, labels, and that it stays the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache, partial
+from typing import Any
+
+import numpy as np
+
+from harness.checks.outcome import BoundCheck
+from harness.checks.subject import NotApplicable
+from harness.dataset import Dataset, Split
+
+Load = Callable[[], Dataset]
+MOST_SHARED = 0.01
+
+
+def dataset_checks(name: str, function: Callable[..., Any], argument: str = "") -> list[BoundCheck]:
+    """Return the checks of the data set called ``name``, which ``function`` loads.
+
+    Args:
+        name: as a benchmark file says it, argument included; "" if it has none yet.
+        function: what its info's ``target`` names.
+        argument: what stands after the colon; "" if there is none.
+    """
+
+    def load() -> Dataset:
+        dataset: Dataset = function(argument) if argument else function()
+        require_form(dataset, name)
+        return dataset
+
+    @cache
+    def loaded() -> Dataset:
+        """Load once for all checks; not applicable where `form` tells what is wrong."""
+        try:
+            return load()
+        except Exception as error:
+            raise NotApplicable("it cannot be loaded, see `form`") from error
+
+    checks: dict[str, Callable[[], str | None]] = {
+        "form": partial(check_form, load),
+        "repeatable": partial(check_repeatable, loaded, load),
+        "splits": partial(check_splits, loaded),
+        "levels": partial(check_levels, loaded),
+        "labels": partial(check_labels, loaded),
+    }
+    return [
+        BoundCheck(key, (check.func.__doc__ or "").partition("\n")[0], check, function)  # type: ignore[attr-defined]
+        for key, check in checks.items()
+    ]
+
+
+def check_form(load: Load) -> None:
+    """Images are uint8 (N, C, H, W) and labels int64 (N,), as the spec says, in three splits."""
+    load()
+
+
+def require_form(dataset: object, name: str) -> None:
+    """Raise ``AssertionError`` unless ``dataset`` holds what its spec says, under ``name``."""
+    assert isinstance(dataset, Dataset), f"it gave {type(dataset).__name__}, and no Dataset"
+    assert name in ("", dataset.name), f"it calls itself {dataset.name!r}, not {name!r}"
+    spec = dataset.spec
+    assert len(spec.shape) == 3, f"its shape is {spec.shape}; images have (C, H, W)"
+    assert 2 <= spec.levels <= 256, f"it has {spec.levels} levels; 2 to 256 are possible"
+    for kind, split in dataset.splits.items():
+        _require(f"images of {kind}", split.images, np.uint8, spec.shape, spec.levels)
+        assert len(split), f"there are no images of {kind}"
+        if spec.classes:
+            assert split.labels is not None, f"{kind} has no labels; the spec has {spec.classes}"
+            _require(f"labels of {kind}", split.labels, np.int64, (), spec.classes)
+            assert len(split.labels) == len(split), f"{kind} has not a label for each image"
+
+
+def _require(what: str, array: object, dtype: type, shape: tuple[int, ...], end: int) -> None:
+    asked = f"{np.dtype(dtype).name} (N, {', '.join(map(str, shape))})".replace(", )", ",)")
+    assert isinstance(array, np.ndarray), f"{what} are {type(array).__name__}; {asked} is asked for"
+    found = f"{array.dtype} {array.shape}"
+    assert array.dtype == dtype and array.shape[1:] == shape, (
+        f"{what} are {found}; {asked} is asked for"
+    )
+    assert not array.size or (array.min() >= 0 and array.max() < end), (
+        f"{what} lie in [{array.min()}, {array.max()}]; they are to be in [0, {end})"
+    )
+
+
+def check_repeatable(load: Load, again: Load) -> None:
+    """Loaded twice it has one fingerprint: nothing is drawn at random without a seed."""
+    first, second = load(), again()
+    assert first.fingerprint == second.fingerprint, (
+        f"loaded twice, its fingerprints are {first.fingerprint[:12]} and "
+        f"{second.fingerprint[:12]}: splits and draws need a fixed seed, and folders an order"
+    )
+
+
+def check_splits(load: Load) -> str | None:
+    """No split has images of another: what is held out was not seen."""
+    dataset = load()
+    if dataset.entropy is not None:
+        raise NotApplicable("images are drawn from a known density, and may be drawn twice")
+    contents = {name: _contents(split) for name, split in dataset.splits.items()}
+    notes = []
+    for seen, held_out in (("train", "test"), ("train", "validation"), ("validation", "test")):
+        shared = sum(image in set(contents[seen]) for image in contents[held_out])
+        share = shared / len(contents[held_out])
+        told = f"{shared} of {len(contents[held_out])} images of {held_out} are in {seen} too"
+        assert share <= MOST_SHARED, (
+            f"{told}: a model that copies its training images would look as if it generalised; "
+            "split by content"
+        )
+        notes += [told] if shared else []
+    return "; ".join(notes)
+
+
+def check_levels(load: Load) -> None:
+    """The spec has as many levels as the images: 17 from 0 to 16, and not 256."""
+    dataset = load()
+    largest = max(int(split.images.max()) for split in dataset.splits.values())
+    levels = dataset.spec.levels
+    assert largest == levels - 1, (
+        f"the largest value is {largest}, and the spec has {levels} levels, 0 to {levels - 1}: "
+        f"likelihoods are of integers below `levels`; write levels={largest + 1}, or stretch the "
+        "images"
+    )
+
+
+def check_labels(load: Load) -> None:
+    """Every class has images to train on, and samples are compared with all of them."""
+    dataset = load()
+    if not dataset.spec.classes:
+        raise NotApplicable("there are no labels")
+    for name in ("train", "test"):
+        labels = dataset.splits[name].labels
+        assert labels is not None
+        missing = sorted(set(range(dataset.spec.classes)) - set(labels.tolist()))
+        assert not missing, (
+            f"{name} has no image of {len(missing)} of {dataset.spec.classes} classes "
+            f"({', '.join(map(str, missing[:5]))}): count `classes` from the labels, or split by "
+            "class"
+        )
+
+
+def _contents(split: Split) -> list[bytes]:
+    return [image.tobytes() for image in np.ascontiguousarray(split.images)]

@@ -1,0 +1,57 @@
+"""Sizes of images that a check chooses by itself, and what a model's refusal of them means."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import torch
+
+from harness.checks.subject import NotApplicable, build, noise_batch, seeded
+from harness.contract import DataSpec, GenerativeModel, HasLikelihood
+
+
+def described(spec: DataSpec) -> str:
+    """Return size, levels and classes of images, for people."""
+    size = "x".join(map(str, spec.shape))
+    classes = f" and {spec.classes} classes" if spec.classes else ""
+    return f"{size} with {spec.levels} levels{classes}"
+
+
+def scorable(
+    model_class: type[GenerativeModel],
+    spec: DataSpec,
+    overrides: Mapping[str, Any],
+    candidates: Iterable[DataSpec],
+) -> tuple[DataSpec, str]:
+    """Return the first of ``candidates`` on which the model learns and scores, and the kind.
+
+    Nobody asked for these sizes, and the contract asks for none below 1x8x8. So what the model
+    raises on them is held against it only if it raises on ``spec`` too.
+
+    Raises:
+        NotApplicable: none will do, or there is no likelihood; the message has every reason.
+    """
+    reasons: dict[str, str] = {}
+    for candidate in candidates:
+        try:
+            return candidate, _kind(model_class, candidate, overrides)
+        except NotApplicable as reason:
+            told = str(reason)
+        except Exception as error:
+            _kind(model_class, spec, overrides)
+            told = f"{type(error).__name__}: {error}".strip(": ")
+        reasons.setdefault(told, described(candidate))
+    why = "; ".join(f"{size}: {reason}" for reason, size in reasons.items())
+    raise NotApplicable(f"the model does not run on the small images of this check ({why})")
+
+
+def _kind(model_class: type[GenerativeModel], spec: DataSpec, overrides: Mapping[str, Any]) -> str:
+    """Take a step, score two images and return the kind of their likelihood."""
+    model = build(model_class, spec, overrides)
+    if not isinstance(model, HasLikelihood):
+        raise NotApplicable("no likelihood")
+    with seeded(0):
+        model.training_step(noise_batch(spec, 8), 0.0)
+        with torch.no_grad():
+            return model.eval().log_likelihood(noise_batch(spec, 2).images).kind
