@@ -138,6 +138,7 @@ def _look_ahead(
     """Add the counts of the middle and the end of each stage."""
     for name, fraction in model.stages:
         start = min(counts[name])
+        counting.warm_up(model, start)
         for look in LOOKS:
             counting.add(counts[name], model, start + look * fraction)
 
@@ -188,16 +189,25 @@ class _Counting:
 
     def add(self, found: dict[float, StepCost], model: GenerativeModel, progress: float) -> bool:
         """Count a period that comes later in training, if the model can take it untrained."""
-        try:
+
+        def count() -> None:
             found[progress] = self.count(model, progress)
+
+        return self._can(count)
+
+    def _can(self, work: Callable[[], None]) -> bool:
+        """Return whether steps that an untrained model may not be able to take were taken."""
+        try:
+            work()
         except Interrupted:
             raise
         except Exception as error:
             # Of several processes the others would wait for this one.
             if self.replicas.count > 1:
                 raise
-            log.info("no step is counted at progress %.3g: %s", progress, explain(error))
-        return progress in found
+            log.info("later steps are not counted: %s", explain(error))
+            return False
+        return True
 
     def halve(
         self,
@@ -206,7 +216,10 @@ class _Counting:
         intervals: list[tuple[float, float]],
     ) -> list[tuple[float, float]]:
         """Count in the middle of intervals; return the halves of those that are not straight."""
-        halves = []
+        halves: list[tuple[float, float]] = []
+        # The first period of a model may cost something else.
+        if not self._can(lambda: self.warm_up(model, min(found))):
+            return halves
         for low, high in intervals:
             middle = (low + high) / 2
             if not self.add(found, model, middle):

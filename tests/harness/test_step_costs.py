@@ -167,7 +167,7 @@ def test_warming_up_is_heard():
     beats = []
     stream = BatchStream(split(50), 8, 0, CPU)
     measure_steps(Regressor, stream, "fp32", beat=lambda: beats.append(1))
-    assert len(beats) == 4
+    assert len(beats) == 5
 
 
 def test_a_step_that_cannot_be_taken_untrained_costs_no_trial():
@@ -186,3 +186,14 @@ def test_a_step_that_cannot_be_taken_untrained_costs_no_trial():
 
     with pytest.raises(Interrupted):
         measure_steps(Unrolled, BatchStream(split(50), 8, 0, CPU), "fp32", beat=stop)
+
+
+def test_a_first_period_of_another_cost_is_no_course_of_costs():
+    class Initialising(Unrolled):
+        first = True
+
+        def times(self, progress):
+            times, self.first = 9 if self.first else 2, False
+            return times
+
+    assert costs_of(Initialising) == {"train": StepCost((2.0 * LINEAR,), {})}
