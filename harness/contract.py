@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
 
 import torch
@@ -107,8 +108,9 @@ class GenerativeModel(nn.Module, ABC):
 
     @property
     def device(self) -> torch.device:
-        """Where the parameters are, and where ``sample`` draws its noise."""
-        return next(self.parameters()).device
+        """Where parameters and buffers are, and where ``sample`` draws its noise."""
+        tensor = next(chain(self.parameters(), self.buffers()), None)
+        return torch.device("cpu") if tensor is None else tensor.device
 
     @classmethod
     def supports(cls, spec: DataSpec) -> str | None:

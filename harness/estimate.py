@@ -63,7 +63,7 @@ def estimate(
     Returns:
         By the trials' identities; nothing for those that will be skipped.
     """
-    trials = [trial for trial in trials if trial.unsupported is None]
+    trials = [trial for trial in trials if not (trial.unsupported or trial.fault)]
     probes = {trial.id: _probes(trial) for trial in trials}
     # What is computed of a data set once and kept is no trial's cost: paid for before, unmeasured.
     first = {(trial.dataset, trial.features["name"]): probes[trial.id][0] for trial in trials[::-1]}

@@ -17,7 +17,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from harness.contract import DataSpec, GenerativeModel, HasLikelihood, LogLikelihood
+from harness.contract import DataSpec, GenerativeModel, HasLikelihood
+from harness.contract_validation import validate_likelihood
 from harness.dataset import Dataset, Split
 from harness.description import likelihood_kind
 from harness.explanation import explain
@@ -25,7 +26,7 @@ from harness.features.base import FeatureExtractor
 from harness.features.reference import Images, dataset_references, extract
 from harness.image_files import ImageError
 from harness.metrics.base import Figure, Reference, SampleMetric
-from harness.metrics.likelihood import KINDS, BitsPerDimension
+from harness.metrics.likelihood import BitsPerDimension
 from harness.metrics.neighbours import nearest_training_images
 from harness.metrics.speed import Speed, sampling_speed
 from harness.plausibility import (
@@ -265,7 +266,7 @@ def measure_likelihood(
             reseed(device, seed, LIKELIHOOD, index)
             with evaluating(model), CallCounter(model.network) as calls:
                 likelihood = model.log_likelihood(batch.to(device))
-            _check(likelihood, len(batch))
+            validate_likelihood(likelihood, len(batch))
             kind = likelihood.kind
             if impossible := impossible_nats(likelihood, spec):
                 raise ValueError(impossible)
@@ -301,17 +302,6 @@ def likelihood_details(spec: DataSpec, images: int | None = None) -> dict[str, i
     """Return in numbers what a likelihood is of; one in closed form is of no certain images."""
     details: dict[str, int | float] = {} if images is None else {"images": images}
     return details | {"dimensions": spec.dimensions, "levels": spec.levels}
-
-
-def _check(likelihood: LogLikelihood, n: int) -> None:
-    """Raise ``ValueError`` unless a likelihood of ``n`` images is what the contract says."""
-    if likelihood.kind not in KINDS:
-        known = ", ".join(KINDS)
-        raise ValueError(
-            f"log_likelihood gave a likelihood of kind {likelihood.kind!r}: not {known}"
-        )
-    if (shape := tuple(likelihood.nats.shape)) != (n,):
-        raise ValueError(f"log_likelihood gave nats of shape {shape}, not ({n},)")
 
 
 def measure_speed(

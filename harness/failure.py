@@ -7,6 +7,7 @@ from pathlib import Path
 import psutil
 import torch
 
+from harness.contract_validation import ContractBroken
 from harness.divergence import Diverged
 from harness.explanation import explain, is_out_of_memory
 from harness.ledger import peak_memory
@@ -31,7 +32,7 @@ def diagnose(error: BaseException, device: torch.device, folder: Path) -> tuple[
         return "diverged", str(error)
     if isinstance(error, ReplicaLost):
         return error.status, str(error)
-    if isinstance(error, NotParallel | Unmetered):
+    if isinstance(error, NotParallel | Unmetered | ContractBroken):
         return "error", str(error)
     if is_disk_full(error):
         return "killed", disk_full_reason(folder)

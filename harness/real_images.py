@@ -18,9 +18,9 @@ from harness.features.base import FeatureExtractor
 from harness.features.reference import ImageReference, Images, split_content
 from harness.image_files import ImageError, exists, user_path
 from harness.image_sets import ImageSet, Statistics, open_source
+from harness.loading import load_dataset
 from harness.metrics.base import Moments, Reference
 from harness.registry import Registry, split_argument
-from harness.trial import load_dataset
 
 
 @dataclass(frozen=True)

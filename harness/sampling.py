@@ -10,13 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from harness.contract import Conditional, GenerativeModel
+from harness.contract_validation import validate_images, validate_levels
 from harness.flops import FlopCounter
 from harness.precision import Precision, autocast
 from harness.seeding import LABELS, SAMPLE, derive, reseed
-
-
-class InvalidSamples(ValueError):
-    """A model's samples are not what the contract says: uint8 (n, C, H, W) below ``levels``."""
 
 
 class SamplingCost(NamedTuple):
@@ -103,22 +100,13 @@ class Sampler:
         """Return one batch as the model draws it, on the device, checked.
 
         Raises:
-            InvalidSamples: type, shape or values are not what the contract says.
+            ContractBroken: type, shape or values are not what the contract says.
         """
         with evaluating(self.model), autocast(self.precision, self.device):
             images = self.model.sample(n, labels)
-        spec = self.model.spec
-        expected = (n, *spec.shape)
-        if images.dtype != torch.uint8 or tuple(images.shape) != expected:
-            raise InvalidSamples(
-                f"sample({n}) returned {images.dtype} {tuple(images.shape)}; "
-                f"the contract asks for torch.uint8 {expected}"
-            )
-        if spec.levels < 256 and int(images.max()) >= spec.levels:
-            raise InvalidSamples(
-                f"sample({n}) returned the value {int(images.max())}; "
-                f"the data has {spec.levels} levels, 0 to {spec.levels - 1}"
-            )
+        method = f"sample({n})"
+        validate_images(images, n, self.model.spec, method)
+        validate_levels(images, self.model.spec, method)
         return images
 
     def cost(self, n: int = 4) -> SamplingCost:

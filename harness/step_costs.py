@@ -12,6 +12,7 @@ from torch import Tensor
 
 from harness.budget import Budget, Currency
 from harness.contract import Batch, GenerativeModel
+from harness.contract_validation import validated_losses
 from harness.explanation import explain
 from harness.flops import FlopCounter
 from harness.parallel.replicas import ALONE, Alone
@@ -85,11 +86,11 @@ def stage_at(stages: tuple[tuple[str, float], ...], progress: float) -> str:
 
 def take_step(
     model: GenerativeModel, batch: Batch, progress: float, precision: Precision, *seed: int
-) -> dict[str, Tensor]:
+) -> Mapping[str, Tensor]:
     """Take one step of training, seeded, and return its losses."""
     reseed(batch.images.device, *seed)
     with autocast(precision, batch.images.device):
-        return model.training_step(batch, progress)
+        return validated_losses(model.training_step(batch, progress))
 
 
 def measure_steps(

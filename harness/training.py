@@ -15,6 +15,7 @@ from harness.divergence import DivergenceWatch
 from harness.ledger import Ledger
 from harness.parallel.replicas import ALONE, Alone
 from harness.precision import Precision
+from harness.resumability import load_training_state, training_state
 from harness.seeding import STEP
 from harness.step_costs import StepCost, refuse_unmetered, stage_at, take_step
 from harness.stream import BatchStream
@@ -121,17 +122,9 @@ class Training:
 
     def state_dict(self) -> dict[str, Any]:
         """Return all that a checkpoint holds; it loads with ``weights_only=True``."""
-        return {
-            "model": self.model.state_dict(),
-            "optimizers": {n: o.state_dict() for n, o in self.model.optimizers.items()},
-            "average": self.average.state_dict(),
-            "ledger": self.ledger.state_dict(),
-        }
+        return training_state(self.model, self.average) | {"ledger": self.ledger.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Continue from a checkpoint."""
-        self.model.load_state_dict(state["model"])
-        for name, optimizer in self.model.optimizers.items():
-            optimizer.load_state_dict(state["optimizers"][name])
-        self.average.load_state_dict(state["average"])
+        load_training_state(self.model, self.average, state)
         self.ledger.load_state_dict(state["ledger"])

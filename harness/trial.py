@@ -9,19 +9,27 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from harness.benchmark import Benchmark, Entry, Evaluation, Needs
 from harness.dataset import Dataset
-from harness.errors import UserError, did_you_mean, placed, shown
-from harness.features.base import FeatureExtractor
+from harness.errors import UserError, placed
 from harness.hooks import ModelInfo
-from harness.mistakes import mistakes
+from harness.loading import (
+    further_seeds,
+    load_config,
+    load_dataset,
+    load_extractor,
+    load_metric,
+    load_model,
+    reason_of,
+    why_not,
+)
 from harness.plugin_files import source_digest
 from harness.precision import Precision
 from harness.provenance import libraries
 from harness.registry import Entry as Plugin
-from harness.registry import Registry, split_argument
+from harness.registry import Registry
 from harness.row import Row
 from harness.row_text import storable
 
@@ -31,6 +39,11 @@ MEASUREMENT_PROTOCOL = 1
 REAL, NULL = "real", "null"
 REFERENCES = {REAL: "test set", NULL: "noise, mean image"}
 """Rows that are not models, with what stands in the column of types."""
+
+LEAST = 2
+"""Images of a split without which no metric has a value: a covariance is of two."""
+
+DISTRIBUTION = "genharness"
 
 PLANNED = ("evaluation", "plugin", "features", "needs")
 """Parts of a trial that its row keeps as they are, under ``planned``."""
@@ -50,6 +63,7 @@ class Trial(BaseModel):
         checkpoint_seconds: not part of the identity, as is what follows.
         needs: what a worker must be given.
         unsupported: why the model cannot run on the data, or None.
+        fault: what a plugin did wrong while the trial was planned, which ends it, or None.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -76,6 +90,7 @@ class Trial(BaseModel):
     patience_seconds: float = 900.0
     needs: Needs = Needs()
     unsupported: str | None = None
+    fault: str | None = None
 
     @property
     def id(self) -> str:
@@ -91,6 +106,7 @@ class Trial(BaseModel):
             "patience_seconds": True,
             "needs": {"memory"} if self.needs.devices > 1 else True,
             "unsupported": True,
+            "fault": True,
             "evaluation": {"robustness": True},  # which the features tell, with the hashes
         }
         return self.model_dump(mode="json", exclude=exempt)
@@ -181,82 +197,10 @@ def plan(benchmark: Benchmark, registry: Registry) -> list[Trial]:
     return [trial for data in loaded for trial in _trials_on(data, benchmark, registry)]
 
 
-def load_dataset(registry: Registry, name: str) -> Dataset:
-    """Load the data set called ``name`` or ``name:argument``."""
-    entry = registry.dataset(name)
-    _, argument = split_argument(name)
-    if entry.info.argument and not argument:
-        raise UserError(
-            f"data set {name!r} needs an argument: write '{name}:{entry.info.argument}'"
-        )
-    load = registry.load(entry.info)
-    dataset = load(argument) if argument else load()
-    if not isinstance(dataset, Dataset):
-        raise UserError(f"data set {name!r} of {entry.origin} returned {type(dataset).__name__}")
-    return dataset
-
-
-def load_extractor(registry: Registry, name: str, dataset: Dataset) -> FeatureExtractor:
-    """Build the feature extractor called ``name`` for the images of ``dataset``."""
-    extractor: FeatureExtractor = registry.load(registry.feature(name).info)(dataset.spec)
-    return extractor
-
-
-def further_seeds(registry: Registry, name: str, dataset: Dataset) -> dict[str, FeatureExtractor]:
-    """Build the extractors that differ from the one called ``name`` in their training seed alone.
-
-    Raises:
-        UserError: there are none.
-    """
-    names = registry.feature(name).info.seeds
-    if not names:
-        able = ", ".join(n for n, entry in registry.features.items() if entry.info.seeds)
-        raise UserError(
-            f"evaluation.robustness: the features {name!r} come with one training seed only; "
-            f"those with further ones: {able or 'none'}"
-        )
-    return {further: load_extractor(registry, further, dataset) for further in names}
-
-
-def resolve_config(config_class: type, settings: Mapping[str, Any], where: str) -> Any:
-    """Return the hyper-parameters of a model: its recipe with ``settings``, checked by type.
-
-    Raises:
-        UserError: an unknown name or a value of a wrong type, with its path.
-    """
-    names = [field.name for field in dataclasses.fields(config_class)]
-    for name in settings:
-        if name not in names:
-            hint = did_you_mean(name, names) or f"; there are: {', '.join(names)}"
-            raise UserError(f"{where}.{name}: no such setting{hint}")
-    try:
-        adapter: TypeAdapter[Any] = TypeAdapter(config_class)
-        # Strict, so that true is no 1 and "64" no 64; as JSON, so that a list may be a tuple.
-        config = adapter.validate_json(json.dumps(dict(settings), default=str), strict=True)
-    except ValidationError as error:
-        raise UserError("\n".join(f"{where}.{line}" for line in mistakes(error))) from None
-    except ValueError as error:
-        raise UserError(f"{where}: {error}") from None
-    for name, value in dataclasses.asdict(config).items():
-        if isinstance(value, float) and not math.isfinite(value):
-            raise UserError(f"{where}.{name}: {value}: write a finite number")
-    if not 1 <= config.batch_size < 2**31:
-        raise UserError(
-            f"{where}.batch_size: {shown(config.batch_size)}: write a whole number from 1 to 2**31"
-        )
-    return config
-
-
 def _trials_on(dataset: Dataset, benchmark: Benchmark, registry: Registry) -> list[Trial]:
-    extractor_name = benchmark.evaluation.features
-    if extractor_name == "auto":
-        extractor_name = registry.dataset(dataset.name).info.features
+    evaluation = _resolve_evaluation(benchmark.evaluation, dataset, registry)
     with placed("evaluation.features"):
-        extractor = load_extractor(registry, extractor_name, dataset)
-    features = {"name": extractor_name, "digest": extractor.digest}
-    if benchmark.evaluation.robustness:
-        further = further_seeds(registry, extractor_name, dataset)
-        features["further"] = ", ".join(f"{n} {e.digest[:12]}" for n, e in further.items())
+        features, fault = _features(benchmark.evaluation, dataset, registry)
     shared: dict[str, Any] = {
         "benchmark": benchmark.name,
         "dataset": dataset.name,
@@ -264,8 +208,9 @@ def _trials_on(dataset: Dataset, benchmark: Benchmark, registry: Registry) -> li
         "precision": benchmark.precision,
         "compile": benchmark.compile,
         "averaging": benchmark.averaging.amount,
-        "evaluation": _resolve_evaluation(benchmark.evaluation, dataset, registry),
+        "evaluation": evaluation,
         "features": features,
+        "fault": fault,
         "checkpoint_seconds": benchmark.checkpoint_seconds,
         "patience_seconds": benchmark.patience_seconds,
     }
@@ -285,11 +230,31 @@ def _trials_on(dataset: Dataset, benchmark: Benchmark, registry: Registry) -> li
             config={},
             seed=0,
             budget="",
-            plugin={"distribution": "genharness"},
+            plugin={"distribution": DISTRIBUTION},
         )
         for name, family in REFERENCES.items()
     )
     return [real, *trials, null]
+
+
+def _features(
+    evaluation: Evaluation, dataset: Dataset, registry: Registry
+) -> tuple[dict[str, str], str | None]:
+    """Return the names and digests of the extractors, and what went wrong with their plugin."""
+    name = evaluation.features
+    if name == "auto":
+        name = registry.dataset(dataset.name).info.features
+    try:
+        extractor = load_extractor(registry, name, dataset)
+        further = further_seeds(registry, name, dataset) if evaluation.robustness else {}
+    except UserError:
+        raise
+    except Exception as error:
+        return {"name": name, "digest": ""}, reason_of(error, f"features {name!r}")
+    features = {"name": name, "digest": extractor.digest}
+    if further:
+        features["further"] = ", ".join(f"{n} {e.digest[:12]}" for n, e in further.items())
+    return features, None
 
 
 def _trials_of(
@@ -303,11 +268,21 @@ def _trials_of(
     """Return the trials of an entry, which is resolved once for all seeds."""
     with placed(f"models.{index}"):
         plugin = registry.model(entry.model)
-        model_class = registry.load(plugin.info)
+        model_class = load_model(registry, entry.model)
     where = f"models.{index}.settings ({entry.title})"
-    config = resolve_config(model_class.Config, entry.settings, where)
+    config = load_config(plugin, model_class, entry.settings, where)
+    if config.batch_size > (available := len(dataset.train)):
+        raise UserError(
+            f"{where}.batch_size: {config.batch_size} is more than the {available} training "
+            f"images of {dataset.name}; write at most {available}"
+        )
+    unsupported, fault = None, shared["fault"]
+    try:
+        unsupported = why_not(model_class, dataset.spec)
+    except Exception as error:
+        fault = fault or reason_of(error, f"{entry.model}.supports")
     first = Trial(
-        **shared,
+        **{**shared, "fault": fault},
         model=entry.model,
         label=entry.title,
         family=plugin.info.family,
@@ -316,7 +291,7 @@ def _trials_of(
         budget=str(benchmark.budget),
         plugin=describe(plugin),
         needs=_needs(entry, config.batch_size, benchmark, where),
-        unsupported=model_class.supports(dataset.spec),
+        unsupported=unsupported,
     )
     return [first.model_copy(update={"seed": seed}) for seed in benchmark.seeds]
 
@@ -350,6 +325,12 @@ def describe(plugin: Plugin[ModelInfo]) -> dict[str, str]:
 
 
 def _resolve_evaluation(evaluation: Evaluation, data: Dataset, registry: Registry) -> Evaluation:
+    for split in ("train", "test"):
+        if (images := len(data.splits[split])) < LEAST:
+            raise UserError(
+                f"data set {data.name!r}: the {split} split has {images} "
+                f"image{'s' if images > 1 else ''}, metrics need {LEAST}"
+            )
     available = len(data.test)
     samples = evaluation.samples or available
     if samples > available:
@@ -367,7 +348,9 @@ def _resolve_evaluation(evaluation: Evaluation, data: Dataset, registry: Registr
     batches = math.ceil(samples / evaluation.batch_size)
     with placed("evaluation.metrics"):
         for name in metrics:
-            registry.metric(name)
+            # Those of this distribution are metrics, and take seconds to import.
+            if registry.metric(name).distribution != DISTRIBUTION:
+                load_metric(registry, name)
     return evaluation.model_copy(
         update={
             "samples": samples,

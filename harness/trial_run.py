@@ -18,6 +18,7 @@ from harness.averaging import WeightAverage
 from harness.budget import Budget
 from harness.clock import clock_for
 from harness.contract import GenerativeModel
+from harness.contract_validation import validate_model
 from harness.description import capabilities
 from harness.digests import tensors_digest
 from harness.evaluation import HELD_OUT, Metrics, SampleScorer, measure_likelihood, measure_speed
@@ -25,6 +26,14 @@ from harness.explanation import explain
 from harness.hardware import calibrate, fingerprint
 from harness.interpolation import interpolate
 from harness.ledger import Ledger
+from harness.loading import (
+    further_seeds,
+    load_config,
+    load_dataset,
+    load_extractor,
+    load_metric,
+    load_model,
+)
 from harness.metric_labels import labelled
 from harness.parallel.leader import replicas_for
 from harness.parallel.replicas import Alone
@@ -34,24 +43,19 @@ from harness.progress import Heartbeat, Interrupted, Progress
 from harness.provenance import environment
 from harness.references import measure_anchors, measure_null, measure_real
 from harness.registry import Registry
+from harness.rehearsal import rehearse
 from harness.results import CURVE_COLUMNS
+from harness.resumability import LoadedBack, training_state
 from harness.row import Row
 from harness.row_text import storable
 from harness.sampling import Sampler
 from harness.seeding import BUILD, reseed
-from harness.step_costs import measure_steps
+from harness.step_costs import StepCost, measure_steps
 from harness.store import write_atomically, write_json
 from harness.stream import BatchStream
 from harness.surroundings import SETTINGS, Surroundings
 from harness.training import Training
-from harness.trial import (
-    REAL,
-    Trial,
-    further_seeds,
-    load_dataset,
-    load_extractor,
-    resolve_config,
-)
+from harness.trial import REAL, Trial
 
 log = logging.getLogger(__name__)
 
@@ -138,7 +142,7 @@ class TrialRun:
             raise ValueError(f"data set {self.trial.dataset} is not the one that was planned with")
         extractor = load_extractor(self.registry, self.trial.features["name"], self.dataset)
         names = self.trial.evaluation.metrics or ()
-        metrics = {name: self.registry.load(self.registry.metric(name).info) for name in names}
+        metrics = {name: load_metric(self.registry, name) for name in names}
         self.scorer = SampleScorer(self.dataset, extractor, metrics, self.device)
         self.quick_scorer = self.scorer.quick()
         self.further_scorers: list[SampleScorer] = []
@@ -160,11 +164,13 @@ class TrialRun:
 
     def _build(self, replicas: Alone) -> GenerativeModel:
         """Build the model; the same every time it is called."""
-        model_class = self.registry.load(self.registry.model(self.trial.model).info)
-        config = resolve_config(model_class.Config, self.trial.config, self.trial.label)
+        entry = self.registry.model(self.trial.model)
+        model_class = load_model(self.registry, self.trial.model)
+        config = load_config(entry, model_class, self.trial.config, self.trial.label)
         reseed(self.device, self.trial.seed, BUILD)
         with self._plugin_code(), self.device:
             model: GenerativeModel = model_class(self.dataset.spec, config)
+        validate_model(model, self.dataset.spec, config)
         model.to(self.device).train()
         if self.trial.compile:
             model.network.compile()
@@ -186,13 +192,7 @@ class TrialRun:
                     )
                 )
             training = self._prepare(replicas)
-            self.sampler = Sampler(
-                training.model,
-                seed=trial.seed,
-                batch_size=trial.evaluation.batch_size,
-                precision=trial.precision,
-                marginal=training.stream.labels,
-            )
+            self.sampler = self._sampler(training.model, training.stream)
             self._spend(training)
         return training
 
@@ -209,8 +209,7 @@ class TrialRun:
         with self.ledger.phase("warm_up"):
             self.heartbeat.tell(Progress("warm-up"))
             with self._plugin_code():
-                build, beat = lambda: self._build(replicas), self.heartbeat.beat
-                costs = measure_steps(build, stream, trial.precision, replicas, beat)
+                costs = self._warm_up(replicas, stream)
         with self.ledger.phase("setup"):
             training = Training(
                 model,
@@ -226,6 +225,40 @@ class TrialRun:
             )
             self._resume(training)
         return training
+
+    def _warm_up(self, replicas: Alone, stream: BatchStream) -> dict[str, StepCost]:
+        """Try on a copy of the model all that is to come, and return what steps cost."""
+        trial = self.trial
+
+        beat = self.heartbeat.beat
+        copies: list[GenerativeModel] = []
+
+        def build() -> GenerativeModel:
+            model = self._build(replicas)
+            if not copies:
+                copies.append(model)
+            return model
+
+        def build_anew() -> tuple[GenerativeModel, WeightAverage]:
+            model = self._build(replicas)
+            return model, WeightAverage(model, trial.averaging)
+
+        costs = measure_steps(build, stream, trial.precision, replicas, beat)
+        copy = copies[0]  # which has been through all stages
+        self.loaded_back = LoadedBack(build_anew)
+        self.loaded_back.verify(training_state(copy, WeightAverage(copy, trial.averaging)))
+        images = stream.batch(0).images
+        rehearse(self._sampler(copy, stream), images, beat, compiled=trial.compile)
+        return costs
+
+    def _sampler(self, model: GenerativeModel, stream: BatchStream) -> Sampler:
+        return Sampler(
+            model,
+            seed=self.trial.seed,
+            batch_size=self.trial.evaluation.batch_size,
+            precision=self.trial.precision,
+            marginal=stream.labels,
+        )
 
     def _spend(self, training: Training) -> None:
         """Train until the budget is used, pausing to be measured, to save and to report."""
@@ -382,8 +415,11 @@ class TrialRun:
         return None if images is None else grid_png(images.numpy(), self.dataset.spec.levels)
 
     def _save(self, training: Training) -> None:
+        state = training.state_dict()
+        with self._plugin_code():
+            self.loaded_back.verify(state)
         own = {"trial": self.trial.id, "curve": self.curve, "machines": self.machines}
-        resumption.save(self.folder, training.state_dict() | own)
+        resumption.save(self.folder, state | own)
 
     def _resume(self, training: Training) -> None:
         found = resumption.find(self.folder, self.trial, self.device, self.machines[-1])

@@ -26,8 +26,8 @@ from torch.nn import functional as F
 
 from harness.dataset import Dataset, Split
 from harness.evaluation import SampleScorer
+from harness.loading import load_dataset, load_extractor
 from harness.registry import registry
-from harness.trial import load_dataset, load_extractor
 
 SHOWN = (
     "fid",

@@ -50,7 +50,7 @@ def plan_benchmark(
             trial.label,
             trial.dataset,
             "-" if trial.is_reference else str(trial.seed),
-            f"skipped: {trial.unsupported}" if trial.unsupported else trial.budget or "-",
+            _prospect(trial),
         ]
         for trial in planned.trials
     ]
@@ -70,6 +70,13 @@ def plan_benchmark(
     )
     say(_sum_up(found.values(), len(devices)))
     say(f"It rests on {estimates.BASIS}.")
+
+
+def _prospect(trial: Trial) -> str:
+    """Return what a trial may use, or why it will not run."""
+    if trial.unsupported:
+        return f"skipped: {trial.unsupported}"
+    return f"error: {trial.fault}" if trial.fault else trial.budget or "-"
 
 
 def _cost(estimate: Estimate | None) -> list[str]:

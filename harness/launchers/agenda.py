@@ -127,6 +127,9 @@ class Agenda:
         if trial.unsupported is not None:
             self.finish(assignment, trial.row("skipped", trial.unsupported))
             return None
+        if trial.fault is not None:
+            self.finish(assignment, trial.row("error", trial.fault))
+            return None
         return assignment
 
     def _ended_meanwhile(self, trial: Trial) -> Row | None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 
 from harness.errors import UserError
+from harness.loading import load_config, load_dataset, load_model
 from harness.metrics.speed import synchronise
 from harness.registry import Registry
 from harness.sampling import Sampler
 from harness.seeding import BUILD, reseed
-from harness.trial import load_dataset, resolve_config
 
 SEED = 0
 
@@ -28,13 +28,13 @@ def untrained_sampler(
     Raises:
         UserError: there is no such model or data set, or the one does not support the other.
     """
-    model_class = registry.load(registry.model(model).info)
+    model_class = load_model(registry, model)
     data = load_dataset(registry, dataset)
     if reason := model_class.supports(data.spec):
         raise UserError(f"{model} does not run on {dataset}: {reason}")
     reseed(device, SEED, BUILD)
     with device:
-        built = model_class(data.spec, resolve_config(model_class.Config, {}, model))
+        built = model_class(data.spec, load_config(registry.model(model), model_class, {}, model))
     labels = data.train.labels
     return Sampler(
         built.to(device),

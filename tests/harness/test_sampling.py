@@ -4,8 +4,9 @@ import pytest
 import torch
 from support.toys import SPEC, Config, LabelPainter, Regressor
 
+from harness.contract_validation import ContractBroken
 from harness.interpolation import interpolate
-from harness.sampling import InvalidSamples, Sampler
+from harness.sampling import Sampler
 
 
 def sampler(model=None, batch_size=8, **options):
@@ -126,7 +127,7 @@ def test_samples_that_break_the_contract_are_refused(samples, message):
         def sample(self, n, labels=None):
             return samples
 
-    with pytest.raises(InvalidSamples, match=message):
+    with pytest.raises(ContractBroken, match=message):
         sampler(Wrong).draw(8)
 
 

@@ -7,8 +7,10 @@ import pytest
 from harness.benchmark import parse_benchmark
 from harness.contract import setting
 from harness.errors import UserError
+from harness.hyper_parameters import resolve_config
+from harness.loading import load_dataset
 from harness.registry import registry
-from harness.trial import load_dataset, plan, resolve_config
+from harness.trial import plan
 
 SOURCE = """
 name = "mine"

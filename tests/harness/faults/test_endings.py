@@ -31,7 +31,7 @@ def ended(planned):
     [
         ("exits", "error", "SystemExit: 0 (faulty_plugin.py:"),
         ("exits-as-if-done", "error", "exit code 0 and without a row at 0% of the budget"),
-        ("exits-as-if-stopped", "error", "exit code 75 at 100% of the budget"),
+        ("exits-as-if-stopped", "error", "exit code 75 at 0% of the budget"),
         ("interrupts", "error", "KeyboardInterrupt"),
         ("crashes", "error", "the worker died of SIGSEGV at 0% of the budget"),
         ("kills-itself", "killed", "by hand or because the machine ran out of memory; it held"),

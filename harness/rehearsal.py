@@ -1,0 +1,106 @@
+"""A dry run of what an evaluation will call, on the copy of a model that warms up.
+
+A value of a wrong type is found here, before the budget is spent. What methods raise themselves
+proves nothing, for the copy has taken a few steps only: it goes to the log, and the evaluation
+judges the trained model.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from harness.contract import HasEncoder, HasLatent, HasLikelihood
+from harness.contract_validation import (
+    ContractBroken,
+    validate_images,
+    validate_latents,
+    validate_likelihood,
+)
+from harness.explanation import explain
+from harness.precision import autocast
+from harness.sampling import Sampler, evaluating
+from harness.seeding import WARM_UP, reseed
+
+log = logging.getLogger(__name__)
+
+FEW = 2
+"""Images of a dry run."""
+
+
+def rehearse(
+    sampler: Sampler, images: Tensor, on_call: Callable[[], None], *, compiled: bool = False
+) -> float:
+    """Call each method that measures a model once, and hold what it returns to the contract.
+
+    Args:
+        sampler: of a model that is thrown away afterwards.
+        images: uint8 (B, C, H, W) on its device.
+        on_call: called after each.
+        compiled: whether ``network`` is compiled, which it is not for this.
+
+    Returns:
+        Seconds that ``sample`` took for ``FEW`` images, or 0.0 if it raised.
+
+    Raises:
+        ContractBroken: one returned something else than it should.
+    """
+    model, images = sampler.model, images[:FEW]
+    n = len(images)
+    seconds = 0.0
+    with _generators_kept(), ExitStack() as inside:
+        if compiled:
+            # No graph of another batch size or mode than the trial's own.
+            inside.enter_context(torch.compiler.set_stance("force_eager"))
+        inside.enter_context(evaluating(model))
+        reseed(sampler.device, sampler.seed, WARM_UP)
+        with _own_faults("sample"), autocast(sampler.precision, sampler.device):
+            start = time.perf_counter()
+            drawn = model.sample(FEW, sampler.labels(FEW))
+            validate_images(drawn, FEW, model.spec, f"sample({FEW})")
+            drawn.max().item()  # waits for the device
+            seconds = time.perf_counter() - start
+        on_call()
+        if isinstance(model, HasLikelihood):
+            with _own_faults("log_likelihood"):
+                validate_likelihood(model.log_likelihood(images), n)
+            on_call()
+        if isinstance(model, HasLatent):
+            with _own_faults("latent"), autocast(sampler.precision, sampler.device):
+                z = model.latent(FEW)
+                validate_latents(z, FEW, f"latent({FEW})")
+                validate_images(model.decode(z), FEW, model.spec, f"decode(latent({FEW}))")
+            on_call()
+        if isinstance(model, HasEncoder):
+            with _own_faults("encode"):
+                validate_latents(model.encode(images), n, "encode")
+            on_call()
+    return seconds
+
+
+@contextmanager
+def _own_faults(method: str) -> Iterator[None]:
+    try:
+        yield
+    except ContractBroken:
+        raise
+    except Exception as error:
+        log.warning("%s raised before training, in a dry run: %s", method, explain(error))
+
+
+@contextmanager
+def _generators_kept() -> Iterator[None]:
+    """Put back Python's and NumPy's generators; torch's are seeded before every use."""
+    of_python, of_numpy = random.getstate(), np.random.get_state()
+    try:
+        yield
+    finally:
+        random.setstate(of_python)
+        np.random.set_state(of_numpy)
