@@ -14,7 +14,7 @@ from harness.dataset_validation import validated_dataset
 from harness.errors import UserError
 from harness.explanation import explain
 from harness.features.base import FeatureExtractor
-from harness.hooks import Info, ModelInfo
+from harness.hooks import FeatureInfo, Info, ModelInfo
 from harness.hyper_parameters import resolve_config, validate_config_class
 from harness.registry import Entry, Registry, split_argument
 from harness.store import is_disk_full
@@ -102,17 +102,24 @@ def load_extractor(registry: Registry, name: str, dataset: Dataset) -> FeatureEx
         Exception: whatever its plugin raises.
     """
     entry = registry.feature(name)
-    extractor_class = registry.load(entry.info)
-    if not (isinstance(extractor_class, type) and issubclass(extractor_class, FeatureExtractor)):
-        raise ContractBroken(
-            f"features {_named(entry)}: it is {described(extractor_class)}; the contract asks for "
-            "a subclass of harness.features.base.FeatureExtractor"
-        )
-    if reason := why_not(extractor_class, dataset.spec):
-        raise UserError(f"features {name!r} do not measure {dataset.name}: {reason}")
-    extractor = extractor_class(dataset.spec)
+    build = registry.load(entry.info)
+    if isinstance(build, type) and issubclass(build, FeatureExtractor):
+        if reason := why_not(build, dataset.spec):
+            raise UserError(f"features {name!r} do not measure {dataset.name}: {reason}")
+    elif isinstance(build, type) or not callable(build):
+        raise _no_extractor(entry, build)
+    extractor = build(dataset.spec)
+    if not isinstance(extractor, FeatureExtractor):
+        raise _no_extractor(entry, extractor)
     _validate_extractor(extractor, _named(entry))
     return extractor
+
+
+def _no_extractor(entry: Entry[FeatureInfo], found: Any) -> ContractBroken:
+    return ContractBroken(
+        f"features {_named(entry)}: {described(found)} is no extractor; the contract asks for a "
+        "subclass of harness.features.base.FeatureExtractor, or a function that returns one"
+    )
 
 
 def _validate_extractor(extractor: FeatureExtractor, named: str) -> None:

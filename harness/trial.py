@@ -271,16 +271,17 @@ def _trials_of(
         model_class = load_model(registry, entry.model)
     where = f"models.{index}.settings ({entry.title})"
     config = load_config(plugin, model_class, entry.settings, where)
-    if config.batch_size > (available := len(dataset.train)):
-        raise UserError(
-            f"{where}.batch_size: {config.batch_size} is more than the {available} training "
-            f"images of {dataset.name}; write at most {available}"
-        )
     unsupported, fault = None, shared["fault"]
     try:
         unsupported = why_not(model_class, dataset.spec)
     except Exception as error:
         fault = fault or reason_of(error, f"{entry.model}.supports")
+    available = len(dataset.train)
+    if config.batch_size > available and not (unsupported or fault):
+        raise UserError(
+            f"{where}.batch_size: {config.batch_size} is more than the {available} training "
+            f"images of {dataset.name}; write at most {available}"
+        )
     first = Trial(
         **{**shared, "fault": fault},
         model=entry.model,
