@@ -10,6 +10,7 @@ from pathlib import Path
 from harness.budget import Budget, Currency
 from harness.launchers import Launcher, Observer
 from harness.launchers.agenda import Agenda
+from harness.outlook import sets_drawn
 from harness.row import Row
 from harness.store import Store
 from harness.trial import Trial
@@ -144,7 +145,4 @@ def _samples(trial: Trial) -> int:
 
 def _drawn(trial: Trial) -> int:
     """Return how many samples a trial draws to be scored, on the way and at its end."""
-    evaluation = trial.evaluation
-    weights = 2 if evaluation.raw_weights else 1
-    on_the_way = 0 if trial.is_reference else weights * len(evaluation.curve) + weights - 1
-    return _samples(trial) * (evaluation.sample_sets + on_the_way)
+    return _samples(trial) * sets_drawn(trial)

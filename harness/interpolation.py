@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from harness.contract import GenerativeModel, HasLatent
+from harness.contract_validation import validate_images
 from harness.precision import Precision, autocast
 from harness.sampling import evaluating
 from harness.seeding import INTERPOLATION, reseed
@@ -63,4 +64,5 @@ def interpolate(
         if not ends.is_floating_point():
             return None
         images = model.decode(spherical(ends[:rows], ends[rows:], steps).flatten(0, 1))
+        validate_images(images, rows * steps, model.spec, "decode")
         return images.to("cpu", copy=True)

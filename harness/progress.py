@@ -32,6 +32,7 @@ class Progress:
         losses: means over the last timed window.
         images_per_second: of training, on the clock.
         pid: process of the worker.
+        warning: what the user should hear once.
     """
 
     phase: str = "setup"
@@ -39,6 +40,7 @@ class Progress:
     losses: dict[str, float] = field(default_factory=dict)
     images_per_second: float = 0.0
     pid: int = 0
+    warning: str = ""
 
 
 class Interrupted(Exception):

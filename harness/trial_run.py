@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from harness import resumption
+from harness import outlook, resumption
 from harness.averaging import WeightAverage
 from harness.budget import Budget
 from harness.clock import clock_for
@@ -22,9 +22,7 @@ from harness.contract_validation import validate_model
 from harness.description import capabilities
 from harness.digests import tensors_digest
 from harness.evaluation import HELD_OUT, Metrics, SampleScorer, measure_likelihood, measure_speed
-from harness.explanation import explain
 from harness.hardware import calibrate, fingerprint
-from harness.interpolation import interpolate
 from harness.ledger import Ledger
 from harness.loading import (
     further_seeds,
@@ -37,7 +35,7 @@ from harness.loading import (
 from harness.metric_labels import labelled
 from harness.parallel.leader import replicas_for
 from harness.parallel.replicas import Alone
-from harness.pictures import grid_png, pairs_png
+from harness.pictures import grid_png
 from harness.precision import set_numerics
 from harness.progress import Heartbeat, Interrupted, Progress
 from harness.provenance import environment
@@ -51,19 +49,17 @@ from harness.row_text import storable
 from harness.sampling import Sampler
 from harness.seeding import BUILD, reseed
 from harness.step_costs import StepCost, measure_steps
-from harness.store import write_atomically, write_json
+from harness.store import write_json
 from harness.stream import BatchStream
 from harness.surroundings import SETTINGS, Surroundings
 from harness.training import Training
 from harness.trial import REAL, Trial
+from harness.trial_pictures import interpolation_png, suspects_png, write_picture
 
 log = logging.getLogger(__name__)
 
 WINDOW_SECONDS = 1.0
 """Time on the clock between two looks at it: synchronising CUDA costs far less than 1% of it."""
-
-SUSPECTS = 30
-"""Samples that are shown beside the training images nearest to them."""
 
 
 class TrialRun:
@@ -248,7 +244,9 @@ class TrialRun:
         self.loaded_back = LoadedBack(build_anew)
         self.loaded_back.verify(training_state(copy, WeightAverage(copy, trial.averaging)))
         images = stream.batch(0).images
-        rehearse(self._sampler(copy, stream), images, beat, compiled=trial.compile)
+        self.batch_seconds = rehearse(
+            self._sampler(copy, stream), images, beat, compiled=trial.compile
+        )
         return costs
 
     def _sampler(self, model: GenerativeModel, stream: BatchStream) -> Sampler:
@@ -294,6 +292,9 @@ class TrialRun:
                 training.progress,
                 training.losses,
                 self.ledger.images / max(self.ledger.seconds, 1e-9),
+                warning=outlook.warning(
+                    self.trial, self.batch_seconds, self.ledger.seconds / training.progress
+                ),
             )
         )
         self.registry.hooks.harness_step(
@@ -347,7 +348,10 @@ class TrialRun:
                     "samples": tensors_digest(sets),
                     "weights": tensors_digest(model.state_dict().values()),
                 }
-                self._draw_picture("interpolation.png", lambda: self._interpolations(model))
+                between = self.folder / "interpolation.png"
+                write_picture(
+                    between, lambda: interpolation_png(model, self.trial.seed, self.trial.precision)
+                )
             if evaluation.raw_weights:
                 raw = self._scores()
                 self._add_to_curve(1.0, "raw", raw)
@@ -386,33 +390,14 @@ class TrialRun:
         self.folder.mkdir(parents=True, exist_ok=True)  # a plugin may have removed it
         np.savez_compressed(self.folder / "samples.npz", images=images)
         levels = self.dataset.spec.levels
-        write_atomically(self.folder / "samples.png", grid_png(images, levels))
+        write_picture(self.folder / "samples.png", lambda: grid_png(images, levels))
         if len(samples) and not self.trial.is_reference:
-            self._draw_picture("neighbours.png", lambda: self._suspects(samples))
+            near = self.folder / "neighbours.png"
+            write_picture(near, lambda: suspects_png(self.scorer, self.dataset, samples))
         if self.curve:
             with open(self.folder / "curve.parquet", "wb") as file:
                 pd.DataFrame(self.curve).to_parquet(file, index=False)
         self.found["calibration"]["after"] = calibrate(self.device)
-
-    def _draw_picture(self, name: str, draw: Callable[[], bytes | None]) -> None:
-        """Write a picture, if there is one; a fault in it must not cost the trial its figures."""
-        try:
-            picture = draw()
-        except Exception as error:
-            log.warning("no %s: %s", name, explain(error))
-            return
-        if picture is not None:
-            write_atomically(self.folder / name, picture)
-
-    def _suspects(self, samples: Tensor) -> bytes:
-        """Return the samples that look most like copies, beside the training images nearest."""
-        suspects, nearest = self.scorer.suspects(samples, SUSPECTS)
-        originals = self.dataset.train.images[nearest.numpy()]
-        return pairs_png(suspects.numpy(), originals, self.dataset.spec.levels)
-
-    def _interpolations(self, model: GenerativeModel) -> bytes | None:
-        images = interpolate(model, seed=self.trial.seed, precision=self.trial.precision)
-        return None if images is None else grid_png(images.numpy(), self.dataset.spec.levels)
 
     def _save(self, training: Training) -> None:
         state = training.state_dict()

@@ -49,6 +49,7 @@ class Bars(Observer):
     def __init__(self, bars: Progress) -> None:
         self._bars = bars
         self._tasks: dict[str, TaskID] = {}
+        self._warned: set[str] = set()
 
     def started(self, trial: Trial) -> None:
         """Add a bar, unless it was another run's before."""
@@ -61,6 +62,9 @@ class Bars(Observer):
 
     def progressed(self, trial: Trial, progress: TrialProgress) -> None:
         """Move the bar."""
+        if progress.warning and trial.id not in self._warned:
+            self._warned.add(trial.id)
+            self._bars.console.print(escape(_warning(trial, progress)))
         task = self._tasks[trial.id]
         elapsed = self._bars.tasks[self._bars.task_ids.index(task)].elapsed or 0.0
         self._bars.update(task, completed=progress.fraction, note=visible(_note(progress, elapsed)))
@@ -95,10 +99,17 @@ class Lines(Observer):
     def __init__(self, trials: int) -> None:
         self._trials = trials
         self._ended = 0
+        self._warned: set[str] = set()
 
     def started(self, trial: Trial) -> None:
         """Print which trial starts."""
         _say(f"started   {trial.title}")
+
+    def progressed(self, trial: Trial, progress: TrialProgress) -> None:
+        """Print what the user should hear, once."""
+        if progress.warning and trial.id not in self._warned:
+            self._warned.add(trial.id)
+            print(_warning(trial, progress), flush=True)
 
     def held(self, trial: Trial) -> None:
         """Print which trial another run works on."""
@@ -126,6 +137,10 @@ def _say(line: str) -> None:
     """Print a line; that nobody reads it any more, or the disk is full, is no reason to stop."""
     with suppress(OSError):
         say(line, flush=True)
+
+
+def _warning(trial: Trial, progress: TrialProgress) -> str:
+    return for_terminal(f"{trial.title}: {progress.warning}")
 
 
 def _note(progress: TrialProgress, elapsed: float) -> str:

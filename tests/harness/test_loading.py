@@ -328,7 +328,7 @@ def test_an_extractor_that_fails_costs_its_own_trials(extractor, reason, monkeyp
 
 
 def test_features_of_other_images_are_the_users_to_choose(monkeypatch):
-    only = SOURCE.replace("[evaluation]", '[evaluation]\nfeatures = "digits"')
+    only = SOURCE.replace("[evaluation]", '[evaluation]\nfeatures = "digits-classifier"')
     with pytest.raises(UserError, match="evaluation.features: features .* do not measure toy: "):
         planned(monkeypatch, only)
     assert SPEC.classes == 3
