@@ -9,11 +9,11 @@ from harness.averaging import WeightAverage
 from harness.budget import Budget
 from harness.clock import CpuClock
 from harness.ledger import Ledger
+from harness.loading import load_dataset
 from harness.registry import registry
 from harness.step_costs import StepCost
 from harness.stream import BatchStream
 from harness.training import Training
-from harness.trial import load_dataset
 
 MODELS = ("vae", "dcgan", "sngan", "realnvp", "ddpm", "score-sde")
 
