@@ -52,9 +52,9 @@ def test_a_checkpoint_that_would_not_load_is_refused_before_training(
 
 def test_one_that_would_not_load_later_is_refused_at_its_first_save(tmp_path):
     class Late(LateBuffer):
-        when = 0.5
+        steps = 20
 
-    run, training = prepared(Late, tmp_path, checkpoint_seconds=0.0)
+    run, training = prepared(Late, tmp_path, budget="30 steps", checkpoint_seconds=0.0)
     with pytest.raises(Exception, match=rf"{BUILT}: .*\"scale\""):
         run._spend(training)
     assert not (tmp_path / "checkpoint.pt").exists()

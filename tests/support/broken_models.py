@@ -133,16 +133,17 @@ class GrowingBank(Table):
 
 
 class LateBuffer(Table):
-    """A buffer that appears at the first step past ``when`` of the budget."""
+    """A buffer that appears after ``steps`` calls of ``training_step``."""
 
-    when = 0.0
+    steps = 0
 
     def __init__(self, spec, config):
         super().__init__(spec, config)
         self.register_buffer("scale", None)
 
     def training_step(self, batch, progress):
-        if self.scale is None and progress >= self.when:
+        self.steps -= 1
+        if self.scale is None and self.steps < 0:
             self.scale = batch.images.float().std()
         return super().training_step(batch, progress)
 
