@@ -54,9 +54,10 @@ def test_one_that_would_not_load_later_is_refused_at_its_first_save(tmp_path):
     class Late(LateBuffer):
         steps = 20
 
-    run, training = prepared(Late, tmp_path, budget="30 steps", checkpoint_seconds=0.0)
+    run, training = prepared(Late, tmp_path, budget="30 steps")
+    training.run_window(1.0, 600)
     with pytest.raises(Exception, match=rf"{BUILT}: .*\"scale\""):
-        run._spend(training)
+        run._save(training)
     assert not (tmp_path / "checkpoint.pt").exists()
 
 
