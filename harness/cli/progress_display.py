@@ -64,7 +64,7 @@ class Bars(Observer):
         """Move the bar."""
         if progress.warning and trial.id not in self._warned:
             self._warned.add(trial.id)
-            self._bars.console.print(escape(_warning(trial, progress)))
+            self._bars.console.print(_warning(trial, progress), markup=False)
         task = self._tasks[trial.id]
         elapsed = self._bars.tasks[self._bars.task_ids.index(task)].elapsed or 0.0
         self._bars.update(task, completed=progress.fraction, note=visible(_note(progress, elapsed)))
@@ -109,7 +109,7 @@ class Lines(Observer):
         """Print what the user should hear, once."""
         if progress.warning and trial.id not in self._warned:
             self._warned.add(trial.id)
-            print(_warning(trial, progress), flush=True)
+            say(_warning(trial, progress))
 
     def held(self, trial: Trial) -> None:
         """Print which trial another run works on."""
