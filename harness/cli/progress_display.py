@@ -109,7 +109,7 @@ class Lines(Observer):
         """Print what the user should hear, once."""
         if progress.warning and trial.id not in self._warned:
             self._warned.add(trial.id)
-            say(_warning(trial, progress))
+            _say(_warning(trial, progress))
 
     def held(self, trial: Trial) -> None:
         """Print which trial another run works on."""
