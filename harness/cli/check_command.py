@@ -71,7 +71,7 @@ def _check_model(
     from harness.checks.named import load, require_subclass
     from harness.checks.outcome import outcomes
     from harness.checks.parameters import DIGITS
-    from harness.trial import load_dataset
+    from harness.loading import load_dataset
 
     model_class = require_subclass(name, load(name, Kind.model, found), Kind.model)
     spec = load_dataset(found, dataset).spec if dataset else DIGITS
@@ -91,7 +91,7 @@ def _overrides(
 
     from harness.benchmark import parse_settings
     from harness.errors import UserError, shown
-    from harness.trial import resolve_config
+    from harness.hyper_parameters import resolve_config
 
     if wrong := [text for text in settings if not text.partition("=")[1]]:
         raise UserError(f"{shown(wrong[0])} is not a setting; write KEY=VALUE: batch_size=32")
