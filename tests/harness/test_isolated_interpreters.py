@@ -10,7 +10,9 @@ import pytest
 from support.launching import start_task
 
 from harness import interpreters
+from harness.checks.named import load
 from harness.cli import check_command
+from harness.kinds import Kind
 from harness.launchers.processes import ForkServer, Spares, Spawner
 
 TRAPS = ("random", "queue", "scipy", "torch", "typing", "colorsys")
@@ -101,7 +103,14 @@ def test_a_model_of_the_current_folder_is_checked_and_no_file_beside_it_is_impor
     (work / "mine_here.py").write_text(source)
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.delitem(sys.modules, "colorsys", raising=False)
-    assert check_command._load("mine_here:Mine").__name__ == "Steady"
+    found = []
+    monkeypatch.setattr(
+        check_command,
+        "_check_model",
+        lambda registry, name, *rest: found.append(load(name, Kind.model, registry)),
+    )
+    check_command.check("mine_here:Mine")
+    assert found[0].__name__ == "Steady"
 
 
 def test_a_search_path_is_absolute_and_has_no_empty_entry(monkeypatch, tmp_path):

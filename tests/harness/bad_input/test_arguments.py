@@ -158,7 +158,7 @@ ARGUMENTS = [
         remedy="data sets are",
         make=IMAGES,
     ),
-    typed("speed-nothing", "speed", "Missing argument", remedy="MODEL"),
+    typed("speed-nothing", "speed", "Missing argument", remedy="NAME"),
     typed("speed-unknown", "speed vea", "'vea'", remedy="did you mean 'vae'"),
     typed("speed-sizes", "speed vae --batch-sizes 1,many", "'1,many'", remedy="positive integers"),
     typed("speed-zero", "speed vae --batch-sizes 0", "'0'", remedy="positive integers"),
@@ -190,7 +190,7 @@ ARGUMENTS = [
         "harness new mine FOLDER",
         A_FILE,
     ),
-    typed("check-nothing", "check", "Missing argument", remedy="MODEL"),
+    typed("check-nothing", "check", "Missing argument", remedy="NAME"),
     typed("check-unknown", "check vea", "'vea'", remedy="did you mean 'vae'"),
     typed("check-module", "check nowhere.at:All", "nowhere", remedy="No module named"),
     typed(
