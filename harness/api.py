@@ -78,13 +78,13 @@ def plan(
     Raises:
         UserError: saying what is wrong with it, and where.
     """
-    from harness.surroundings import ENVIRONMENT, SETTINGS, unchanged
+    from harness.surroundings import ENVIRONMENT, GENERATORS, SETTINGS, unchanged
     from harness.trial import plan as resolve
 
     parsed, source = read_benchmark(benchmark)
     parsed = with_settings(with_models(parsed, also), settings)
     # Plugins are imported here, and must leave to the workers what those would find without them.
-    with placed(benchmark), unchanged((*SETTINGS, ENVIRONMENT)):
+    with placed(benchmark), unchanged((*SETTINGS, *GENERATORS, ENVIRONMENT)):
         trials = tuple(resolve(parsed, registry()))
     if also or settings:
         source = amended(source, parsed) + _changes(also, settings)

@@ -13,6 +13,7 @@ from harness.explanation import explain, is_out_of_memory
 from harness.ledger import peak_memory
 from harness.parallel.leader import ReplicaLost
 from harness.parallel.replicas import NotParallel
+from harness.plugin_identity import PluginChanged
 from harness.row import Status
 from harness.step_costs import Unmetered
 from harness.store import disk_full_reason, is_disk_full
@@ -32,7 +33,7 @@ def diagnose(error: BaseException, device: torch.device, folder: Path) -> tuple[
         return "diverged", str(error)
     if isinstance(error, ReplicaLost):
         return error.status, str(error)
-    if isinstance(error, NotParallel | Unmetered | ContractBroken):
+    if isinstance(error, NotParallel | Unmetered | ContractBroken | PluginChanged):
         return "error", str(error)
     if is_disk_full(error):
         return "killed", disk_full_reason(folder)

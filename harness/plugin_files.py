@@ -18,6 +18,7 @@ import re
 import stat
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache, cached_property, lru_cache
 from importlib.machinery import ModuleSpec, PathFinder
 from importlib.metadata import Distribution, distributions, entry_points
@@ -93,6 +94,14 @@ class PluginFiles:
                 found[name] = content
         return found
 
+    def contents_and_times(self) -> dict[str, tuple[str, int]]:
+        """Return the SHA-256 of each file, and when it was last written, by its name."""
+        found, files = {}, self.files()
+        for name, content in self.contents().items():
+            with suppress(KeyError, FileNotFoundError):
+                found[name] = content, files[name].stat().st_mtime_ns
+        return found
+
     def files(self) -> dict[str, Path]:
         """Return the files as they are now."""
         found: dict[str, Path] = {}
@@ -124,14 +133,14 @@ class PluginFiles:
         if package in self._recorded or package in _recorded_by_harness():
             return True
         spec = _find(package)
-        places = [] if spec is None else _places(spec)
-        return bool(places) and not any(_is_installed(package, place) for place in places)
+        places = [] if spec is None else places_of(spec)
+        return bool(places) and not any(is_installed(package, place) for place in places)
 
     @cached_property
     def _siblings(self) -> frozenset[str]:
         """Packages that count where a text names them, as ``import_module("name")`` does."""
         spec = _find(self._own)
-        beside = [place.parent for place in _places(spec)] if spec else []
+        beside = [place.parent for place in places_of(spec)] if spec else []
         return self._recorded | {
             path.stem
             for folder in beside
@@ -150,7 +159,7 @@ class PluginFiles:
                 if file.parts[0] == package and not any(map(_is_left_out, file.parts))
             }
         found: dict[str, Path] = {}
-        for place in _places(spec):
+        for place in places_of(spec):
             if place.is_dir():
                 found |= {f"{package}/{name}": path for name, path in _below(place)}
             elif (path := _regular(place)) is not None:
@@ -219,14 +228,14 @@ def _find(name: str) -> ModuleSpec | None:
         return spec
 
 
-def _places(spec: ModuleSpec) -> list[Path]:
+def places_of(spec: ModuleSpec) -> list[Path]:
     """Return the folders of a package, or the file of a module; none of what has no files."""
     if spec.submodule_search_locations is not None:
         return [Path(place) for place in spec.submodule_search_locations]
     return [Path(spec.origin)] if spec.has_location and spec.origin else []
 
 
-def _is_installed(package: str, place: Path) -> bool:
+def is_installed(package: str, place: Path) -> bool:
     """Whether an installer put a package where it is, so that its version identifies it."""
     if _SITES & set(place.parts):
         return True

@@ -11,7 +11,8 @@ import logging
 import os
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import Distribution, EntryPoint, entry_points
@@ -90,22 +91,38 @@ class Conflict:
         )
 
 
+Guard = Callable[[str, str], AbstractContextManager[None]]
+"""What surrounds the code of a plugin, given its entry point and distribution."""
+
+
+def _unguarded(entry_point: str, distribution: str) -> AbstractContextManager[None]:
+    return nullcontext()
+
+
 class Plugin:
     """One entry point, loaded, with all that it brings.
+
+    Args:
+        entry_point: to load.
+        guard: surrounds its import and its events.
 
     Raises:
         Exception: whatever the plugin's import or its hooks raise, or ``TypeError`` and
             ``ValueError`` for what they should not have returned.
     """
 
-    def __init__(self, entry_point: EntryPoint) -> None:
+    def __init__(self, entry_point: EntryPoint, guard: Guard = _unguarded) -> None:
         self.entry_point = entry_point.name
         self.distribution, self.version = _origin(entry_point.dist)
+        self._guard = guard
         self._manager = pluggy.PluginManager(hooks.GROUP)
         self._manager.add_hookspecs(hooks.Specification)
-        self._manager.register(entry_point.load(), name=entry_point.name)
-        self._manager.check_pending()
-        self.infos = tuple(info for kind in KINDS for info in self._infos(kind))
+        with guard(self.entry_point, self.distribution):
+            found = entry_point.load()
+            self._manager.register(found, name=entry_point.name)
+            self._manager.check_pending()
+            _require_hooks(found, self._manager)
+            self.infos = tuple(info for kind in KINDS for info in self._infos(kind))
         self._faulty: set[str] = set()
 
     def _infos(self, kind: str) -> Iterator[Info]:
@@ -119,8 +136,12 @@ class Plugin:
 
     def notify(self, event: str, **facts: Any) -> None:
         """Tell the plugin of an event; the first time it fails at one, log a warning."""
+        hook = getattr(self._manager.hook, event)
+        if not hook.get_hookimpls():
+            return
         try:
-            getattr(self._manager.hook, event)(**facts)
+            with self._guard(self.entry_point, self.distribution):
+                hook(**facts)
         except Exception as error:
             if event not in self._faulty:
                 self._faulty.add(event)
@@ -160,12 +181,12 @@ class Registry:
         hooks: the events, to be told to all plugins.
     """
 
-    def __init__(self, points: Iterable[EntryPoint]) -> None:
+    def __init__(self, points: Iterable[EntryPoint], guard: Guard = _unguarded) -> None:
         plugins: list[Plugin] = []
         broken: list[BrokenPlugin] = []
         for point in points:
             try:
-                plugins.append(Plugin(point))
+                plugins.append(Plugin(point, guard))
             except (Exception, SystemExit) as error:
                 broken.append(BrokenPlugin(point.name, _origin(point.dist)[0], _told(error)))
         self.broken = tuple(broken)
@@ -260,14 +281,17 @@ PLUGINS, STRICT = "GENHARNESS_PLUGINS", "GENHARNESS_STRICT"
 between their names; and, if it is not empty, that none of them may be broken."""
 
 
-def registry() -> Registry:
+def registry(guard: Guard = _unguarded) -> Registry:
     """Return what is installed and may load, discovered once a process.
+
+    Args:
+        guard: surrounds the import and the events of each plugin.
 
     Raises:
         UserError: a plugin that may load is not installed; or, where it matters, one is broken or
             a name is claimed twice.
     """
-    found = _installed(allowed_plugins())
+    found = _installed(allowed_plugins(), guard)
     if os.environ.get(STRICT):
         found.require_sound()
     return found
@@ -280,11 +304,11 @@ def allowed_plugins() -> tuple[str, ...] | None:
 
 
 @cache
-def _installed(allowed: tuple[str, ...] | None) -> Registry:
+def _installed(allowed: tuple[str, ...] | None, guard: Guard) -> Registry:
     points = sorted(
         entry_points(group=hooks.GROUP), key=lambda point: (_origin(point.dist)[0], point.name)
     )
-    return Registry(points if allowed is None else _chosen(points, allowed))
+    return Registry(points if allowed is None else _chosen(points, allowed), guard)
 
 
 def _chosen(points: Iterable[EntryPoint], allowed: Iterable[str]) -> list[EntryPoint]:
@@ -318,6 +342,20 @@ def _origin(distribution: Distribution | None) -> tuple[str, str]:
     if distribution is None:
         return "an unknown distribution", ""
     return distribution.name, distribution.version
+
+
+def _require_hooks(plugin: object, manager: pluggy.PluginManager) -> None:
+    """Raise ``ValueError`` where a plugin has a hook that nothing would call, or has none."""
+    names = [name for name in vars(hooks.Specification) if name.startswith("harness_")]
+    called = {caller.name for caller in manager.get_hookcallers(plugin) or ()}
+    for name in names:
+        if name not in called and callable(getattr(plugin, name, None)):
+            raise ValueError(
+                f"{name}() brings nothing, for it is no hook: write @hookimpl above it "
+                "(from harness.hooks import hookimpl)"
+            )
+    if not called:
+        raise ValueError(f"it brings nothing: it has none of the hooks {', '.join(names)}")
 
 
 def _check(info: object, hook: str, expected: type[Info]) -> None:

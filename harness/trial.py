@@ -14,7 +14,6 @@ from pydantic import BaseModel, ConfigDict, Field
 from harness.benchmark import Benchmark, Entry, Evaluation, Needs
 from harness.dataset import Dataset
 from harness.errors import UserError, placed
-from harness.hooks import ModelInfo
 from harness.loading import (
     further_seeds,
     load_config,
@@ -25,10 +24,8 @@ from harness.loading import (
     reason_of,
     why_not,
 )
-from harness.plugin_files import source_digest
+from harness.plugin_identity import describe, describe_measurement
 from harness.precision import Precision
-from harness.provenance import libraries
-from harness.registry import Entry as Plugin
 from harness.registry import Registry
 from harness.row import Row
 from harness.row_text import storable
@@ -54,8 +51,8 @@ class Trial(BaseModel):
 
     Attributes:
         evaluation: how it is measured, with nothing left to defaults that depend on the data.
-        plugin: distribution, version and source digest of the model, and versions of the libraries
-            that it brings along.
+        plugin: distribution, version and source digest of the model, versions of the libraries that
+            it brings along, and which features and metrics come from other distributions.
         features: name and digest of the extractor; under "further", where robustness is asked for,
             those that differ from it in their training seed alone.
         protocol: versions of the budget's and the measurement's rules.
@@ -211,6 +208,8 @@ def _trials_on(dataset: Dataset, benchmark: Benchmark, registry: Registry) -> li
         "evaluation": evaluation,
         "features": features,
         "fault": fault,
+        "plugin": {"distribution": DISTRIBUTION}
+        | describe_measurement(features["name"], evaluation.metrics or (), registry),
         "checkpoint_seconds": benchmark.checkpoint_seconds,
         "patience_seconds": benchmark.patience_seconds,
     }
@@ -230,7 +229,6 @@ def _trials_on(dataset: Dataset, benchmark: Benchmark, registry: Registry) -> li
             config={},
             seed=0,
             budget="",
-            plugin={"distribution": DISTRIBUTION},
         )
         for name, family in REFERENCES.items()
     )
@@ -283,14 +281,13 @@ def _trials_of(
             f"images of {dataset.name}; write at most {available}"
         )
     first = Trial(
-        **{**shared, "fault": fault},
+        **{**shared, "fault": fault, "plugin": shared["plugin"] | describe(plugin)},
         model=entry.model,
         label=entry.title,
         family=plugin.info.family,
         config=dataclasses.asdict(config),
         seed=benchmark.seeds[0],
         budget=str(benchmark.budget),
-        plugin=describe(plugin),
         needs=_needs(entry, config.batch_size, benchmark, where),
         unsupported=unsupported,
     )
@@ -311,18 +308,6 @@ def _needs(entry: Entry, batch_size: int, benchmark: Benchmark, where: str) -> N
             "or another devices_per_trial"
         )
     return Needs(devices, int(entry.memory or 0))
-
-
-def describe(plugin: Plugin[ModelInfo]) -> dict[str, str]:
-    """Return what decides how a plugin computes."""
-    facts = {
-        "distribution": plugin.distribution,
-        "version": plugin.version,
-        "source": source_digest(plugin.info.target),
-    }
-    brought = libraries(plugin.distribution)
-    told = ", ".join(f"{name} {version}" for name, version in brought.items())
-    return facts | ({"libraries": told} if told else {})
 
 
 def _resolve_evaluation(evaluation: Evaluation, data: Dataset, registry: Registry) -> Evaluation:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,8 @@ from harness.metric_labels import labelled
 from harness.parallel.leader import replicas_for
 from harness.parallel.replicas import Alone
 from harness.pictures import grid_png
+from harness.plugin_guard import PluginGuard
+from harness.plugin_identity import PlannedPlugins
 from harness.precision import set_numerics
 from harness.progress import Heartbeat, Interrupted, Progress
 from harness.provenance import environment
@@ -51,7 +53,6 @@ from harness.seeding import BUILD, reseed
 from harness.step_costs import StepCost, measure_steps
 from harness.store import write_json
 from harness.stream import BatchStream
-from harness.surroundings import SETTINGS, Surroundings
 from harness.training import Training
 from harness.trial import REAL, Trial
 from harness.trial_pictures import interpolation_png, suspects_png, write_picture
@@ -72,6 +73,7 @@ class TrialRun:
         device: cpu or a CUDA device.
         ledger: opened when the process began.
         heartbeat: how the driver hears of it, and stops it.
+        guard: of what plugins change, if it has watched their import already.
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class TrialRun:
         device: torch.device,
         ledger: Ledger,
         heartbeat: Heartbeat,
+        guard: PluginGuard | None = None,
     ) -> None:
         self.trial = trial
         self.folder = folder
@@ -91,8 +94,8 @@ class TrialRun:
         self.heartbeat = heartbeat
         self.curve: list[dict[str, Any]] = []
         self.found: dict[str, Any] = {}
-        self.disturbed: list[str] = []
         self.machines = [fingerprint(device)]
+        self.plugins = PlannedPlugins(trial, registry, guard)
 
     def run(self) -> Row:
         """Return the row of the trial.
@@ -102,8 +105,7 @@ class TrialRun:
             Interrupted: asked to stop; a checkpoint holds the state.
         """
         with self.ledger.phase("setup"):
-            set_numerics(self.trial.precision)
-            self.surroundings = Surroundings(SETTINGS)
+            self._begin()
             with self._plugin_code():
                 self._set_up()
         if self.trial.is_reference:
@@ -112,6 +114,7 @@ class TrialRun:
             metrics, samples = self._measure_model(self._train())
         with self.ledger.phase("io"):
             self._write_files(samples)
+            self.plugins.check_all()
         return self.row("ok", metrics=metrics)
 
     def row(self, status: str, reason: str | None = None, metrics: Metrics | None = None) -> Row:
@@ -120,9 +123,13 @@ class TrialRun:
             "usage": self.ledger.usage(),
             "metrics": labelled(metrics or {}, self.registry.metrics),
         }
-        if self.disturbed:
-            found["provenance"] = found.get("provenance", {}) | {"disturbed": self.disturbed}
+        found["provenance"] = found.get("provenance", {}) | self.plugins.facts()
         return self.trial.row(status, reason, **found)
+
+    def _begin(self) -> None:
+        set_numerics(self.trial.precision)
+        self.plugins.begin()
+        self._plugin_code = self.plugins.guard.trial_code
 
     def _set_up(self) -> None:
         self.heartbeat.tell(Progress("setup"))
@@ -133,10 +140,12 @@ class TrialRun:
         }
         self.found["hardware"] = self.machines[-1]
         self.found["calibration"] = {"before": calibrate(self.device)}
-        self.dataset = load_dataset(self.registry, self.trial.dataset)
-        if self.dataset.fingerprint != self.trial.fingerprint:
-            raise ValueError(f"data set {self.trial.dataset} is not the one that was planned with")
+        self._load_dataset()
         extractor = load_extractor(self.registry, self.trial.features["name"], self.dataset)
+        if extractor.digest != self.trial.features["digest"]:
+            raise ValueError(
+                f"features {self.trial.features['name']} are not those that were planned with"
+            )
         names = self.trial.evaluation.metrics or ()
         metrics = {name: load_metric(self.registry, name) for name in names}
         self.scorer = SampleScorer(self.dataset, extractor, metrics, self.device)
@@ -149,11 +158,16 @@ class TrialRun:
                 for other in further.values()
             ]
 
+    def _load_dataset(self) -> None:
+        with self._plugin_code():
+            self.dataset = load_dataset(self.registry, self.trial.dataset)
+        if self.dataset.fingerprint != self.trial.fingerprint:
+            raise ValueError(f"data set {self.trial.dataset} is not the one that was planned with")
+
     def follow(self, replicas: Alone) -> None:
         """Train in step with the first process of the trial until it says that it is enough."""
-        set_numerics(self.trial.precision)
-        self.surroundings = Surroundings(SETTINGS)
-        self.dataset = load_dataset(self.registry, self.trial.dataset)
+        self._begin()
+        self._load_dataset()
         training = self._prepare(replicas)
         while replicas.agree(0.0):
             training.run_window(1.0, WINDOW_SECONDS)
@@ -161,7 +175,8 @@ class TrialRun:
     def _build(self, replicas: Alone) -> GenerativeModel:
         """Build the model; the same every time it is called."""
         entry = self.registry.model(self.trial.model)
-        model_class = load_model(self.registry, self.trial.model)
+        with self._plugin_code():
+            model_class = load_model(self.registry, self.trial.model)
         config = load_config(entry, model_class, self.trial.config, self.trial.label)
         reseed(self.device, self.trial.seed, BUILD)
         with self._plugin_code(), self.device:
@@ -400,6 +415,7 @@ class TrialRun:
         self.found["calibration"]["after"] = calibrate(self.device)
 
     def _save(self, training: Training) -> None:
+        self.plugins.check()
         state = training.state_dict()
         with self._plugin_code():
             self.loaded_back.verify(state)
@@ -417,15 +433,3 @@ class TrialRun:
             training.load_state_dict(found.state)
             self.curve, self.machines = found.state["curve"], found.machines
         self.found.setdefault("provenance", {}).update(found.provenance())
-
-    @contextmanager
-    def _plugin_code(self) -> Iterator[None]:
-        """Put back what a plugin's code changes inside, and tell of it in the row."""
-        try:
-            yield
-        finally:
-            for name, value in self.surroundings.restore().items():
-                told = f"{name} was changed to {value}, and put back"
-                if told not in self.disturbed:
-                    self.disturbed.append(told)
-                    log.warning("%s by %s", told, self.trial.model)

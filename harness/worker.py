@@ -101,6 +101,8 @@ def run(folder: Path, device: str, threads: int, origin: float, heartbeat: Heart
 
     from harness.failure import diagnose
     from harness.ledger import Ledger, peak_memory
+    from harness.plugin_guard import PluginGuard
+    from harness.precision import set_numerics
     from harness.registry import registry
     from harness.trial import Trial
     from harness.trial_run import TrialRun
@@ -112,8 +114,10 @@ def run(folder: Path, device: str, threads: int, origin: float, heartbeat: Heart
     with ledger.phase("setup"):
         trial = Trial.model_validate_json((folder / "trial.json").read_bytes())
         heartbeat.watch(trial.patience_seconds)
-        found = registry()
-        trial_run = TrialRun(trial, folder, found, target, ledger, heartbeat)
+        set_numerics(trial.precision)
+        guard = PluginGuard(trial.plugin["distribution"])
+        found = registry(guard)
+        trial_run = TrialRun(trial, folder, found, target, ledger, heartbeat, guard)
         found.hooks.harness_trial_started(trial=trial.model_dump(mode="json"))
     try:
         return trial_run.run()
@@ -122,7 +126,7 @@ def run(folder: Path, device: str, threads: int, origin: float, heartbeat: Heart
     # A plugin that calls sys.exit(), or raises KeyboardInterrupt, ends its trial with an error.
     except BaseException as error:
         traceback.print_exc()
-        status, reason = diagnose(error, target, folder)
+        status, reason = diagnose(trial_run.plugins.cause(error), target, folder)
     ledger.peak_memory = max(ledger.peak_memory, peak_memory(target))
     return trial_run.row(status, reason)
 

@@ -25,11 +25,11 @@ from harness.launchers.agenda import Agenda, Assignment
 from harness.launchers.local import LocalLauncher
 from harness.launchers.processes import Spawner
 from harness.locks import Lock
+from harness.plugin_identity import NOT_PLANNED
 from harness.progress import Progress
-from harness.registry import registry
 from harness.row import Row
 from harness.store import CLAIM, write_atomically
-from harness.trial import Trial, describe
+from harness.trial import Trial
 from harness.untrusted import Absent, is_plain, open_regular
 
 POLL_SECONDS = 0.2
@@ -90,8 +90,6 @@ def carry_out(order: Order, board: Any) -> tuple[str, Files]:
     """
     trial = Trial.model_validate_json(order.trial)
     os.environ.update(order.environment)
-    if (told := _foreign(trial)) is not None:
-        return trial.row("error", told).model_dump_json(), {}
     with _place_of(order) as (folder, lock, shared):
         reporter = _Reporter(board, order.claim, folder, shared)
         agenda = _Single(Assignment(trial, folder, lock), reporter)
@@ -102,6 +100,9 @@ def carry_out(order: Order, board: Any) -> tuple[str, Files]:
         with suppress(KeyboardInterrupt):
             LocalLauncher(devices, order.threads, starter=Spawner()).run(agenda)
         row = agenda.row or trial.row("killed", "stopped on request; run again to resume")
+        if row.reason and NOT_PLANNED in row.reason:
+            reason = f"node {platform.node()}: {row.reason}; install the same on every node"
+            row = row.model_copy(update={"reason": reason})
         return row.model_dump_json(), {} if shared else _files(folder)
 
 
@@ -151,21 +152,6 @@ class _Reporter(Observer):
                 return written, {CHECKPOINT: file.read()} if written != sent else {}
         except Absent:
             return sent, {}
-
-
-def _foreign(trial: Trial) -> str | None:
-    """Return how this node's plugin differs from the one that the trial was planned with."""
-    if trial.is_reference:
-        return None
-    here = describe(registry().model(trial.model))
-    differs = [name for name in here | trial.plugin if here.get(name) != trial.plugin.get(name)]
-    if not differs:
-        return None
-    return (
-        f"node {platform.node()} has another {trial.model!r} than the driver: "
-        + ", ".join(f"{n} {here.get(n)}, not {trial.plugin.get(n)}" for n in differs)
-        + "; install the same on every node and run again with --retry-failed"
-    )
 
 
 @contextmanager

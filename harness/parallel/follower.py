@@ -23,6 +23,8 @@ from harness.inheritance import shield_children
 from harness.ledger import Ledger
 from harness.parallel.leader import verdict_file
 from harness.parallel.replicas import LOOPBACK, Replicas
+from harness.plugin_guard import PluginGuard
+from harness.precision import set_numerics
 from harness.progress import Heartbeat, Progress
 from harness.registry import registry
 from harness.trial import Trial
@@ -75,7 +77,10 @@ def _follow(arguments: argparse.Namespace) -> None:
     if device.type == "cuda":
         torch.cuda.set_device(device)
     trial = Trial.model_validate_json((folder / "trial.json").read_bytes())
-    run = TrialRun(trial, folder, registry(), device, Ledger(device), _Unheard(folder))
+    set_numerics(trial.precision)
+    guard = PluginGuard(trial.plugin["distribution"])
+    found = registry(guard)
+    run = TrialRun(trial, folder, found, device, Ledger(device), _Unheard(folder), guard)
     store = TCPStore(LOOPBACK, arguments.port)
     store.set(f"ready {arguments.rank}", "")
     replicas = Replicas(arguments.rank, arguments.count, store, device, trial.patience_seconds)

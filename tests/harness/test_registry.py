@@ -84,6 +84,19 @@ BROKEN = {
         """,
         "harness_modells",
     ),
+    "hook-without-mark": (
+        """
+        def harness_models():
+            return []
+        """,
+        "harness_models() brings nothing, for it is no hook: write @hookimpl above it",
+    ),
+    "event-without-mark": (
+        models_plugin("a") + "def harness_step(trial, usage):\n    pass\n",
+        "harness_step() brings nothing",
+    ),
+    "without-hooks": ("def harness_modells(): pass", "it brings nothing: it has none of the hooks"),
+    "class-instead-of-a-module": ("class Plugin: pass", "it brings nothing"),
     "misspelt-argument": (
         """
         from harness.hooks import hookimpl

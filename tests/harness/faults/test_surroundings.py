@@ -1,16 +1,25 @@
 """Everything global that a plugin may change is put back, and only what it changed is told."""
 
+import gc
 import locale
+import logging
+import multiprocessing
 import os
+import random
 import signal
 import sys
+import warnings
 
+import numpy as np
 import pytest
 import torch
+from support.distributions import install
 from support.faulty_plugin import disturb
+from support.forked_worker import fork
 
 from harness import api, registry
-from harness.surroundings import ENVIRONMENT, SETTINGS, Surroundings, unchanged
+from harness.plugin_guard import PluginGuard
+from harness.surroundings import ENVIRONMENT, GENERATORS, SETTINGS, Surroundings, unchanged
 
 CHANGES = {
     "default dtype": lambda: torch.set_default_dtype(torch.float64),
@@ -19,7 +28,19 @@ CHANGES = {
     "anomaly detection": lambda: torch.autograd.set_detect_anomaly(True),
     "threads": lambda: torch.set_num_threads(torch.get_num_threads() + 1),
     "deterministic algorithms": lambda: torch.use_deterministic_algorithms(True),
+    "autocast": lambda: torch.set_autocast_enabled("cpu", True),
+    "flushing of denormals": lambda: torch.set_flush_denormal(True),
     "precision of products": lambda: torch.set_float32_matmul_precision("high"),
+    "kernels": lambda: torch.backends.cuda.enable_flash_sdp(False),
+    "numpy's errors": lambda: np.seterr(all="raise"),
+    "warnings that are errors": lambda: warnings.simplefilter("error"),
+    "disabled logging": lambda: logging.disable(logging.CRITICAL),
+    "import path": lambda: sys.path.insert(0, ""),
+    "start method": lambda: multiprocessing.set_start_method("forkserver", force=True),
+    "recursion limit": lambda: sys.setrecursionlimit(9999),
+    "switch interval": lambda: sys.setswitchinterval(0.5),
+    "garbage collection": gc.disable,
+    "CPUs": lambda: os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}),
     "convolutions": lambda: setattr(torch.backends.cudnn, "benchmark", True),
     "working directory": lambda: os.chdir("/"),
     "locale": lambda: locale.setlocale(locale.LC_ALL, "C"),
@@ -27,39 +48,73 @@ CHANGES = {
 }
 
 
+DRAWS = {
+    "random numbers of Python": lambda: random.seed(0),
+    "random numbers of numpy": lambda: np.random.seed(0),
+    "random numbers of torch": lambda: torch.manual_seed(0),
+    "environment": lambda: os.environ.update(OF_A_PLUGIN="secret"),
+}
+"""What is put back of an import and of an event, too."""
+EVERYTHING = {setting.name: setting for setting in (*SETTINGS, *GENERATORS, ENVIRONMENT)}
+
+
 def state():
-    return {setting.name: setting.read() for setting in (*SETTINGS, ENVIRONMENT)}
+    return {name: setting.read() for name, setting in EVERYTHING.items()}
 
 
 @pytest.fixture(autouse=True)
 def as_it_was(monkeypatch, tmp_path):
     """Hold every test to leaving things as they were."""
     monkeypatch.chdir(tmp_path)
-    before = [setting.read() for setting in SETTINGS]
+    # The path is put back by the fixture that the tests change it with, after this one.
+    watched = [setting for setting in SETTINGS if setting.name != "import path"]
+    before = [setting.read() for setting in watched]
     yield
-    assert [setting.read() for setting in SETTINGS] == before
+    assert [setting.read() for setting in watched] == before
 
 
 def test_there_is_a_change_for_every_setting():
-    assert set(CHANGES) == {setting.name for setting in SETTINGS}
+    assert {*CHANGES, *DRAWS} == EVERYTHING.keys()
 
 
-@pytest.mark.parametrize("name", CHANGES)
+@pytest.mark.parametrize("name", [*CHANGES, *DRAWS])
 def test_one_change_is_put_back_and_told_alone(name):
-    before, surroundings = state(), Surroundings(SETTINGS)
-    CHANGES[name]()
+    before, surroundings = state(), Surroundings(tuple(EVERYTHING.values()))
+    (CHANGES | DRAWS)[name]()
     changed = state()
-    if name == "locale" and changed == before:
-        pytest.skip("the locale is already C")
+    if name in ("locale", "CPUs") and changed == before:
+        pytest.skip("it is so already")
     assert changed[name] != before[name]
-    assert surroundings.restore() == {name: str(changed[name])}
+    told = EVERYTHING[name].describe(before[name], changed[name])
+    assert surroundings.restore() == {name: told}
+    assert "secret" not in told and len(told) < 500
     assert state() == before
     assert surroundings.restore() == {}
 
 
+def test_a_folder_that_a_plugin_puts_on_the_path_comes_last(monkeypatch, tmp_path):
+    """So its modules are found, and stand for nothing else; what means the current folder goes."""
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    before, surroundings = list(sys.path), Surroundings(SETTINGS)
+    sys.path[:0] = ["", ".", str(tmp_path)]
+    assert list(surroundings.restore()) == ["import path"]
+    assert sys.path == [*before, str(tmp_path)]
+    assert surroundings.restore() == {}
+    sys.path.insert(0, str(tmp_path / "second"))
+    assert list(surroundings.restore()) == ["import path"]
+    assert sys.path == [*before, str(tmp_path / "second"), str(tmp_path)]
+
+
+def test_a_filter_that_silences_warnings_is_everybodys_own():
+    surroundings = Surroundings(SETTINGS)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        assert surroundings.restore() == {}
+
+
 def test_all_changes_at_once_are_put_back_when_a_plugin_raises():
     before = state()
-    with pytest.raises(RuntimeError), unchanged((*SETTINGS, ENVIRONMENT)):
+    with pytest.raises(RuntimeError), unchanged(tuple(EVERYTHING.values())):
         disturb()
         raise RuntimeError
     assert state() == before
@@ -115,3 +170,61 @@ def test_what_a_plugin_changes_when_imported_reaches_no_worker(tmp_path, monkeyp
     assert "rude" in [trial.model for trial in planned.trials]
     assert "rude_model" in sys.modules
     assert state() == before
+
+
+LOUD = """
+import os, random, sys
+import numpy, torch
+from harness.hooks import ModelInfo, hookimpl
+
+def seize():
+    torch.set_default_dtype(torch.float64)
+    torch.set_flush_denormal(True)
+    torch.set_autocast_enabled("cpu", True)
+    random.seed(0), numpy.random.seed(0), torch.manual_seed(0)
+    os.environ["LOUD"] = "secret"
+
+seize()
+
+@hookimpl
+def harness_models():
+    return [ModelInfo("loud", "is not used", "loud:Loud")]
+
+@hookimpl
+def harness_step(trial, usage):
+    seize()
+"""
+
+
+def test_a_plugin_that_is_not_used_changes_nothing(planned, tmp_path, monkeypatch):
+    """A worker imports it and tells it of events; the row is that of a worker without it."""
+    install(tmp_path, "loud", {"loud.py": LOUD}, {"loud": "loud"})
+    monkeypatch.syspath_prepend(tmp_path)
+    row = fork(planned.store, planned.trials["steady"]).row()
+    assert (row.status, row.digests) == ("ok", planned.steady.digests)
+    assert row.metrics["fid"] == planned.steady.metrics["fid"]
+    reports = row.provenance["disturbed"]
+    for name in ("default dtype", "flushing of denormals", "autocast", *DRAWS):
+        (report,) = (report for report in reports if report.startswith(f"{name} was changed to "))
+        assert report.endswith(" by plugin 'loud' of loud, and put back") and "secret" not in report
+    assert "disturbed" not in planned.steady.provenance
+    assert "unhashed" not in row.provenance
+
+
+def test_a_model_keeps_what_its_own_package_puts_into_the_environment(monkeypatch):
+    """Libraries read it; what other packages put there reaches nobody."""
+    monkeypatch.setenv("OF_A_PLUGIN", "before")
+    guard = PluginGuard("mine")
+    with guard("mine", "mine"):
+        os.environ["OF_A_PLUGIN"] = "mine"
+    with guard("theirs", "theirs"):
+        os.environ["OF_A_PLUGIN"] = "theirs"
+        sys.modules["came_with_theirs"] = sys
+    del sys.modules["came_with_theirs"]
+    assert os.environ["OF_A_PLUGIN"] == "mine"
+    assert "came_with_theirs" in guard.of_others
+    (report,) = guard.reports
+    assert report == (
+        "environment was changed to other values of OF_A_PLUGIN by plugin 'theirs' of theirs, and "
+        "put back"
+    )

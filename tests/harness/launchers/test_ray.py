@@ -1,6 +1,5 @@
 """Trials on a Ray cluster have the rows that they have here, also when their node dies."""
 
-import json
 import os
 import shutil
 import signal
@@ -18,7 +17,6 @@ from harness.cli import run_command
 from harness.errors import UserError
 from harness.launchers import ray as launcher
 from harness.launchers.agenda import Agenda, Observer
-from harness.launchers.ray_task import Order, _foreign, carry_out
 from harness.store import Store
 
 NODE = {
@@ -196,17 +194,6 @@ def test_files_travel_where_nodes_do_not_share_a_path(cluster, environment, tmp_
     assert observer.seen[-1] == 1.0
     assert (store.ended(trial.id) / "samples.npz").exists()
     assert len(cluster.worker_nodes) == 1
-
-
-def test_a_node_with_another_version_of_a_plugin_is_told(tmp_path):
-    (trial,) = planned(tmp_path, '"vae"')
-    other = trial.model_copy(update={"plugin": trial.plugin | {"version": "9.9"}})
-    order = Order(other.model_dump_json(), str(tmp_path), "", "", {}, "cpu", 1, {})
-    row, files = carry_out(order, board=None)
-    row = json.loads(row)
-    assert (row["status"], files) == ("error", {})
-    assert f"version {trial.plugin['version']}, not 9.9" in row["reason"]
-    assert _foreign(trial) is None
 
 
 @pytest.mark.slow

@@ -21,7 +21,6 @@ from harness.store import CLAIM, Store
 def at_once(monkeypatch):
     monkeypatch.setattr("harness.launchers.agenda.LOOK_SECONDS", 0.0)
     monkeypatch.setattr(ray_task, "POLL_SECONDS", 0.01)
-    monkeypatch.setattr(ray_task, "_foreign", lambda trial: None)
 
 
 @pytest.fixture
@@ -90,6 +89,18 @@ def test_a_task_that_fails_lets_go(store, order, monkeypatch):
     with pytest.raises(RuntimeError, match="no luck"):
         ray_task.carry_out(order, Told())
     assert not is_held(store.node_lock(TRIAL.id))
+
+
+def test_a_node_with_another_plugin_is_named(monkeypatch, order):
+    """Its worker refuses the trial; which node that was, the driver could not tell."""
+    refused = "'vae' is not the one that was planned: version 1, not 2"
+    monkeypatch.setattr(
+        ray_task, "Spawner", lambda: Instant(row=lambda trial: trial.row("error", refused))
+    )
+    row, _ = ray_task.carry_out(order, Told())
+    assert json.loads(row)["reason"] == (
+        f"node {os.uname().nodename}: {refused}; install the same on every node"
+    )
 
 
 @pytest.mark.parametrize("claim", ["another", None])
