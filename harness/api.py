@@ -78,13 +78,13 @@ def plan(
     Raises:
         UserError: saying what is wrong with it, and where.
     """
-    from harness.surroundings import ENVIRONMENT, GENERATORS, SETTINGS, unchanged
+    from harness.surroundings import OF_A_DRIVER, unchanged
     from harness.trial import plan as resolve
 
     parsed, source = read_benchmark(benchmark)
     parsed = with_settings(with_models(parsed, also), settings)
     # Plugins are imported here, and must leave to the workers what those would find without them.
-    with placed(benchmark), unchanged((*SETTINGS, *GENERATORS, ENVIRONMENT)):
+    with placed(benchmark), unchanged(OF_A_DRIVER):
         trials = tuple(resolve(parsed, registry()))
     if also or settings:
         source = amended(source, parsed) + _changes(also, settings)
@@ -235,7 +235,10 @@ class _Telling(Observer):
         self.observer.ended_elsewhere(trial, row)
 
     def finished(self, trial: Trial, row: Row) -> None:
+        from harness.surroundings import OF_A_DRIVER, unchanged
+
         self.observer.finished(trial, row)
-        self.registry.hooks.harness_trial_finished(row=row.model_dump(mode="json"))
+        with unchanged(OF_A_DRIVER):
+            self.registry.hooks.harness_trial_finished(row=row.model_dump(mode="json"))
         if self.courier is not None:
             self.courier.send(row, self.store.ended(trial.id))

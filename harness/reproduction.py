@@ -167,6 +167,15 @@ def prepare(row: Row, results: Results, registry: Registry) -> Subject:
     return Subject(row, trial, tuple(changed), tuple(code), tuple(seeds))
 
 
+def prepare_all(rows: Iterable[Row], results: Results) -> list[Subject]:
+    """Prepare rows by the plugins that are installed, and leave nothing of these to workers."""
+    from harness.registry import registry
+    from harness.surroundings import OF_A_DRIVER, unchanged
+
+    with unchanged(OF_A_DRIVER):
+        return [prepare(row, results, registry()) for row in rows]
+
+
 def reproduce(
     report: Path | str,
     trials: Sequence[str] = (),
@@ -192,11 +201,9 @@ def reproduce(
     Raises:
         UserError: the report is damaged or names what is not here; nothing was run.
     """
-    from harness.registry import registry
-
     recorded = read_results(report)
     rows = choose(recorded, trials, only, seed)
-    subjects = [prepare(row, recorded, registry()) for row in rows]
+    subjects = prepare_all(rows, recorded)
     folder = Path(results) if results is not None else Path(mkdtemp(prefix="genharness-"))
     return run_again(subjects, recorded, folder, observer or Observer())
 

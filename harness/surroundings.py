@@ -316,3 +316,6 @@ GENERATORS = (
 
 ENVIRONMENT = Setting("environment", lambda: dict(os.environ), _set_environment, _changed_names)
 """What a driver hands to every worker that it starts."""
+
+OF_A_DRIVER = (*SETTINGS, *GENERATORS, ENVIRONMENT)
+"""What plugins may not change in a driver, where they are imported and told of rows."""

@@ -97,7 +97,11 @@ def _options(
     if strict or plugins is not None:
         from harness.registry import registry
 
+        before = dict(os.environ)
         registry()
+        # Workers inherit nothing of what plugins put there.
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def main() -> NoReturn:

@@ -41,12 +41,11 @@ def reproduce_rows(
     """
     from harness.cli.progress_display import open_display
     from harness.gathering import read_results
-    from harness.registry import registry
-    from harness.reproduction import choose, prepare, run_again
+    from harness.reproduction import choose, prepare_all, run_again
 
     recorded = read_results(report)
     rows = choose(recorded, trials or (), only or (), seed)
-    subjects = [prepare(row, recorded, registry()) for row in rows]
+    subjects = prepare_all(rows, recorded)
     runnable = sum(not subject.changed for subject in subjects)
     folder = results or (Path(mkdtemp(prefix="genharness-")) if runnable else Path())
     with open_display(runnable) as display:

@@ -16,8 +16,11 @@ import torch
 from support.distributions import install
 from support.faulty_plugin import disturb
 from support.forked_worker import fork
+from support.stored import TRIAL
 
 from harness import api, registry
+from harness.cli import _options
+from harness.launchers import Observer
 from harness.plugin_guard import PluginGuard
 from harness.surroundings import ENVIRONMENT, GENERATORS, SETTINGS, Surroundings, unchanged
 
@@ -209,6 +212,26 @@ def test_a_plugin_that_is_not_used_changes_nothing(planned, tmp_path, monkeypatc
         assert report.endswith(" by plugin 'loud' of loud, and put back") and "secret" not in report
     assert "disturbed" not in planned.steady.provenance
     assert "unhashed" not in row.provenance
+
+
+def test_what_a_plugin_changes_in_a_driver_reaches_no_worker(tmp_path, monkeypatch):
+    """At a row's end, and when it is imported before anything is planned."""
+    told = LOUD.replace("harness_step(trial, usage)", "harness_trial_finished(row)")
+    install(tmp_path, "loud", {"loud.py": told}, {"loud": "loud"})
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "loud", raising=False)
+    registry._installed.cache_clear()
+    before = state()
+    try:
+        with unchanged((*SETTINGS, *GENERATORS)):
+            _options(strict=False, plugins="loud,genharness")
+        assert "loud" in sys.modules and "LOUD" not in os.environ
+        driver = api._Telling(Observer(), None, None, registry.registry())
+        driver.finished(TRIAL, TRIAL.row("ok"))
+    finally:
+        registry._installed.cache_clear()
+        monkeypatch.delenv("GENHARNESS_PLUGINS")
+    assert state() == before
 
 
 def test_a_model_keeps_what_its_own_package_puts_into_the_environment(monkeypatch):
