@@ -70,15 +70,21 @@ def unchanged(settings: Sequence[Setting]) -> Iterator[None]:
         before.restore()
 
 
-def _determinism() -> tuple[bool, bool, bool]:
+def _determinism() -> tuple[bool, bool]:
     warn_only = torch.is_deterministic_algorithms_warn_only_enabled()
-    fills = torch.utils.deterministic.fill_uninitialized_memory  # type: ignore[attr-defined]
-    return torch.are_deterministic_algorithms_enabled(), warn_only, fills
+    return torch.are_deterministic_algorithms_enabled(), warn_only
 
 
-def _set_determinism(before: tuple[bool, bool, bool]) -> None:
+def _set_determinism(before: tuple[bool, bool]) -> None:
     torch.use_deterministic_algorithms(before[0], warn_only=before[1])
-    torch.utils.deterministic.fill_uninitialized_memory = before[2]  # type: ignore[attr-defined]
+
+
+def _fills() -> bool:
+    return bool(torch.utils.deterministic.fill_uninitialized_memory)  # type: ignore[attr-defined]
+
+
+def _set_fills(before: bool) -> None:
+    torch.utils.deterministic.fill_uninitialized_memory = before  # type: ignore[attr-defined]
 
 
 _AUTOCAST_DEVICES = ("cpu", "cuda")
@@ -278,6 +284,7 @@ SETTINGS = (
     Setting("anomaly detection", torch.is_anomaly_enabled, torch.autograd.set_detect_anomaly),
     Setting("threads", torch.get_num_threads, torch.set_num_threads),
     Setting("deterministic algorithms", _determinism, _set_determinism),
+    Setting("filling of fresh memory", _fills, _set_fills),
     Setting("autocast", _autocast, _set_autocast),
     Setting("flushing of denormals", _flushes_denormals, torch.set_flush_denormal),
     Setting("precision of products", _products, _set_products),

@@ -31,6 +31,11 @@ CHANGES = {
     "anomaly detection": lambda: torch.autograd.set_detect_anomaly(True),
     "threads": lambda: torch.set_num_threads(torch.get_num_threads() + 1),
     "deterministic algorithms": lambda: torch.use_deterministic_algorithms(True),
+    "filling of fresh memory": lambda: setattr(
+        torch.utils.deterministic,
+        "fill_uninitialized_memory",
+        not torch.utils.deterministic.fill_uninitialized_memory,
+    ),
     "autocast": lambda: torch.set_autocast_enabled("cpu", True),
     "flushing of denormals": lambda: torch.set_flush_denormal(True),
     "precision of products": lambda: torch.set_float32_matmul_precision("high"),
@@ -230,7 +235,7 @@ def test_what_a_plugin_changes_in_a_driver_reaches_no_worker(tmp_path, monkeypat
         driver.finished(TRIAL, TRIAL.row("ok"))
     finally:
         registry._installed.cache_clear()
-        monkeypatch.delenv("GENHARNESS_PLUGINS")
+        os.environ.pop("GENHARNESS_PLUGINS", None)  # which the command has put there
     assert state() == before
 
 
