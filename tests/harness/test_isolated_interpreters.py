@@ -145,8 +145,10 @@ def test_only_the_command_leaves_its_folder(monkeypatch, program, options, is_it
 def test_no_process_of_the_harness_is_started_without_a_safe_path():
     root = Path(interpreters.__file__).parent
     sources = {path: path.read_text() for path in root.rglob("*.py")}
-    started = [path.name for path, text in sources.items() if "sys.executable" in text]
-    assert started == ["interpreters.py"]
+    started = {path.name for path, text in sources.items() if "sys.executable" in text}
+    # The watcher's is isolated from everything, and looks for the harness alone.
+    assert started == {"interpreters.py", "watch.py"}
+    assert '[sys.executable, "-I", "-S",' in sources[root / "watch.py"]
     assert interpreters.command("harness.worker", "x")[1:] == [
         *("-P", "--check-hash-based-pycs", "always"),
         *("-m", "harness.worker", "x"),
