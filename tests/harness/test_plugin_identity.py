@@ -46,7 +46,14 @@ SOURCES = {
     "edited/weights.bin": "some",
     "ruler.py": """
         from harness.hooks import MetricInfo, hookimpl
-        from harness.metrics.moments import moments as Ruler
+        from harness.metrics.base import SampleMetric
+
+        class Ruler(SampleMetric):
+            def update(self, features):
+                pass
+
+            def compute(self):
+                return 0.0
 
         @hookimpl
         def harness_metrics():
