@@ -30,6 +30,7 @@ from harness.checks.training import (
     check_overfits,
     check_training_step,
 )
+from harness.checks.types import check_types
 from harness.checks.updates import check_memory, check_updates
 from harness.contract import (
     Conditional,
@@ -65,6 +66,7 @@ __all__ = [
     "check_sizes",
     "check_total_probability",
     "check_training_step",
+    "check_types",
     "check_updates",
     "checks_for",
 ]
@@ -72,6 +74,7 @@ __all__ = [
 # Where a failure is to be mended, and the capabilities without which there is nothing to check.
 _CHECKS: tuple[tuple[Function, str, tuple[type, ...]], ...] = (
     (check_config, "Config", ()),
+    (check_types, "", ()),
     (check_samples, "sample", ()),
     (check_training_step, "training_step", ()),
     (check_updates, "training_step", ()),

@@ -82,8 +82,11 @@ def outcomes(
     overrides: Mapping[str, Any],
     seconds: float = math.inf,
 ) -> Iterator[Outcome]:
-    """Run the checks that apply to a model, one after the other; see ``outcomes_of``."""
-    bound = (
+    """Run the checks that apply to a model, one after the other; see ``outcomes_of``.
+
+    Where its types are not the contract's, the others would only stumble over them.
+    """
+    bound = [
         BoundCheck(
             check.name,
             check.reason,
@@ -92,8 +95,12 @@ def outcomes(
             check.suspect,
         )
         for check in checks_for(model_class)
-    )
-    return outcomes_of(bound, seconds)
+    ]
+    for number, outcome in enumerate(outcomes_of(bound, seconds), start=1):
+        yield outcome
+        if outcome.name == "types" and outcome.verdict is Verdict.failed:
+            yield from (_left(check, "mend `types` first") for check in bound[number:])
+            return
 
 
 def outcomes_of(checks: Iterable[BoundCheck], seconds: float = math.inf) -> Iterator[Outcome]:
@@ -126,6 +133,10 @@ def _outcome(check: BoundCheck, limit: float) -> Outcome:
             where = _raised_in(check.subject, error.__traceback__) or where
     seconds = time.perf_counter() - start
     return Outcome(check.name, check.reason, verdict, message, where, seconds)
+
+
+def _left(check: BoundCheck, why: str) -> Outcome:
+    return Outcome(check.name, check.reason, Verdict.unfinished, why, "", 0.0)
 
 
 def _is_the_models(error: Exception) -> bool:

@@ -487,6 +487,13 @@ class NeedsLabels(Histogram):
         return super().training_step(Batch(batch.images, batch.labels.long()), progress)
 
 
+@caught_by("types", r"training_step returned a float as the loss 'nats'")
+class LossesOfFloats(Histogram):
+    def training_step(self, batch, progress):
+        losses = super().training_step(batch, progress)
+        return {name: float(loss) for name, loss in losses.items()}
+
+
 @caught_by("config", r"must be dataclass\(frozen=True\)")
 class ThawedConfig(Histogram):
     Config = dataclass(type("Config", (), {"__annotations__": {"batch_size": int}}))

@@ -1,0 +1,34 @@
+"""Check of types: what a model has, and what its methods return, before anything else is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from harness.checks.subject import build, noise_batch, seeded
+from harness.contract import DataSpec, GenerativeModel
+from harness.contract_validation import (
+    ContractBroken,
+    validate_class,
+    validate_model,
+    validated_losses,
+)
+from harness.rehearsal import FEW, rehearse
+from harness.sampling import Sampler
+
+
+def check_types(
+    model_class: type[GenerativeModel], spec: DataSpec, overrides: Mapping[str, Any]
+) -> None:
+    """Attributes, and what every method returns, are what the contract asks for."""
+    try:
+        validate_class(model_class)
+        model = build(model_class, spec, overrides)
+        validate_model(model, spec, model.config)
+        batch = noise_batch(spec, max(FEW, model.config.batch_size))
+        sampler = Sampler(model, seed=0, batch_size=FEW, precision="fp32", marginal=batch.labels)
+        with seeded(0):
+            validated_losses(model.training_step(batch, 0.0))
+            rehearse(sampler, batch.images, lambda: None)
+    except ContractBroken as broken:
+        raise AssertionError(str(broken)) from None
