@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness import evaluation_cost
 from harness.budget import Budget, Currency
+from harness.evaluation_cost import CallCost, Work, cost_through
 from harness.launchers import Launcher, Observer
-from harness.launchers.agenda import Agenda
-from harness.outlook import batches_drawn, sets_drawn
+from harness.launchers.agenda import Agenda, Assignment
+from harness.metrics.speed import LEAST as LEAST_CALLS
 from harness.row import Row
 from harness.store import Store
 from harness.trial import Trial
@@ -18,29 +20,41 @@ from harness.trial import Trial
 STEPS = Budget(10, Currency.STEPS)
 """Budget of a probe. A model of several stages goes through all of them in it."""
 
-SAMPLES = 200
-"""Images that a model's probes draw at most; the first of them draws ``LEAST``."""
-
 LEAST = 2
-"""Images of the smallest probe: of fewer, neither a covariance nor a standard error is defined."""
+"""Images of the first probe: of fewer, neither a covariance nor a standard error is defined."""
 
-GROWTH = 10
-"""How many times more images a probe has than the one before, at most."""
+SAMPLES = 200
+"""Images of a probe at most."""
 
-WORTHWHILE = 1.5
-"""How many times more images than the one before make another probe worth its start."""
+CAP = 12.0
+"""Seconds that sampling, scoring and likelihood of a further probe may take together."""
 
-CAP = 20.0
-"""Seconds that the evaluation of a probe may take, by what the one before took."""
+PROBES = 4
+"""Probes of a model at most; most have two or three."""
+
+NOISE = 0.1
+"""Fraction by which a measurement may be off, for what the next probe can afford."""
+
+WORTHWHILE = 3
+"""How many times more images than in the one before make another probe worth its start."""
 
 TIMED = 0.05
-"""Seconds for which a probe times the drawing of a batch."""
+"""Seconds for which a probe times the drawing of single images."""
+
+GROWING = {
+    "sampling": evaluation_cost.sampling,
+    "scoring": evaluation_cost.scoring,
+    "likelihood": evaluation_cost.likelihood,
+}
+"""The work of a trial, by the part of the evaluation that grows with it."""
 
 BASIS = (
-    f"{STEPS} and up to {SAMPLES} samples of each model, fewer of slow ones, and on what else this "
-    "machine did just now: training grows in proportion to the budget, batches of samples take "
-    "a + b n seconds, and the rest of the evaluation grows linearly; what is done already is "
-    "counted too"
+    f"{STEPS} of each model, evaluated with {LEAST} images and then with up to {SAMPLES}, as long "
+    f"as these take at most about {CAP:g} s; and on what else this machine did just now. Training "
+    "grows in proportion to the budget; sampling and likelihood of a batch, and scoring of a set, "
+    "take a + b n seconds. Of a model whose first two images took longer than that, the estimate "
+    'is an upper bound, "at most": all that they took, for each two images. What is done already '
+    "is counted too"
 )
 
 
@@ -52,12 +66,14 @@ class Estimate:
         setup: building, loading, warming up, writing.
         training: on the clock.
         evaluation: at the end and on the way.
+        at_most: whether ``evaluation`` is an upper bound.
         reason: what went wrong with its probe.
     """
 
     setup: float = 0.0
     training: float = 0.0
     evaluation: float = 0.0
+    at_most: bool = False
     reason: str | None = None
 
     @property
@@ -72,171 +88,183 @@ def estimate(
     """Run probes of each model on each data set, and return what each trial will take.
 
     A probe is a trial of ``STEPS`` with few samples, in a worker. The first of a model has
-    ``LEAST`` images; the next ones have more, as long as that costs no more than ``CAP``. Seeds of
-    one model share theirs.
+    ``LEAST`` images; the next have more, by what it took. Seeds of one model share theirs.
 
     Returns:
         By the trials' identities; nothing for those that will not be run.
     """
     trials = [trial for trial in trials if not (trial.unsupported or trial.fault)]
-    hears = observer or Observer()
-    # What is computed of a data set once and kept is no trial's cost: paid for before.
-    first = {
-        (trial.dataset, trial.features["name"]): _probe(trial, LEAST, LEAST)
-        for trial in trials[::-1]
-    }
-    _run(first.values(), launcher, hears)
-    series: dict[str, list[_Probe]] = {trial.id: [] for trial in trials}
-    while grown := {t.id: probe for t in trials if (probe := _next(t, series[t.id]))}:
-        rows = _run(grown.values(), launcher, hears)
-        for name, probe in grown.items():
-            series[name].append(_Probe(probe, rows[probe.id]))
-    return {trial.id: _extrapolate(trial, series[trial.id]) for trial in trials}
+    launcher.check([_probe(trial) for trial in trials])
+    with tempfile.TemporaryDirectory(prefix="harness-estimate-") as folder:
+        store = Store(Path(folder), "probes")
+        store.prepare()
+        agenda = _Probes(trials, store, observer or Observer())
+        launcher.run(agenda)
+    return {trial.id: _extrapolate(trial, agenda.rows) for trial in trials}
+
+
+class _Probes(Agenda):
+    """First probes, and each further one as soon as the one before has ended.
+
+    Attributes:
+        rows: of the probes that have ended, by their identities.
+    """
+
+    def __init__(self, trials: list[Trial], store: Store, observer: Observer) -> None:
+        self._trials = trials
+        self.rows: dict[str, Row] = {}
+        # Those of references come first: they pay for what is computed of a data set once and
+        # kept, in the set-up of a probe that is not the last of its trial.
+        ordered = sorted(trials, key=lambda trial: not trial.is_reference)
+        first = {probe.id: probe for probe in (_probe(trial) for trial in ordered)}
+        super().__init__(first.values(), store, observer)
+        self._begun = set(first)
+
+    def finish(self, assignment: Assignment, row: Row) -> None:
+        """Write the row of a probe, and add those that follow from it."""
+        super().finish(assignment, row)
+        self.rows[assignment.trial.id] = row
+        for trial in self._trials:
+            probe = _next(trial, _series(trial, self.rows))
+            if probe is not None and probe.id not in self._begun:
+                self._begun.add(probe.id)
+                self.add(probe)
 
 
 @dataclass(frozen=True)
 class _Probe:
-    """A probe and its row, if it was run."""
+    """A probe and its row."""
 
     trial: Trial
-    row: Row | None
+    row: Row
 
     @property
-    def images(self) -> int:
-        return _samples(self.trial)
+    def sampled(self) -> int:
+        return self.trial.evaluation.samples or 0
 
     @property
     def scored(self) -> int:
         return self.trial.evaluation.likelihood_images or 0
 
-    @property
-    def evaluation(self) -> float:
-        return 0.0 if self.row is None else self.row.usage.phases.get("eval", 0.0)
-
-    def batch_seconds(self, size: int) -> float | None:
-        """Return how long a batch of 1, or of the probe's size, took to draw."""
-        name = "latency" if size == 1 else "images_per_second"
-        found = self.row.metrics.get(name) if self.row else None
-        if found is None or not found.value:
-            return None
-        return found.value if size == 1 else size / found.value
+    def seconds(self, *parts: str) -> float:
+        return sum(self.row.usage.evaluation.get(part, 0.0) for part in parts)
 
 
-def _run(probes: Iterable[Trial], launcher: Launcher, observer: Observer) -> dict[str, Row | None]:
-    distinct = {probe.id: probe for probe in probes}
-    launcher.check(list(distinct.values()))
-    with tempfile.TemporaryDirectory(prefix="harness-estimate-") as folder:
-        store = Store(Path(folder), "probes")
-        store.prepare()
-        launcher.run(Agenda(distinct.values(), store, observer))
-        return {name: store.row(name) for name in distinct}
+def _series(trial: Trial, rows: dict[str, Row]) -> list[_Probe]:
+    """Return the probes of a trial that have ended, in order."""
+    series: list[_Probe] = []
+    probe: Trial | None = _probe(trial)
+    while probe is not None and probe.id in rows:
+        series.append(_Probe(probe, rows[probe.id]))
+        probe = _next(trial, series)
+    return series
 
 
 def _next(trial: Trial, done: list[_Probe]) -> Trial | None:
-    """Return the next probe of a trial, or None if there are enough.
-
-    Samples and scored images grow together; the last probe has as few samples as the first, which
-    tells what the samples cost from what the likelihood does.
-    """
-    most = min(SAMPLES, _samples(trial))
-    if not done:
-        return _probe(trial, LEAST, LEAST)
-    last = done[-1]
-    if last.row is None or last.row.status != "ok" or (len(done) > 1 and last.images == LEAST):
+    """Return the probe that follows, or None if there are enough or none has ended well."""
+    if not done or len(done) == PROBES or done[-1].row.status != "ok":
         return None
-    # All of it might grow with the images.
-    factor = min(GROWTH, CAP / max(last.evaluation, 1e-3))
-    images = min(most, int(factor * last.images))
-    if images >= WORTHWHILE * last.images:
-        return _probe(trial, images, images)
-    if len(done) > 1 and not trial.is_reference:
-        return _probe(trial, LEAST, last.images)
-    return None
+    last, full = done[-1], trial.evaluation
+    of_samples = [(probe.sampled, probe.seconds("sampling", "scoring")) for probe in done]
+    of_scores = [(probe.scored, probe.seconds("likelihood")) for probe in done]
+    sampled = min(_affordable(of_samples, full.batch_size), SAMPLES, full.samples or 0)
+    sampled = max(sampled, last.sampled)
+    # In one batch: further ones cost what it does.
+    batch = min(full.batch_size, sampled)
+    scored = min(_affordable(of_scores, full.batch_size), batch, full.likelihood_images or 0)
+    scored = max(scored, last.scored)
+    growth = max(sampled / last.sampled, scored / max(1, last.scored))
+    worthwhile = growth > 1 if len(done) == 1 else growth >= WORTHWHILE
+    return _probe(trial, sampled, scored) if worthwhile else None
 
 
-def _probe(trial: Trial, samples: int, scored: int) -> Trial:
+def _affordable(done: list[tuple[int, float]], batch_size: int) -> int:
+    """Return for how many images half of ``CAP`` lasts, by all that their seconds could grow.
+
+    Args:
+        done: images and their seconds, in order.
+        batch_size: of the trial.
+    """
+    cap = CAP / 2
+    (few, seconds), (images, longer) = done[0], done[-1]
+    in_proportion = images * cap / max(longer, 1e-3)
+    if images == few:
+        return int(in_proportion)
+    # Within a batch, only what grew from the first probe to the last grows further.
+    highest = (1 + NOISE) * longer
+    each = (highest - (1 - NOISE) * seconds) / (images - few)
+    by_slope = images + (cap - highest) / max(each, 1e-6)
+    return int(max(in_proportion, min(by_slope, batch_size)))
+
+
+def _probe(trial: Trial, sampled: int = LEAST, scored: int = LEAST) -> Trial:
     full = trial.evaluation
-    batch_size = min(full.batch_size, samples)
     evaluation = full.model_copy(
         update={
-            "samples": samples,
+            "samples": sampled,
             "sample_sets": 1,
-            "batch_size": batch_size,
+            "batch_size": min(full.batch_size, sampled),
             "curve": (),
             "raw_weights": False,
-            "speed_batch_sizes": (batch_size,),
+            "speed_batch_sizes": (1,),
             "speed_seconds": TIMED,
-            "likelihood_images": min(full.likelihood_images or LEAST, scored),
+            "likelihood_images": min(full.likelihood_images or scored, scored),
         }
     )
     budget = "" if trial.is_reference else str(STEPS)
     return trial.model_copy(update={"seed": 0, "budget": budget, "evaluation": evaluation})
 
 
-def _extrapolate(trial: Trial, probes: list[_Probe]) -> Estimate:
+def _extrapolate(trial: Trial, rows: dict[str, Row]) -> Estimate:
     """Return what a trial will take: seconds of training by the last probe, and ``_evaluation``."""
-    for probe in probes:
-        if probe.row is None:
-            return Estimate(reason="its probe was not run")
-        if probe.row.status != "ok":
-            return Estimate(reason=f"{probe.row.status}: {probe.row.reason}")
-    assert probes[-1].row is not None
-    usage = probes[-1].row.usage
+    probes = _series(trial, rows)
+    if not probes:
+        return Estimate(reason="its probe was not run")
+    last = probes[-1].row
+    if last.status != "ok":
+        return Estimate(reason=f"{last.status}: {last.reason}")
     training = 0.0
     if not trial.is_reference:
         budget = Budget.parse(trial.budget)
-        used = budget.used(usage)
+        used = budget.used(last.usage)
         if not used:
             return Estimate(reason=f"its probe used no {budget.currency}")
-        training = usage.seconds * budget.amount / used
-    setup = sum(usage.phases.get(name, 0.0) for name in ("setup", "warm_up", "io"))
-    return Estimate(setup, training, _evaluation(trial, probes))
+        training = last.usage.seconds * budget.amount / used
+    setup = sum(last.usage.phases.get(name, 0.0) for name in ("setup", "warm_up", "io"))
+    # Two images alone tell nothing of what grows.
+    tried, full = probes[-1], trial.evaluation
+    at_most = tried.sampled == LEAST < (full.samples or 0)
+    at_most |= tried.scored == LEAST < (full.likelihood_images or 0)
+    return Estimate(setup, training, _evaluation(trial, probes), at_most)
 
 
 def _evaluation(trial: Trial, probes: list[_Probe]) -> float:
-    """Return seconds of evaluation: drawing, timing that, scoring, likelihood and the rest.
+    """Return seconds of evaluation: what grows, by the first and the last probe, and the rest."""
+    last = probes[-1]
+    parts = {name: _cost(name, probes) for name in GROWING}
+    grown = sum(parts[name].of(work(trial)) for name, work in GROWING.items())
+    measured = last.seconds(*GROWING, "speed")
+    rest = max(0.0, last.row.usage.phases.get("eval", 0.0) - measured)
+    # What remains of the timing of single images: the counting of a few images' cost.
+    counted = max(0.0, last.seconds("speed") - _timing(last.trial, parts["sampling"]))
+    return grown + _timing(trial, parts["sampling"]) + counted + rest
 
-    A batch of n takes a + b n seconds, through one of 1 and one of the largest probe's size.
-    Scoring is linear in the samples, likelihood in the images: through the smallest probe, the
-    largest, and the one that has as many images as this and as few samples as that.
-    """
-    small, large = probes[0], max(probes, key=lambda probe: probe.images)
-    split = probes[-1] if probes[-1].images == small.images else small
-    batch = _batches(large)
-    rest = {id(probe): probe.evaluation - _sampling(probe.trial, batch) for probe in probes}
-    of_likelihood = _slope(rest[id(split)] - rest[id(small)], split.scored - small.scored)
-    of_scoring = _slope(rest[id(large)] - rest[id(split)], large.images - split.images)
-    images = (trial.evaluation.likelihood_images or 0) - small.scored
-    return (
-        max(0.0, rest[id(small)])
-        + of_scoring * (_samples(trial) * sets_drawn(trial) - small.images)
-        + of_likelihood * max(0, images)
-        + _sampling(trial, batch)
+
+def _cost(part: str, probes: list[_Probe]) -> CallCost:
+    few, many = (
+        (GROWING[part](probe.trial), probe.seconds(part)) for probe in (probes[0], probes[-1])
     )
+    return cost_through(few, many)
 
 
-def _slope(seconds: float, images: int) -> float:
-    return max(0.0, seconds / images) if images > 0 else 0.0
-
-
-def _batches(probe: _Probe) -> Callable[[int], float]:
-    """Return the seconds of a batch by its size; none, where nothing was drawn or timed."""
-    size = probe.trial.evaluation.batch_size
-    one, many = probe.batch_seconds(1), probe.batch_seconds(size)
-    if one is None or many is None:
-        return lambda n: 0.0
-    each = max(0.0, (many - one) / max(1, size - 1))
-    return lambda n: max(0.0, one - each) + each * n
-
-
-def _sampling(trial: Trial, batch: Callable[[int], float]) -> float:
-    """Return how long drawing takes, for the metrics and to be timed."""
+def _timing(trial: Trial, sampling: CallCost) -> float:
+    """Return how long the drawing of batches is timed: each size once without, and then on."""
     plan = trial.evaluation
-    took = [batch(size) for size in {1, *plan.speed_batch_sizes}]
-    # One call of each size is not timed.
-    timed = sum(once + max(once, plan.speed_seconds) for once in took if once)
-    return batches_drawn(trial) * batch(plan.batch_size) + timed
-
-
-def _samples(trial: Trial) -> int:
-    return trial.evaluation.samples or 0
+    if trial.is_reference:
+        return 0.0
+    calls = [sampling.of(Work(1, size)) for size in {1, *plan.speed_batch_sizes}]
+    repeated = (max(plan.speed_seconds, LEAST_CALLS * call) for call in calls)
+    return sum(
+        call + (call if call > plan.speed_seconds else again)
+        for call, again in zip(calls, repeated, strict=True)
+    )

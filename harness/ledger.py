@@ -20,6 +20,7 @@ from harness.clock import Clock
 from harness.row import Usage
 
 Phase = Literal["setup", "warm_up", "train", "eval", "io"]
+Part = Literal["sampling", "scoring", "likelihood", "speed"]
 
 NOTICEABLE = 0.5
 """Seconds of a window that may have been a pause, from which it is asked whether there was one."""
@@ -51,6 +52,7 @@ class Ledger:
         devices: that train together; each second of theirs counts so many device-seconds.
         paused: seconds of windows in which nothing ran; they are not charged.
         idle: seconds of windows that are charged, and explained by no CPU time.
+        evaluation: seconds of its parts, which lie within phase eval.
     """
 
     def __init__(
@@ -87,6 +89,7 @@ class Ledger:
         self.devices = 1
         self.paused = 0.0
         self.idle = 0.0
+        self.evaluation: dict[str, float] = {}
 
     @property
     def seconds(self) -> float:
@@ -112,6 +115,18 @@ class Ledger:
                 self.peak_memory = max(self.peak_memory, peak_memory(self._device))
             self._charge()
             self._open.pop()
+
+    @contextmanager
+    def part(self, name: Part) -> Iterator[None]:
+        """Add the wall time inside to a part of the evaluation; parts are not nested."""
+        begin = self._now()
+        try:
+            yield
+        finally:
+            self._add_to_part(name, self._now() - begin)
+
+    def _add_to_part(self, name: str, seconds: float) -> None:
+        self.evaluation[name] = self.evaluation.get(name, 0.0) + seconds
 
     @contextmanager
     def window(self, clock: Clock) -> Iterator[None]:
@@ -195,10 +210,11 @@ class Ledger:
             "uncounted": dict(self.uncounted),
             "starts": self.starts,
             "devices": self.devices,
-        } | {name: seconds for name, seconds in self._lost().items() if seconds}
+        } | {name: value for name, value in self._optional().items() if value}
 
-    def _lost(self) -> dict[str, float]:
-        return {"paused": self.paused, "idle": self.idle}
+    def _optional(self) -> dict[str, Any]:
+        evaluation = dict(self.evaluation)
+        return {"paused": self.paused, "idle": self.idle, "evaluation": evaluation}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Continue the trial of another process: its wall time and phases add to this one's."""
@@ -216,6 +232,8 @@ class Ledger:
         self.starts += state["starts"]
         self.paused = state.get("paused", 0.0)
         self.idle = state.get("idle", 0.0)
+        for name, seconds in state.get("evaluation", {}).items():
+            self._add_to_part(name, seconds)
 
     def _charge(self) -> None:
         """Charge the time since the last charge to the innermost open phase."""

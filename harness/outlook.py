@@ -1,52 +1,55 @@
-"""Whether the evaluation of a trial will dwarf its training, by its first samples."""
+"""Whether the evaluation of a trial will dwarf its training, by a few images before it."""
 
 from __future__ import annotations
 
-import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
+
+from harness import evaluation_cost
+from harness.evaluation_cost import CallCost
 
 if TYPE_CHECKING:
     from harness.trial import Trial
 
 FACTOR = 3.0
-"""How much longer than training an evaluation must take to be worth a word."""
+"""How much longer than training an evaluation must take to be worth a warning."""
 
-WORTH = 60.0
+WORTH = 30.0
 """Seconds of evaluation that are nobody's concern."""
 
-
-def sets_drawn(trial: Trial) -> int:
-    """Return how many sets of samples a trial draws to be scored, on the way and at its end."""
-    evaluation = trial.evaluation
-    if trial.is_reference:
-        return evaluation.sample_sets
-    weights = 2 if evaluation.raw_weights else 1
-    return evaluation.sample_sets + weights * len(evaluation.curve) + weights - 1
+SHORTENED_BY = {
+    "sampling": "samples, sample_sets or points of the curve",
+    "likelihood": "likelihood_images",
+}
+"""Keys of ``[evaluation]`` by the part that they shorten."""
 
 
-def batches_drawn(trial: Trial) -> int:
-    """Return how many batches these sets are drawn in."""
-    return sets_drawn(trial) * math.ceil(
-        (trial.evaluation.samples or 0) / trial.evaluation.batch_size
-    )
+class Costs(NamedTuple):
+    """Seconds of calls with few images; of slow ones only what is fixed is known."""
+
+    sampling: CallCost
+    likelihood: CallCost
 
 
-def warning(trial: Trial, batch_seconds: float, training_seconds: float) -> str:
-    """Return what a user should hear of a trial whose evaluation dwarfs its training, or "".
+def warning(trial: Trial, costs: Costs, training_seconds: float) -> str:
+    """Return what a user should know of a trial whose evaluation dwarfs its training, or "".
 
     Args:
         trial: what is run.
-        batch_seconds: that a batch of samples takes at least: a few images'.
+        costs: of its model.
         training_seconds: that its budget takes.
     """
-    least = batches_drawn(trial) * batch_seconds
-    if least < WORTH or least < FACTOR * training_seconds:
+    parts = {
+        "sampling": costs.sampling.of(evaluation_cost.sampling(trial)),
+        "likelihood": costs.likelihood.of(evaluation_cost.likelihood(trial)),
+    }
+    seconds = sum(parts.values())
+    if seconds < WORTH or seconds < FACTOR * training_seconds:
         return ""
+    most = max(parts, key=lambda name: parts[name])
+    listed = ", ".join(f"{name} {_duration(took)}" for name, took in parts.items() if took)
     return (
-        f"its evaluation will take at least {_duration(least)}, its training about "
-        f"{_duration(training_seconds)}: {batches_drawn(trial)} batches of samples, of which the "
-        f"smallest takes {batch_seconds:.2g} s; fewer evaluation.samples, sample_sets or points of "
-        "the curve shorten it"
+        f"its evaluation will take at least about {_duration(seconds)}, its training about "
+        f"{_duration(training_seconds)}: {listed}; fewer evaluation.{SHORTENED_BY[most]} shorten it"
     )
 
 

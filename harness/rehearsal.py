@@ -12,6 +12,7 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 
 import numpy as np
 import torch
@@ -24,7 +25,9 @@ from harness.contract_validation import (
     validate_latents,
     validate_likelihood,
 )
+from harness.evaluation_cost import FREE, CallCost, Work, cost_through
 from harness.explanation import explain
+from harness.outlook import Costs
 from harness.precision import autocast
 from harness.sampling import Sampler, evaluating
 from harness.seeding import WARM_UP, reseed
@@ -34,13 +37,19 @@ log = logging.getLogger(__name__)
 FEW = 2
 """Images of a dry run."""
 
+MORE = 16
+"""Images of a second call, which tells what an image more costs."""
+
+QUICK = 0.5
+"""Seconds that a call of ``FEW`` may take for there to be one of ``MORE``."""
+
 COLD = 2.0
 """Seconds that a first call may take for what happens once: one so quick is timed again."""
 
 
 def rehearse(
     sampler: Sampler, images: Tensor, on_call: Callable[[], None], *, compiled: bool = False
-) -> float:
+) -> Costs:
     """Call each method that measures a model once, and hold what it returns to the contract.
 
     Args:
@@ -50,14 +59,14 @@ def rehearse(
         compiled: whether ``network`` is compiled, which it is not for this.
 
     Returns:
-        Seconds that ``sample`` took for ``FEW`` images, or 0.0 if it raised.
+        What calls of ``sample`` and ``log_likelihood`` cost; nothing if they raised or are missing.
 
     Raises:
         ContractBroken: one returned something else than it should.
     """
-    model, images = sampler.model, images[:FEW]
+    model, more, images = sampler.model, images[:MORE], images[:FEW]
     n = len(images)
-    seconds = 0.0
+    costs = Costs(FREE, FREE)
     with _generators_kept(), ExitStack() as inside:
         if compiled:
             # No graph of another batch size or mode than the trial's own.
@@ -65,13 +74,12 @@ def rehearse(
         inside.enter_context(evaluating(model))
         reseed(sampler.device, sampler.seed, WARM_UP)
         with _own_faults("sample"):
-            seconds = _sample(sampler)
-            if seconds < COLD:
-                seconds = min(seconds, _sample(sampler))
+            costs = costs._replace(sampling=_cost(partial(_sample, sampler), FEW, MORE))
         on_call()
         if isinstance(model, HasLikelihood):
             with _own_faults("log_likelihood"):
-                validate_likelihood(model.log_likelihood(images), n)
+                score = partial(_score, model, more)
+                costs = costs._replace(likelihood=_cost(score, n, len(more)))
             on_call()
         if isinstance(model, HasLatent):
             with _own_faults("latent"), autocast(sampler.precision, sampler.device):
@@ -83,17 +91,36 @@ def rehearse(
             with _own_faults("encode"):
                 validate_latents(model.encode(images), n, "encode")
             on_call()
-    return seconds
+    return costs
 
 
-def _sample(sampler: Sampler) -> float:
-    """Draw ``FEW`` images, and return the seconds that it took."""
-    labels = sampler.labels(FEW)
+def _cost(timed: Callable[[int], float], few: int, more: int) -> CallCost:
+    """Return what a call costs; of a slow one, what it takes with ``few`` images is fixed."""
+    seconds = timed(few)
+    if seconds < COLD:
+        seconds = min(seconds, timed(few))
+    if seconds >= QUICK or more <= few:
+        return CallCost(seconds, 0.0)
+    return cost_through((Work(1, few), seconds), (Work(1, more), timed(more)))
+
+
+def _sample(sampler: Sampler, n: int) -> float:
+    """Draw ``n`` images, and return the seconds that it took."""
+    labels = sampler.labels(n)
     start = time.perf_counter()
     with autocast(sampler.precision, sampler.device):
-        images = sampler.model.sample(FEW, labels)
-    validate_images(images, FEW, sampler.model.spec, f"sample({FEW})")
+        images = sampler.model.sample(n, labels)
+    validate_images(images, n, sampler.model.spec, f"sample({n})")
     images.max().item()  # waits for the device
+    return time.perf_counter() - start
+
+
+def _score(model: HasLikelihood, images: Tensor, n: int) -> float:
+    """Compute the likelihood of ``n`` images, and return the seconds that it took."""
+    start = time.perf_counter()
+    likelihood = model.log_likelihood(images[:n])
+    validate_likelihood(likelihood, n)
+    likelihood.nats.sum().item()  # waits for the device
     return time.perf_counter() - start
 
 

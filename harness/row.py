@@ -71,6 +71,8 @@ class Usage(_Record):
             (suspended, frozen, stopped); they are part of the wall time and of no device-seconds.
         idle: seconds on the clock of a CPU, in windows whose wall time is more than twice their CPU
             time, in which the trial did not compute: it waited, or for a core that others had.
+        evaluation: seconds of phase eval by what was done in them: sampling, scoring, likelihood,
+            speed; the rest of the phase are pictures and digests.
     """
 
     seconds: float = 0.0
@@ -88,6 +90,7 @@ class Usage(_Record):
     # Left out where there were none: rows from before are written again as they are.
     paused: float = Field(default=0.0, exclude_if=operator.not_)
     idle: float = Field(default=0.0, exclude_if=operator.not_)
+    evaluation: dict[str, float] = Field(default_factory=dict, exclude_if=operator.not_)
 
 
 class Row(_Record):

@@ -259,9 +259,8 @@ class TrialRun:
         self.loaded_back = LoadedBack(build_anew)
         self.loaded_back.verify(training_state(copy, WeightAverage(copy, trial.averaging)))
         images = stream.batch(0).images
-        self.batch_seconds = rehearse(
-            self._sampler(copy, stream), images, beat, compiled=trial.compile
-        )
+        sampler = self._sampler(copy, stream)
+        self.eval_costs = rehearse(sampler, images, beat, compiled=trial.compile)
         return costs
 
     def _sampler(self, model: GenerativeModel, stream: BatchStream) -> Sampler:
@@ -301,17 +300,10 @@ class TrialRun:
         self.ledger.overrun = training.budget.overrun(self.ledger)
 
     def _report(self, training: Training) -> None:
-        self.heartbeat.tell(
-            Progress(
-                "train",
-                training.progress,
-                training.losses,
-                self.ledger.images / max(self.ledger.seconds, 1e-9),
-                warning=outlook.warning(
-                    self.trial, self.batch_seconds, self.ledger.seconds / training.progress
-                ),
-            )
-        )
+        ledger, progress = self.ledger, training.progress
+        rate = ledger.images / max(ledger.seconds, 1e-9)
+        warning = outlook.warning(self.trial, self.eval_costs, ledger.seconds / progress)
+        self.heartbeat.tell(Progress("train", progress, training.losses, rate, warning=warning))
         self.registry.hooks.harness_step(
             trial=self.trial.model_dump(mode="json"), usage=self.ledger.usage().model_dump()
         )
@@ -323,11 +315,13 @@ class TrialRun:
             self._add_to_curve(fraction, "raw", self._scores())
 
     def _scores(self) -> Metrics:
-        return self.quick_scorer.score([self._draw(0)], self.heartbeat.beat)
+        samples = self._draw(0)
+        with self.ledger.part("scoring"):
+            return self.quick_scorer.score([samples], self.heartbeat.beat)
 
     def _draw(self, index: int) -> Tensor:
         """Draw a set of samples for the metrics."""
-        with self._plugin_code():
+        with self.ledger.part("sampling"), self._plugin_code():
             samples = self.trial.evaluation.samples or 0
             return self.sampler.draw(samples, index, self.heartbeat.beat)
 
@@ -345,20 +339,22 @@ class TrialRun:
             self.heartbeat.tell(Progress("eval", 1.0))
             with training.average.applied(), self._plugin_code():
                 sets = [self._draw(index) for index in range(evaluation.sample_sets)]
-                metrics = self.scorer.score(sets, beat)
-                self._add_to_curve(1.0, "averaged", metrics)
-                metrics |= self._further_scores(sets)
-                metrics["bits_per_dim"] = measure_likelihood(
-                    model,
-                    self.dataset.test,
-                    images=evaluation.likelihood_images,
-                    batch_size=evaluation.batch_size,
-                    seed=self.trial.seed,
-                    on_batch=beat,
-                )
-                metrics |= measure_speed(
-                    self.sampler, evaluation.speed_batch_sizes, evaluation.speed_seconds, beat
-                )
+                with self.ledger.part("scoring"):
+                    metrics = self.scorer.score(sets, beat)
+                    self._add_to_curve(1.0, "averaged", metrics)
+                    metrics |= self._further_scores(sets)
+                with self.ledger.part("likelihood"):
+                    metrics["bits_per_dim"] = measure_likelihood(
+                        model,
+                        self.dataset.test,
+                        images=evaluation.likelihood_images,
+                        batch_size=evaluation.batch_size,
+                        seed=self.trial.seed,
+                        on_batch=beat,
+                    )
+                with self.ledger.part("speed"):
+                    sizes, seconds = evaluation.speed_batch_sizes, evaluation.speed_seconds
+                    metrics |= measure_speed(self.sampler, sizes, seconds, beat)
                 self.found["digests"] = {
                     "samples": tensors_digest(sets),
                     "weights": tensors_digest(model.state_dict().values()),
@@ -378,16 +374,20 @@ class TrialRun:
         with self.ledger.phase("eval"):
             self.heartbeat.tell(Progress("eval", 1.0))
             if self.trial.model == REAL:
-                metrics, samples = measure_real(self.dataset, self.scorer, n)
+                with self.ledger.part("scoring"):
+                    metrics, samples = measure_real(self.dataset, self.scorer, n)
             else:
                 lower = {
                     name: entry.info.lower_is_better
                     for name, entry in self.registry.metrics.items()
                 }
-                metrics, samples = measure_null(self.dataset, self.scorer, n, lower)
-                images = self.trial.evaluation.likelihood_images
-                metrics |= measure_anchors(self.dataset, images)
-            metrics |= self._further_scores([samples])
+                with self.ledger.part("scoring"):
+                    metrics, samples = measure_null(self.dataset, self.scorer, n, lower)
+                with self.ledger.part("likelihood"):
+                    images = self.trial.evaluation.likelihood_images
+                    metrics |= measure_anchors(self.dataset, images)
+            with self.ledger.part("scoring"):
+                metrics |= self._further_scores([samples])
             self.found["digests"] = {"samples": tensors_digest([samples])}
         return metrics, samples
 

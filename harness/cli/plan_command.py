@@ -84,7 +84,9 @@ def _cost(estimate: Estimate | None) -> list[str]:
         return ["-", "-", "-"]
     if estimate.reason:
         return ["?", "?", estimate.reason]
-    return [_duration(s) for s in (estimate.training, estimate.evaluation, estimate.total)]
+    bound = "at most " * estimate.at_most
+    evaluation, total = _duration(estimate.evaluation), _duration(estimate.total)
+    return [_duration(estimate.training), bound + evaluation, bound + total]
 
 
 def _sum_up(estimates: Collection[Estimate], workers: int) -> str:
@@ -92,7 +94,8 @@ def _sum_up(estimates: Collection[Estimate], workers: int) -> str:
     failed = sum(estimate.reason is not None for estimate in estimates)
     at_once = f", or {_duration(total / workers)} with {workers} at once" if workers > 1 else ""
     unknown = f", and {failed} that could not be tried" if failed else ""
-    return f"{len(estimates) - failed} trials: about {_duration(total)}{at_once}{unknown}."
+    about = "at most" if any(estimate.at_most for estimate in estimates) else "about"
+    return f"{len(estimates) - failed} trials: {about} {_duration(total)}{at_once}{unknown}."
 
 
 def _duration(seconds: float) -> str:

@@ -55,10 +55,14 @@ class Agenda:
         self._looked = 0.0
         self._named = time.monotonic()
         self._holders: dict[str, str] = {}
-        self._stamps = {}
+        self._stamps: dict[str, int | None] = {}
         for trial in sorted(trials, key=lambda trial: trial.needs, reverse=True):
-            self._stamps[trial.id] = store.stamp(trial.id)
-            self._queues.setdefault(trial.needs, deque()).append(trial)
+            self.add(trial)
+
+    def add(self, trial: Trial) -> None:
+        """Take in a trial; those of equal needs are done in the order in which they came."""
+        self._stamps[trial.id] = self.store.stamp(trial.id)
+        self._queues.setdefault(trial.needs, deque()).append(trial)
 
     def __bool__(self) -> bool:
         """Whether there is something left to take or to wait for."""

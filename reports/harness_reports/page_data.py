@@ -186,6 +186,7 @@ def _usage(usage: Usage) -> dict[str, str]:
         "overrun": str(usage.overrun),
         "wall time": seconds(usage.wall),
         **{name: seconds(value) for name, value in usage.phases.items()},
+        **{f"eval, {name}": seconds(value) for name, value in usage.evaluation.items()},
         "peak memory": prefixed(usage.peak_memory, "B"),
         "processes": str(usage.starts),
     } | {

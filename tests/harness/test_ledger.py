@@ -71,6 +71,27 @@ def test_time_since_the_process_was_spawned_is_setup(time):
     assert usage.wall == 5
 
 
+def test_parts_of_an_evaluation_lie_within_its_phase_and_go_on_in_another_process(time, ledger):
+    with ledger.phase("eval"):
+        for name, seconds in (("sampling", 1), ("scoring", 2), ("sampling", 4)):
+            with ledger.part(name):
+                time.sleep(seconds)
+        time.sleep(8)
+    usage = ledger.usage()
+    assert usage.evaluation == {"sampling": 5, "scoring": 2}
+    assert usage.phases["eval"] == 15
+    again = Ledger(now=time)
+    again.load_state_dict(ledger.state_dict())
+    with again.part("scoring"):
+        time.sleep(1)
+    assert again.usage().evaluation == {"sampling": 5, "scoring": 3}
+
+
+def test_a_row_without_parts_is_written_as_before(ledger):
+    assert "evaluation" not in ledger.usage().model_dump()
+    assert "evaluation" not in ledger.state_dict()
+
+
 def test_phases_accumulate(time, ledger):
     for name, seconds in (("warm_up", 1), ("train", 2), ("eval", 4), ("train", 8), ("io", 16)):
         with ledger.phase(name):

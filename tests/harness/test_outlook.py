@@ -10,9 +10,13 @@ from support.stored import trial
 from harness import outlook, rehearsal
 from harness.benchmark import Evaluation
 from harness.cli.progress_display import Lines
+from harness.evaluation_cost import FREE, CallCost, Work, likelihood, sampling
+from harness.outlook import Costs
 from harness.progress import Progress, read_progress
 
-EVALUATION = Evaluation(samples=5000, batch_size=250, sample_sets=2, curve=(0.25, 0.5))
+EVALUATION = Evaluation(
+    samples=5000, batch_size=250, sample_sets=2, curve=(0.25, 0.5), likelihood_images=600
+)
 
 
 def planned(**changes):
@@ -21,21 +25,27 @@ def planned(**changes):
 
 def test_all_batches_of_all_sets_are_counted():
     """Two sets at the end and one at each pause, in twenty batches each."""
-    assert outlook.batches_drawn(planned()) == 20 * (2 + 2)
+    assert sampling(planned()) == Work(80, 80 * 250)
     raw = EVALUATION.model_copy(update={"raw_weights": True})
-    assert outlook.batches_drawn(planned(evaluation=raw)) == 20 * (2 + 2 * 2 + 1)
+    assert sampling(planned(evaluation=raw)).calls == 20 * (2 + 2 * 2 + 1)
+    assert likelihood(planned()) == Work(3, 600)
 
 
 @pytest.mark.parametrize(
-    ("batch_seconds", "training_seconds", "words"),
+    ("batch", "scored", "training_seconds", "words"),
     [
-        (4.0, 60.0, "at least 5 min, its training about 60 s: 80 batches .* takes 4 s"),
-        (4.0, 107.0, None),  # less than three times as long
-        (0.5, 1.0, None),  # forty seconds are nobody's concern
+        # Samples that are slow whatever the batch, and by the image.
+        ((4.0, 0.0), FREE, 60.0, "about 5 min, its training about 60 s: sampling 5 min; fewer .*s"),
+        ((0.0, 0.01), FREE, 60.0, "about 3 min, .*fewer evaluation.samples, sample_sets or points"),
+        # Likelihood, although the samples are quick.
+        ((0.1, 0.0), (1.0, 0.3), 7.0, "3 min, .* sampling 8 s, likelihood 3 min; .*ood_images"),
+        ((4.0, 0.0), FREE, 107.0, None),  # less than three times as long
+        ((0.3, 0.0), (0.1, 0.0), 1.0, None),  # half a minute is nobody's concern
     ],
 )
-def test_only_what_dwarfs_the_training_is_worth_a_word(batch_seconds, training_seconds, words):
-    said = outlook.warning(planned(), batch_seconds, training_seconds)
+def test_only_what_dwarfs_the_training_is_worth_a_word(batch, scored, training_seconds, words):
+    costs = Costs(CallCost(*batch), CallCost(*scored))
+    said = outlook.warning(planned(), costs, training_seconds)
     assert bool(said) == bool(words)
     if words:
         with pytest.raises(AssertionError, match=words):
@@ -47,12 +57,21 @@ def test_a_slow_sampler_is_told_of_while_it_trains(tmp_path, monkeypatch):
     monkeypatch.setattr(rehearsal.time, "perf_counter", lambda: next(clock))
     run, training = prepared(Table, tmp_path, budget="3 steps")
     monkeypatch.setattr(time, "perf_counter", time.monotonic)
-    assert run.batch_seconds == 30
+    assert run.eval_costs == Costs(sampling=CallCost(30.0, 0.0), likelihood=CallCost(30.0, 0.0))
+    # A first warning is of the short evaluation: its one batch, and that of the likelihood.
     run._spend(training)
-    assert "its evaluation will take at least 30 s" not in read_progress(tmp_path).warning
     run.trial = run.trial.model_copy(update={"evaluation": EVALUATION})
     run._report(training)
-    assert "its evaluation will take at least 40 min" in read_progress(tmp_path).warning
+    said = read_progress(tmp_path).warning
+    assert "its evaluation will take at least about 42 min" in said
+    assert "sampling 40 min, likelihood 90 s" in said
+
+
+def test_sixteen_images_tell_what_one_more_costs(monkeypatch):
+    """The first call is cold: of two images it is the quicker of two that counts."""
+    seconds = iter([1.0, 0.2, 0.9])
+    cost = rehearsal._cost(lambda n: next(seconds), 2, 16)
+    assert cost.each == pytest.approx(0.05) and cost.fixed == pytest.approx(0.1)
 
 
 def test_a_warning_is_printed_once(capsys):
