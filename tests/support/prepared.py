@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -16,7 +17,6 @@ from harness.ledger import Ledger
 from harness.parallel.replicas import Alone
 from harness.progress import Heartbeat
 from harness.registry import Entry
-from harness.surroundings import Surroundings
 from harness.training import Training
 from harness.trial_run import TrialRun
 
@@ -35,7 +35,7 @@ def prepared(model_class: Any, folder: Path, **changes: Any) -> tuple[TrialRun, 
     folder.mkdir(exist_ok=True)
     ledger = Ledger()
     run = TrialRun(one, folder, registry, torch.device("cpu"), ledger, Heartbeat(folder))
-    run.dataset, run.surroundings = dataset(), Surroundings(())
+    run.dataset, run._plugin_code = dataset(), nullcontext  # what plugins change is not put back
     return run, run._prepare(Alone())
 
 
