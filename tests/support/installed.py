@@ -26,6 +26,7 @@ def registry_with(
     patch.setitem(sys.modules, module.__name__, module)
     # Nothing on the disk holds it, so nothing could be hashed.
     patch.setattr("harness.trial.describe", lambda plugin: {"distribution": "at hand"})
+    patch.setattr("harness.trial.describe_measurement", lambda *of: {})
 
     def infos(kind: type, found: dict[str, Any] | None, **common: Any) -> list[Any]:
         for index, target in enumerate((found or {}).values()):

@@ -158,7 +158,7 @@ ARGUMENTS = [
         remedy="data sets are",
         make=IMAGES,
     ),
-    typed("speed-nothing", "speed", "Missing argument", remedy="NAME"),
+    typed("speed-nothing", "speed", "Missing argument", remedy="MODEL"),
     typed("speed-unknown", "speed vea", "'vea'", remedy="did you mean 'vae'"),
     typed("speed-sizes", "speed vae --batch-sizes 1,many", "'1,many'", remedy="positive integers"),
     typed("speed-zero", "speed vae --batch-sizes 0", "'0'", remedy="positive integers"),
