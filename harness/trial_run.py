@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -21,15 +20,12 @@ from harness.contract import GenerativeModel
 from harness.contract_validation import validate_model
 from harness.description import capabilities
 from harness.digests import tensors_digest
-from harness.evaluation import HELD_OUT, Metrics, SampleScorer, measure_likelihood, measure_speed
+from harness.evaluation import Metrics
 from harness.hardware import calibrate, fingerprint
 from harness.ledger import Ledger
 from harness.loading import (
-    further_seeds,
     load_config,
     load_dataset,
-    load_extractor,
-    load_metric,
     load_model,
 )
 from harness.metric_labels import labelled
@@ -41,10 +37,8 @@ from harness.plugin_identity import PlannedPlugins
 from harness.precision import set_numerics
 from harness.progress import Heartbeat, Interrupted, Progress
 from harness.provenance import environment
-from harness.references import measure_anchors, measure_null, measure_real
 from harness.registry import Registry
 from harness.rehearsal import rehearse
-from harness.results import CURVE_COLUMNS
 from harness.resumability import LoadedBack, training_state
 from harness.row import Row
 from harness.row_text import storable
@@ -54,7 +48,8 @@ from harness.step_costs import StepCost, measure_steps
 from harness.store import write_json
 from harness.stream import BatchStream
 from harness.training import Training
-from harness.trial import REAL, Trial
+from harness.trial import Trial
+from harness.trial_evaluation import TrialEvaluation
 from harness.trial_pictures import interpolation_png, suspects_png, write_picture
 
 log = logging.getLogger(__name__)
@@ -141,22 +136,16 @@ class TrialRun:
         self.found["hardware"] = self.machines[-1]
         self.found["calibration"] = {"before": calibrate(self.device)}
         self._load_dataset()
-        extractor = load_extractor(self.registry, self.trial.features["name"], self.dataset)
-        if extractor.digest != self.trial.features["digest"]:
-            raise ValueError(
-                f"features {self.trial.features['name']} are not those that were planned with"
-            )
-        names = self.trial.evaluation.metrics or ()
-        metrics = {name: load_metric(self.registry, name) for name in names}
-        self.scorer = SampleScorer(self.dataset, extractor, metrics, self.device)
-        self.quick_scorer = self.scorer.quick()
-        self.further_scorers: list[SampleScorer] = []
-        if self.trial.evaluation.robustness:
-            further = further_seeds(self.registry, self.trial.features["name"], self.dataset)
-            self.further_scorers = [
-                SampleScorer(self.dataset, other, metrics, self.device).distances()
-                for other in further.values()
-            ]
+        self.evaluation = TrialEvaluation(
+            self.trial,
+            self.dataset,
+            self.registry,
+            self.device,
+            ledger=self.ledger,
+            heartbeat=self.heartbeat,
+            plugin_code=self._plugin_code,
+            curve=self.curve,
+        )
 
     def _load_dataset(self) -> None:
         with self._plugin_code():
@@ -288,7 +277,7 @@ class TrialRun:
                     self._report(training)
             if training.progress >= target and passed < len(milestones):
                 with self.ledger.phase("eval"):
-                    self._measure_on_the_way(training, target)
+                    self.evaluation.on_the_way(training, self.sampler, target)
             with self.ledger.phase("io"):
                 stopped = self.heartbeat.stopped()
                 due = self.ledger.seconds - saved >= self.trial.checkpoint_seconds
@@ -308,53 +297,12 @@ class TrialRun:
             trial=self.trial.model_dump(mode="json"), usage=self.ledger.usage().model_dump()
         )
 
-    def _measure_on_the_way(self, training: Training, fraction: float) -> None:
-        with training.average.applied():
-            self._add_to_curve(fraction, "averaged", self._scores())
-        if self.trial.evaluation.raw_weights:
-            self._add_to_curve(fraction, "raw", self._scores())
-
-    def _scores(self) -> Metrics:
-        samples = self._draw(0)
-        with self.ledger.part("scoring"):
-            return self.quick_scorer.score([samples], self.heartbeat.beat)
-
-    def _draw(self, index: int) -> Tensor:
-        """Draw a set of samples for the metrics."""
-        with self.ledger.part("sampling"), self._plugin_code():
-            samples = self.trial.evaluation.samples or 0
-            return self.sampler.draw(samples, index, self.heartbeat.beat)
-
-    def _add_to_curve(self, fraction: float, weights: str, metrics: Mapping[str, Any]) -> None:
-        trial, ledger = self.trial, self.ledger
-        where = (trial.id, trial.label, trial.model, trial.seed, weights, fraction)
-        used = (ledger.seconds, ledger.flops, ledger.images, ledger.steps)
-        point = dict(zip(CURVE_COLUMNS, (*where, *used), strict=True))
-        self.curve.append(point | {name: m.value for name, m in metrics.items()})
-
     def _measure_model(self, training: Training) -> tuple[Metrics, Tensor]:
-        evaluation, model = self.trial.evaluation, training.model
-        beat = self.heartbeat.beat
+        model = training.model
         with self.ledger.phase("eval"):
             self.heartbeat.tell(Progress("eval", 1.0))
             with training.average.applied(), self._plugin_code():
-                sets = [self._draw(index) for index in range(evaluation.sample_sets)]
-                with self.ledger.part("scoring"):
-                    metrics = self.scorer.score(sets, beat)
-                    self._add_to_curve(1.0, "averaged", metrics)
-                    metrics |= self._further_scores(sets)
-                with self.ledger.part("likelihood"):
-                    metrics["bits_per_dim"] = measure_likelihood(
-                        model,
-                        self.dataset.test,
-                        images=evaluation.likelihood_images,
-                        batch_size=evaluation.batch_size,
-                        seed=self.trial.seed,
-                        on_batch=beat,
-                    )
-                with self.ledger.part("speed"):
-                    sizes, seconds = evaluation.speed_batch_sizes, evaluation.speed_seconds
-                    metrics |= measure_speed(self.sampler, sizes, seconds, beat)
+                metrics, sets = self.evaluation.of_averaged_weights(self.sampler)
                 self.found["digests"] = {
                     "samples": tensors_digest(sets),
                     "weights": tensors_digest(model.state_dict().values()),
@@ -363,42 +311,16 @@ class TrialRun:
                 write_picture(
                     between, lambda: interpolation_png(model, self.trial.seed, self.trial.precision)
                 )
-            if evaluation.raw_weights:
-                raw = self._scores()
-                self._add_to_curve(1.0, "raw", raw)
-                metrics |= {f"{name}_raw": measurement for name, measurement in raw.items()}
+            if self.trial.evaluation.raw_weights:
+                metrics |= self.evaluation.of_raw_weights(self.sampler)
         return metrics, sets[0]
 
     def _measure_reference(self) -> tuple[Metrics, Tensor]:
-        n = self.trial.evaluation.samples or 0
         with self.ledger.phase("eval"):
             self.heartbeat.tell(Progress("eval", 1.0))
-            if self.trial.model == REAL:
-                with self.ledger.part("scoring"):
-                    metrics, samples = measure_real(self.dataset, self.scorer, n)
-            else:
-                lower = {
-                    name: entry.info.lower_is_better
-                    for name, entry in self.registry.metrics.items()
-                }
-                with self.ledger.part("scoring"):
-                    metrics, samples = measure_null(self.dataset, self.scorer, n, lower)
-                with self.ledger.part("likelihood"):
-                    images = self.trial.evaluation.likelihood_images
-                    metrics |= measure_anchors(self.dataset, images)
-            with self.ledger.part("scoring"):
-                metrics |= self._further_scores([samples])
+            metrics, samples = self.evaluation.of_reference()
             self.found["digests"] = {"samples": tensors_digest([samples])}
         return metrics, samples
-
-    def _further_scores(self, sets: Sequence[Tensor]) -> Metrics:
-        """Measure distances in the features of further training seeds: fid_seed2, fid_seed3."""
-        return {
-            f"{name}_seed{number}": measurement
-            for number, scorer in enumerate(self.further_scorers, start=2)
-            for name, measurement in scorer.score(sets, self.heartbeat.beat).items()
-            if not name.endswith(f"_{HELD_OUT}")
-        }
 
     def _write_files(self, samples: Tensor) -> None:
         images = samples.numpy()
@@ -408,7 +330,7 @@ class TrialRun:
         write_picture(self.folder / "samples.png", lambda: grid_png(images, levels))
         if len(samples) and not self.trial.is_reference:
             near = self.folder / "neighbours.png"
-            write_picture(near, lambda: suspects_png(self.scorer, self.dataset, samples))
+            write_picture(near, lambda: suspects_png(self.evaluation.scorer, self.dataset, samples))
         if self.curve:
             with open(self.folder / "curve.parquet", "wb") as file:
                 pd.DataFrame(self.curve).to_parquet(file, index=False)
@@ -419,7 +341,11 @@ class TrialRun:
         state = training.state_dict()
         with self._plugin_code():
             self.loaded_back.verify(state)
-        own = {"trial": self.trial.id, "curve": self.curve, "machines": self.machines}
+        own = {
+            "trial": self.trial.id,
+            "curve": self.curve,
+            "machines": self.machines,
+        }
         resumption.save(self.folder, state | own)
 
     def _resume(self, training: Training) -> None:
@@ -431,5 +357,5 @@ class TrialRun:
             )
         if found.state is not None:
             training.load_state_dict(found.state)
-            self.curve, self.machines = found.state["curve"], found.machines
+            self.curve[:], self.machines = found.state["curve"], found.machines
         self.found.setdefault("provenance", {}).update(found.provenance())
