@@ -51,15 +51,20 @@ def described(value: Any) -> str:
     return f"{'an' if name[0].lower() in 'aeiou' else 'a'} {name}"
 
 
+def validate_subclass(found: Any, base: type) -> None:
+    """Raise ``ContractBroken`` unless ``found`` is a class below ``base``, with all it asks for."""
+    if not (isinstance(found, type) and issubclass(found, base)):
+        raise ContractBroken(
+            f"it is {described(found)}; the contract asks for a subclass of "
+            f"{base.__module__}.{base.__name__}"
+        )
+    if missing := sorted(getattr(found, "__abstractmethods__", ())):
+        raise ContractBroken(f"{found.__name__} does not define {', '.join(missing)}")
+
+
 def validate_class(model_class: Any) -> None:
     """Hold to the contract what can be said of a model before it is built, but its ``Config``."""
-    if not (isinstance(model_class, type) and issubclass(model_class, GenerativeModel)):
-        raise ContractBroken(
-            f"it is {described(model_class)}; the contract asks for a subclass of "
-            "harness.contract.GenerativeModel"
-        )
-    if missing := sorted(model_class.__abstractmethods__):
-        raise ContractBroken(f"{model_class.__name__} does not define {', '.join(missing)}")
+    validate_subclass(model_class, GenerativeModel)
     for name, arguments in _CALLS.items():
         _validate_signature(model_class, name, arguments)
     # Properties may follow from the settings: the instance is asked.

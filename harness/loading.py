@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from harness.contract import DataSpec, GenerativeModel
-from harness.contract_validation import ContractBroken, described, validate_class
+from harness.contract_validation import ContractBroken, described, validate_class, validate_subclass
 from harness.dataset import Dataset
 from harness.dataset_validation import validated_dataset
 from harness.errors import UserError
@@ -176,11 +176,5 @@ def load_metric(registry: Registry, name: str) -> Any:
     entry = registry.metric(name)
     metric = registry.load(entry.info)
     with faults_of("metric", entry):
-        if not (isinstance(metric, type) and issubclass(metric, SampleMetric)):
-            raise ContractBroken(
-                f"it is {described(metric)}; the contract asks for a subclass of "
-                "harness.metrics.base.SampleMetric"
-            )
-        if missing := sorted(metric.__abstractmethods__):
-            raise ContractBroken(f"{metric.__name__} does not define {', '.join(missing)}")
+        validate_subclass(metric, SampleMetric)
     return metric
