@@ -123,8 +123,7 @@ class Langevin:
 class ProbabilityFlow:
     """Follow the probability-flow ODE by fourth-order Runge-Kutta; four evaluations per step.
 
-    It is solved over the log noise level, on a grid of equal steps if ``times`` are
-    ``noise_level_times``. No time is 0.
+    It is solved over the log noise level, so that steps are best equal in it. No time is 0.
     """
 
     denoiser: Denoiser

@@ -6,8 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from harness_flow.bijection import Bijection
-from harness_nets.residual import ResidualBlock
-from harness_nets.unet import zero
+from harness_nets.residual import ResidualBlock, zero
 
 
 def checkerboard_mask(shape: tuple[int, ...], parity: int) -> Tensor:

@@ -2,8 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+Layer = TypeVar("Layer", nn.Conv2d, nn.Linear)
+
+
+def zero(layer: Layer) -> Layer:
+    """Set weights and bias to zero, so that a residual branch starts as the identity."""
+    nn.init.zeros_(layer.weight)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+    return layer
 
 
 class ResidualBlock(nn.Module):

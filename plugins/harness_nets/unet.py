@@ -6,27 +6,18 @@ Ronneberger et al., 2015, arXiv:1505.04597; in the form of Ho et al., 2020, arXi
 from __future__ import annotations
 
 import math
-from typing import TypeVar, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from harness_nets.embeddings import SinusoidalEmbedding
+from harness_nets.residual import zero
 from harness_nets.sizes import unet_levels
 
 MOST_TOKENS = 256
 HEAD_CHANNELS = 32
-
-Layer = TypeVar("Layer", nn.Conv2d, nn.Linear)
-
-
-def zero(layer: Layer) -> Layer:
-    """Set weights and bias to zero, so that a residual branch starts as the identity."""
-    nn.init.zeros_(layer.weight)
-    if layer.bias is not None:
-        nn.init.zeros_(layer.bias)
-    return layer
 
 
 def group_norm(channels: int) -> nn.GroupNorm:
