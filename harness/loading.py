@@ -52,6 +52,18 @@ def _named(entry: Entry[Info]) -> str:
     return f"{entry.info.name!r} of {entry.origin} ({entry.info.target})"
 
 
+def argument_of(name: str, wanted: str) -> str:
+    """Return the argument in the name of a data set that wants one; "" if it wants none.
+
+    Raises:
+        UserError: it is missing.
+    """
+    argument = split_argument(name)[1] if wanted else ""
+    if wanted and not argument:
+        raise UserError(f"data set {name!r} needs an argument: write '{name}:{wanted}'")
+    return argument
+
+
 def load_dataset(registry: Registry, name: str) -> Dataset:
     """Load the data set called ``name`` or ``name:argument``.
 
@@ -59,11 +71,7 @@ def load_dataset(registry: Registry, name: str) -> Dataset:
         UserError: there is none, or its plugin returns or raises something else.
     """
     entry = registry.dataset(name)
-    _, argument = split_argument(name)
-    if entry.info.argument and not argument:
-        raise UserError(
-            f"data set {name!r} needs an argument: write '{name}:{entry.info.argument}'"
-        )
+    argument = argument_of(name, entry.info.argument)
     load = registry.load(entry.info)
     with faults_of("data set", entry):
         if not callable(load):

@@ -10,7 +10,9 @@ import numpy as np
 
 from harness.checks.outcome import BoundCheck
 from harness.checks.subject import NotApplicable
+from harness.contract_validation import ContractBroken
 from harness.dataset import Dataset, Split
+from harness.dataset_validation import validated_dataset
 
 Load = Callable[[], Dataset]
 MOST_SHARED = 0.01
@@ -26,9 +28,8 @@ def dataset_checks(name: str, function: Callable[..., Any], argument: str = "") 
     """
 
     def load() -> Dataset:
-        dataset: Dataset = function(argument) if argument else function()
-        require_form(dataset, name)
-        return dataset
+        dataset = function(argument) if argument else function()
+        return validated_dataset(dataset, name or getattr(dataset, "name", ""))
 
     @cache
     def loaded() -> Dataset:
@@ -53,35 +54,10 @@ def dataset_checks(name: str, function: Callable[..., Any], argument: str = "") 
 
 def check_form(load: Load) -> None:
     """Images are uint8 (N, C, H, W) and labels int64 (N,), as the spec says, in three splits."""
-    load()
-
-
-def require_form(dataset: object, name: str) -> None:
-    """Raise ``AssertionError`` unless ``dataset`` holds what its spec says, under ``name``."""
-    assert isinstance(dataset, Dataset), f"it gave {type(dataset).__name__}, and no Dataset"
-    assert name in ("", dataset.name), f"it calls itself {dataset.name!r}, not {name!r}"
-    spec = dataset.spec
-    assert len(spec.shape) == 3, f"its shape is {spec.shape}; images have (C, H, W)"
-    assert 2 <= spec.levels <= 256, f"it has {spec.levels} levels; 2 to 256 are possible"
-    for kind, split in dataset.splits.items():
-        _require(f"images of {kind}", split.images, np.uint8, spec.shape, spec.levels)
-        assert len(split), f"there are no images of {kind}"
-        if spec.classes:
-            assert split.labels is not None, f"{kind} has no labels; the spec has {spec.classes}"
-            _require(f"labels of {kind}", split.labels, np.int64, (), spec.classes)
-            assert len(split.labels) == len(split), f"{kind} has not a label for each image"
-
-
-def _require(what: str, array: object, dtype: type, shape: tuple[int, ...], end: int) -> None:
-    asked = f"{np.dtype(dtype).name} (N, {', '.join(map(str, shape))})".replace(", )", ",)")
-    assert isinstance(array, np.ndarray), f"{what} are {type(array).__name__}; {asked} is asked for"
-    found = f"{array.dtype} {array.shape}"
-    assert array.dtype == dtype and array.shape[1:] == shape, (
-        f"{what} are {found}; {asked} is asked for"
-    )
-    assert not array.size or (array.min() >= 0 and array.max() < end), (
-        f"{what} lie in [{array.min()}, {array.max()}]; they are to be in [0, {end})"
-    )
+    try:
+        load()
+    except ContractBroken as broken:
+        raise AssertionError(str(broken)) from None
 
 
 def check_repeatable(load: Load, again: Load) -> None:

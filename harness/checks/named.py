@@ -14,6 +14,7 @@ from harness.contract import GenerativeModel
 from harness.errors import UserError, did_you_mean, shown
 from harness.hooks import Info, MetricInfo
 from harness.kinds import Kind
+from harness.loading import argument_of
 from harness.metrics.base import SampleMetric
 from harness.registry import Registry, split_argument
 
@@ -85,12 +86,7 @@ def require_subclass(name: str, found: Any, kind: Kind) -> Any:
 
 
 def _checks_of_dataset(name: str, function: Callable[..., Any], info: Info) -> list[BoundCheck]:
-    takes_argument = bool(getattr(info, "argument", ""))
-    argument = split_argument(name)[1] if takes_argument else ""
-    if takes_argument and not argument:
-        raise UserError(
-            f"data set {name!r} needs an argument: write '{name}:{getattr(info, 'argument', '')}'"
-        )
+    argument = argument_of(name, getattr(info, "argument", ""))
     return dataset_checks(name if info.name == split_argument(name)[0] else "", function, argument)
 
 
