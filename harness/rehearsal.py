@@ -8,13 +8,11 @@ judges the trained model.
 from __future__ import annotations
 
 import logging
-import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -31,6 +29,7 @@ from harness.outlook import Costs
 from harness.precision import autocast
 from harness.sampling import Sampler, evaluating
 from harness.seeding import WARM_UP, reseed
+from harness.surroundings import GENERATORS, unchanged
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +66,7 @@ def rehearse(
     model, more, images = sampler.model, images[:MORE], images[:FEW]
     n = len(images)
     costs = Costs(FREE, FREE)
-    with _generators_kept(), ExitStack() as inside:
+    with unchanged(GENERATORS), ExitStack() as inside:
         if compiled:
             # No graph of another batch size or mode than the trial's own.
             inside.enter_context(torch.compiler.set_stance("force_eager"))
@@ -132,14 +131,3 @@ def _own_faults(method: str) -> Iterator[None]:
         raise
     except Exception as error:
         log.warning("%s raised before training, in a dry run: %s", method, explain(error))
-
-
-@contextmanager
-def _generators_kept() -> Iterator[None]:
-    """Put back Python's and NumPy's generators; torch's are seeded before every use."""
-    of_python, of_numpy = random.getstate(), np.random.get_state()
-    try:
-        yield
-    finally:
-        random.setstate(of_python)
-        np.random.set_state(of_numpy)

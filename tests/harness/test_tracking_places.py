@@ -47,16 +47,21 @@ def test_the_store_is_in_the_results_folder_whatever_that_is_called(
     assert [folder.name for folder in tmp_path.iterdir()] == ["here"]
 
 
+def track(row, folder, empty_store):
+    """Make a results folder with a store of its own, and a trial in both."""
+    folder.mkdir()
+    shutil.copy(empty_store, folder / DATABASE)
+    assert Tracker(folder).log(row, finish(folder, row, curve=False))
+
+
 @pytest.mark.parametrize("copied", [False, True])
 def test_a_results_folder_that_was_moved_shows_its_artifacts_and_keeps_new_ones(
     tmp_path, empty_store, monkeypatch, caplog, copied
 ):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     old, new = tmp_path / "old", tmp_path / "new #2"
-    old.mkdir()
-    shutil.copy(empty_store, old / DATABASE)
     first, second = make_row(), make_row(seed=1)
-    assert Tracker(old).log(first, finish(old, first, curve=False))
+    track(first, old, empty_store)
     if copied:
         shutil.copytree(old, new)
     else:
@@ -78,10 +83,8 @@ def test_a_results_folder_that_was_moved_shows_its_artifacts_and_keeps_new_ones(
 def test_artifacts_that_stayed_behind_are_still_found(tmp_path, empty_store, monkeypatch):
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     old, new = tmp_path / "old", tmp_path / "new"
-    old.mkdir()
-    shutil.copy(empty_store, old / DATABASE)
     first, second = make_row(), make_row(seed=1)
-    assert Tracker(old).log(first, finish(old, first, curve=False))
+    track(first, old, empty_store)
     shutil.copytree(old, new, ignore=shutil.ignore_patterns("mlartifacts"))
     tracker = Tracker(new)
     assert tracker.log(second, finish(new, second, curve=False))
