@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from harness.interpreters import is_command, leave_start_folder
+from harness.machine.interpreters import is_command, leave_start_folder
 
 # Before anything else is imported: a user's typing.py may lie in the folder.
 if is_command("harness"):
@@ -19,20 +19,20 @@ if TYPE_CHECKING:
 
     from harness.api import plan as plan
     from harness.api import run as run
-    from harness.gathering import read_results as read_results
+    from harness.publishing.export import export as export
+    from harness.publishing.reading import read_results as read_results
+    from harness.publishing.verification import verify as verify
     from harness.reproduction import reproduce as reproduce
-    from harness.tabulation import export as export
-    from harness.verification import verify as verify
     from harness_reports.leaderboard import leaderboard as leaderboard
 
 _HOMES = {
     "plan": "harness.api",
     "run": "harness.api",
-    "export": "harness.tabulation",
+    "export": "harness.publishing.export",
     "leaderboard": "harness_reports.leaderboard",
-    "read_results": "harness.gathering",
+    "read_results": "harness.publishing.reading",
     "reproduce": "harness.reproduction",
-    "verify": "harness.verification",
+    "verify": "harness.publishing.verification",
 }
 
 __all__ = ["export", "leaderboard", "plan", "read_results", "reproduce", "run", "verify"]

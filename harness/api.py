@@ -10,24 +10,30 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
-from harness import report_folder
-from harness.benchmark import Benchmark, Settings, read_benchmark, with_models, with_settings
-from harness.benchmark_text import amended
 from harness.errors import Unwritable, placed
-from harness.formats import Written
 from harness.launchers import Launcher, Observer
-from harness.registry import Registry, registry
+from harness.machine.standard_streams import ensure_open
+from harness.planning.amended import amended
+from harness.planning.benchmark import (
+    Benchmark,
+    Settings,
+    read_benchmark,
+    with_models,
+    with_settings,
+)
+from harness.plugins.registry import Registry, registry
+from harness.publishing import report_folder
+from harness.publishing.formats import Written
 from harness.results import Results
 from harness.row import Row
-from harness.standard_streams import ensure_open
-from harness.store import FAILED, RESUMABLE, Store
+from harness.storage.store import FAILED, RESUMABLE, Store
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from harness.progress import Progress
+    from harness.machine.heartbeat import Progress
+    from harness.planning.trial import Trial
     from harness.tracking import Courier
-    from harness.trial import Trial
 
 log = logging.getLogger(__name__)
 
@@ -48,8 +54,8 @@ class Plan:
         return self.store.results(self.benchmark, self.source, self.trials)
 
     def unplanned(self) -> list[str]:
-        """Name the rows on disk that no planned trial has, and why; see ``harness.unplanned``."""
-        from harness.unplanned import unplanned
+        """Name the rows on disk that no planned trial has, and why."""
+        from harness.storage.unplanned import unplanned
 
         return unplanned(self.store, self.trials)
 
@@ -78,8 +84,8 @@ def plan(
     Raises:
         UserError: saying what is wrong with it, and where.
     """
-    from harness.surroundings import OF_A_DRIVER, unchanged
-    from harness.trial import plan as resolve
+    from harness.machine.process_state import OF_A_DRIVER, unchanged
+    from harness.planning.trial import plan as resolve
 
     parsed, source = read_benchmark(benchmark)
     parsed = with_settings(with_models(parsed, also), settings)
@@ -235,7 +241,7 @@ class _Telling(Observer):
         self.observer.ended_elsewhere(trial, row)
 
     def finished(self, trial: Trial, row: Row) -> None:
-        from harness.surroundings import OF_A_DRIVER, unchanged
+        from harness.machine.process_state import OF_A_DRIVER, unchanged
 
         self.observer.finished(trial, row)
         with unchanged(OF_A_DRIVER):

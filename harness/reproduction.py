@@ -3,7 +3,7 @@
 A trial is resolved anew from the benchmark file of its report, with the plugins, data and recipes
 that are here now. If it is another trial than the row's, it is not run: the outcome names every
 part that differs, with both values. Otherwise it runs in a fresh results folder, on as many threads
-as the row had, and ``harness.agreement`` compares.
+as the row had, and ``harness.publishing.agreement`` compares.
 """
 
 from __future__ import annotations
@@ -16,21 +16,21 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from harness.agreement import Check, compare, why_not_bits
-from harness.benchmark import Benchmark, parse_benchmark
-from harness.budget import Budget, Currency
-from harness.environments import Environment
 from harness.errors import UserError, did_you_mean
 from harness.frame import flatten
-from harness.gathering import read_results
 from harness.launchers import Observer
-from harness.plugin_files import rule_of
+from harness.planning.benchmark import Benchmark, parse_benchmark
+from harness.planning.budget import Budget, Currency
+from harness.plugins.source_files import rule_of
+from harness.publishing.agreement import Check, compare, why_not_bits
+from harness.publishing.environments import Environment
+from harness.publishing.reading import read_results
 from harness.results import Results
 from harness.row import Row
 
 if TYPE_CHECKING:
-    from harness.registry import Registry
-    from harness.trial import Trial
+    from harness.planning.trial import Trial
+    from harness.plugins.registry import Registry
 
 CODE, SOURCE = "plugin.", "plugin.source"
 """Parts of an identity that tell which code ran: with other code a row may still come out alike."""
@@ -119,7 +119,7 @@ def choose(
     Raises:
         UserError: nothing is called so.
     """
-    from harness.trial import REFERENCES
+    from harness.planning.trial import REFERENCES
 
     rows = list(results.rows)
     if trials:
@@ -143,7 +143,7 @@ def prepare(row: Row, results: Results, registry: Registry) -> Subject:
     Raises:
         UserError: the row does not say enough, or what it names is not installed.
     """
-    from harness.trial import Trial
+    from harness.planning.trial import Trial
 
     what = f"row {row.trial} ({row.title})"
     try:
@@ -169,8 +169,8 @@ def prepare(row: Row, results: Results, registry: Registry) -> Subject:
 
 def prepare_all(rows: Iterable[Row], results: Results) -> list[Subject]:
     """Prepare rows by the plugins that are installed, and leave nothing of these to workers."""
-    from harness.registry import registry
-    from harness.surroundings import OF_A_DRIVER, unchanged
+    from harness.machine.process_state import OF_A_DRIVER, unchanged
+    from harness.plugins.registry import registry
 
     with unchanged(OF_A_DRIVER):
         return [prepare(row, results, registry()) for row in rows]
@@ -188,7 +188,7 @@ def reproduce(
     """Run rows of a report again, and compare.
 
     Args:
-        report: a report folder, or whatever else ``harness.gathering.read_results`` takes.
+        report: a report folder, or whatever else ``harness.publishing.reading.read_results`` takes.
         trials: ids, or unique beginnings of ids; all rows by default.
         only: labels; all by default.
         seed: of the rows.
@@ -218,7 +218,7 @@ def run_again(
     """
     from harness import api
     from harness.launchers.local import LocalLauncher
-    from harness.store import Store
+    from harness.storage.store import Store
 
     runnable = [subject for subject in subjects if not subject.changed]
     stores = {s.row.benchmark: Store(folder, s.row.benchmark) for s in runnable}
@@ -267,7 +267,7 @@ def _one(rows: Iterable[Row], trial: str) -> Row:
 
 def _resolve(row: Row, recorded: Trial, results: Results, registry: Registry) -> Trial:
     """Return the trial that stands here and now where the row's stood."""
-    from harness.trial import plan
+    from harness.planning.trial import plan
 
     benchmark = _narrowed(row, recorded, results)
     planned = plan(benchmark, registry)
@@ -276,7 +276,7 @@ def _resolve(row: Row, recorded: Trial, results: Results, registry: Registry) ->
 
 def _narrowed(row: Row, recorded: Trial, results: Results) -> Benchmark:
     """Return the row's benchmark with nothing in it but the row's trial."""
-    from harness.trial import REFERENCES
+    from harness.planning.trial import REFERENCES
 
     reference = row.model in REFERENCES
     if not results.source:
@@ -299,7 +299,7 @@ def _narrowed(row: Row, recorded: Trial, results: Results) -> Benchmark:
 
 def _from_row(row: Row, recorded: Trial) -> Benchmark:
     """Return the benchmark that a row implies: every setting as it has it."""
-    from harness.trial import REFERENCES
+    from harness.planning.trial import REFERENCES
 
     reference = row.model in REFERENCES
     entry = {

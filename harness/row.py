@@ -109,7 +109,7 @@ class Row(_Record):
             flops_per_image, and what plugins add.
         protocol: of budget and measurement: versions, features and their digest, sample counts.
         planned: what else was resolved before the trial began and belongs to its identity:
-            evaluation, plugin, features and needs; see ``harness.trial.Trial.of``.
+            evaluation, plugin, features and needs; see ``harness.planning.trial.Trial.of``.
         digests: SHA-256 of samples and weights; a FLOP, image or step budget repeats them exactly.
         hardware: fingerprint of the machine.
         calibration: its speed at both ends of the trial.

@@ -25,9 +25,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from harness.dataset import Dataset, Split
-from harness.evaluation import SampleScorer
-from harness.loading import load_dataset, load_extractor
-from harness.registry import registry
+from harness.measurement.scorer import SampleScorer
+from harness.plugins.loading import load_dataset, load_extractor
+from harness.plugins.registry import registry
 
 SHOWN = (
     "fid",

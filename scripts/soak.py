@@ -209,7 +209,7 @@ class Soak:
         self._then_end(driver)
 
     def _kill_a_follower(self, driver: subprocess.Popen[bytes]) -> None:
-        self._send(signal.SIGKILL, *self._running("harness.parallel.follower"))
+        self._send(signal.SIGKILL, *self._running("harness.worker.follower"))
         self._then_end(driver)
 
     def _ctrl_c(self, driver: subprocess.Popen[bytes]) -> None:

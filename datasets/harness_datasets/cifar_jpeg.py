@@ -17,7 +17,7 @@ from PIL import Image
 
 from harness.contract import DataSpec
 from harness.dataset import Dataset, PublishedFiles, Split
-from harness.image_files import read_array_file
+from harness.files.images import read_array_file
 from harness_datasets.errors import DatasetError
 from harness_datasets.files import VARIABLE, cache, is_file, reading, roots
 from harness_datasets.splits import assemble, hold_out

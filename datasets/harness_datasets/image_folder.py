@@ -11,9 +11,9 @@ import numpy as np
 
 from harness.contract import DataSpec
 from harness.dataset import Dataset
-from harness.image_files import exists, read_images, user_path
-from harness.image_folders import find_images
-from harness.image_oddities import Oddities
+from harness.files.image_folders import find_images
+from harness.files.image_oddities import Oddities
+from harness.files.images import exists, read_images, user_path
 from harness_datasets.errors import DatasetError
 from harness_datasets.splits import assemble, split_by_content
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from harness.contract import DataSpec
 from harness.dataset import Dataset, Split
-from harness.image_files import channels_first, exists, read_array_file, user_path
+from harness.files.images import channels_first, exists, read_array_file, user_path
 from harness_datasets.errors import DatasetError
 from harness_datasets.splits import assemble, split_by_content
 

@@ -8,11 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harness.averaging import WeightAverage
 from harness.checks.sampling import check_images
 from harness.checks.subject import build, draw, middles, noise_batch, seeded
 from harness.contract import DataSpec, GenerativeModel, HasLikelihood
-from harness.divergence import Diverged, DivergenceWatch
+from harness.training.averaging import WeightAverage
+from harness.training.divergence import Diverged, DivergenceWatch
 
 PERIODS = 4
 IMAGES = 8

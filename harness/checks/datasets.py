@@ -10,9 +10,9 @@ import numpy as np
 
 from harness.checks.outcome import BoundCheck
 from harness.checks.subject import NotApplicable
-from harness.contract_validation import ContractBroken
 from harness.dataset import Dataset, Split
-from harness.dataset_validation import validated_dataset
+from harness.plugins.contract_validation import ContractBroken
+from harness.plugins.dataset_validation import validated_dataset
 
 Load = Callable[[], Dataset]
 MOST_SHARED = 0.01

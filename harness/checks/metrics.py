@@ -13,9 +13,9 @@ from harness.checks.outcome import BoundCheck
 from harness.checks.subject import NotApplicable
 from harness.features.base import Features
 from harness.hooks import MetricInfo
+from harness.measurement.plausibility import UNLIMITED, outside
 from harness.metrics.base import Figure, NonFiniteFeatures, Reference, SampleMetric
 from harness.metrics.moments import moments
-from harness.plausibility import UNLIMITED, outside
 
 IMAGES, DIMENSIONS, CLASSES = 256, 8, 4
 # Of the value: sums in another order differ in their last digits.

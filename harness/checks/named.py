@@ -13,10 +13,10 @@ from harness.checks.reports import report_checks
 from harness.contract import GenerativeModel
 from harness.errors import UserError, did_you_mean, shown
 from harness.hooks import Info, MetricInfo
-from harness.kinds import Kind
-from harness.loading import argument_of
 from harness.metrics.base import SampleMetric
-from harness.registry import Registry, split_argument
+from harness.plugins.kinds import Kind
+from harness.plugins.loading import argument_of
+from harness.plugins.registry import Registry, split_argument
 
 BASES = {Kind.model: GenerativeModel, Kind.metric: SampleMetric}
 

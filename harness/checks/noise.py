@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-from harness.seeding import derive
+from harness.machine.seeding import derive
 
 _SIZED = {torch.randn, torch.rand, torch.randint}
 _SHAPED = {

@@ -10,7 +10,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from harness.checks.subject import build, middles, noise_batch, seeded
 from harness.contract import Batch, DataSpec, GenerativeModel
-from harness.flops import FlopCounter
+from harness.machine.flops import FlopCounter
 
 # The longest turn in use: a gradient penalty every 16 steps (StyleGAN2).
 LONGEST = 16

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from harness.checks.outcome import BoundCheck
-from harness.manifest import sha256
+from harness.publishing.manifest import sha256
 from harness.results import CURVE_COLUMNS, Results
 from harness.row import Measurement, Row, Usage
 

@@ -23,7 +23,7 @@ from harness.checks.subject import (
     train,
 )
 from harness.contract import Batch, DataSpec, GenerativeModel
-from harness.seeding import derive
+from harness.machine.seeding import derive
 
 OWN_SEED = "seeds torch's generator itself: the harness does, from (seed, step), and nobody else"
 

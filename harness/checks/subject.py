@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from harness.contract import Batch, Conditional, DataSpec, GenerativeModel
-from harness.seeding import derive
+from harness.machine.seeding import derive
 
 
 class NotApplicable(Exception):

@@ -7,14 +7,14 @@ from typing import Any
 
 from harness.checks.subject import build, noise_batch, seeded
 from harness.contract import DataSpec, GenerativeModel
-from harness.contract_validation import (
+from harness.measurement.rehearsal import FEW, rehearse
+from harness.measurement.sampling import Sampler
+from harness.plugins.contract_validation import (
     ContractBroken,
     validate_class,
     validate_model,
     validated_losses,
 )
-from harness.rehearsal import FEW, rehearse
-from harness.sampling import Sampler
 
 
 def check_types(

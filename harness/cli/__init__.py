@@ -33,9 +33,9 @@ from harness.cli import (
 )
 from harness.cli.terminal import console, for_terminal, say, text
 from harness.errors import UserError
-from harness.leaving import leave
-from harness.printing import answer_alone, flush_output, print_in_any_encoding
-from harness.standard_streams import ensure_open
+from harness.machine.exit import leave
+from harness.machine.printing import answer_alone, flush_output, print_in_any_encoding
+from harness.machine.standard_streams import ensure_open
 
 app = typer.Typer(
     name="harness",
@@ -95,7 +95,7 @@ def _options(
     if plugins is not None:
         os.environ["GENHARNESS_PLUGINS"] = plugins or ","
     if strict or plugins is not None:
-        from harness.registry import registry
+        from harness.plugins.registry import registry
 
         before = dict(os.environ)
         registry()

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from harness.cli.terminal import console, say, text
-from harness.kinds import Kind
+from harness.plugins.kinds import Kind
 
 if TYPE_CHECKING:
     from harness.checks.outcome import Outcome
     from harness.contract import DataSpec, GenerativeModel
-    from harness.registry import Registry
+    from harness.plugins.registry import Registry
 
 
 def check(
@@ -43,7 +43,7 @@ def check(
     from harness.checks.named import checks_of, kind_of
     from harness.checks.outcome import outcomes_of
     from harness.errors import UserError
-    from harness.registry import registry
+    from harness.plugins.registry import registry
 
     # Last, so that a file here stands for nothing else that is imported.
     sys.path.append(os.getcwd())
@@ -71,7 +71,7 @@ def _check_model(
     from harness.checks.named import load, require_subclass
     from harness.checks.outcome import outcomes
     from harness.checks.parameters import DIGITS
-    from harness.loading import load_dataset
+    from harness.plugins.loading import load_dataset
 
     model_class = require_subclass(name, load(name, Kind.model, found), Kind.model)
     spec = load_dataset(found, dataset).spec if dataset else DIGITS
@@ -89,9 +89,9 @@ def _overrides(
 ) -> dict[str, Any]:
     from dataclasses import asdict
 
-    from harness.benchmark import parse_settings
     from harness.errors import UserError, shown
-    from harness.hyper_parameters import resolve_config
+    from harness.planning.benchmark import parse_settings
+    from harness.plugins.hyper_parameters import resolve_config
 
     if wrong := [text for text in settings if not text.partition("=")[1]]:
         raise UserError(f"{shown(wrong[0])} is not a setting; write KEY=VALUE: batch_size=32")
@@ -166,7 +166,7 @@ def _end(
     if as_json:
         from dataclasses import asdict
 
-        from harness.printing import print_answer
+        from harness.machine.printing import print_answer
 
         checks = [asdict(outcome) for outcome in found]
         passed = is_sound and not was_refused

@@ -41,7 +41,7 @@ def examine_machine(
 def _print_json(findings: list[Finding]) -> None:
     from dataclasses import asdict
 
-    from harness.printing import print_answer
+    from harness.machine.printing import print_answer
 
     print_answer([asdict(finding) for finding in findings])
 

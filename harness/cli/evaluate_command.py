@@ -12,8 +12,8 @@ from harness.cli.options import DeviceName, torch_device
 from harness.cli.terminal import for_terminal, say
 
 if TYPE_CHECKING:
-    from harness.audit import AuditLine
-    from harness.evaluate_images import Evaluated
+    from harness.evaluate.audit import AuditLine
+    from harness.evaluate.samples import Evaluated
     from harness.row import Measurement
 
 
@@ -41,8 +41,8 @@ def evaluate_samples(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Score samples of any model against real images, without training anything."""
-    from harness.evaluate_images import evaluate_images
-    from harness.registry import registry
+    from harness.evaluate.samples import evaluate_images
+    from harness.plugins.registry import registry
 
     evaluated = evaluate_images(
         samples,
@@ -55,7 +55,7 @@ def evaluate_samples(
     )
     audited: list[AuditLine] = []
     if audit:
-        from harness.audit import audit as score_again
+        from harness.evaluate.audit import audit as score_again
 
         audited = score_again(evaluated)
     if as_json:
@@ -67,7 +67,7 @@ def evaluate_samples(
 def _print_json(evaluated: Evaluated, audited: Sequence[AuditLine]) -> None:
     from dataclasses import asdict
 
-    from harness.printing import print_answer
+    from harness.machine.printing import print_answer
 
     answer = {
         "samples": evaluated.samples,

@@ -20,9 +20,9 @@ def export_rows(
     out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("export"),
 ) -> None:
     """Write rows.* (a line a trial) and figures.* (a line a figure), as CSV and as Parquet."""
-    from harness.benchmark import parse_settings
-    from harness.report_folder import ordered
-    from harness.tabulation import export
+    from harness.planning.benchmark import parse_settings
+    from harness.publishing.export import export
+    from harness.publishing.report_folder import ordered
 
     gathered = gather(sources, results, also or [], parse_settings(settings or ()))
     print_unplanned(gathered.unplanned)

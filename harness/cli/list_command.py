@@ -14,7 +14,7 @@ from harness.cli.terminal import console, text
 
 if TYPE_CHECKING:
     from harness.hooks import Info
-    from harness.registry import Entry, Registry
+    from harness.plugins.registry import Entry, Registry
 
 
 class Kind(StrEnum):
@@ -43,7 +43,7 @@ def list_plugins(
     tag: Annotated[str | None, typer.Option(help="Only what carries this tag.")] = None,
 ) -> None:
     """List the installed models, datasets, features, metrics and reports."""
-    from harness.registry import registry
+    from harness.plugins.registry import registry
 
     found = registry()
     kinds = list(Kind) if kind is None else [kind]
@@ -60,7 +60,7 @@ def _tagged(entries: Iterable[Entry[Info]], tag: str | None) -> Iterable[Entry[I
 
 
 def _print_json(found: Registry, entries: dict[Kind, list[Entry[Info]]], verbose: bool) -> None:
-    from harness.printing import print_answer
+    from harness.machine.printing import print_answer
 
     answer: dict[str, list[Any]] = {
         kind: [_flat(entry) for entry in of_kind] for kind, of_kind in entries.items()

@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from rich.padding import Padding
 
     from harness.hooks import Info
-    from harness.registry import Entry, Registry
+    from harness.plugins.registry import Entry, Registry
 
 
 def class_facts(found: Registry, entry: Entry[Info]) -> dict[str, Any]:
     """Return what the class of a model tells, or the ``fault`` that keeps it from telling."""
-    from harness.description import describe
+    from harness.plugins.capabilities import describe
 
     try:
         return asdict(describe(found.load(entry.info)))

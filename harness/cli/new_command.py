@@ -9,7 +9,7 @@ import typer
 
 from harness.cli.terminal import say
 from harness.errors import UserError
-from harness.kinds import Kind
+from harness.plugins.kinds import Kind
 from harness.scaffold import Family, write_plugin
 
 NEXT = {

@@ -21,9 +21,9 @@ from harness.cli.sources import print_unplanned
 from harness.cli.terminal import for_terminal, say
 
 if TYPE_CHECKING:
-    from harness.estimate import Estimate
-    from harness.store import Store
-    from harness.trial import Trial
+    from harness.launchers.estimate import Estimate
+    from harness.planning.trial import Trial
+    from harness.storage.store import Store
 
 
 def plan_benchmark(
@@ -40,7 +40,7 @@ def plan_benchmark(
 ) -> None:
     """Show the trials of a benchmark with their identities, and run none of them."""
     from harness import api
-    from harness.benchmark import parse_settings
+    from harness.planning.benchmark import parse_settings
 
     planned = api.plan(benchmark, results, also=also or (), settings=parse_settings(settings or ()))
     headings = ["Trial", "Model", "Data set", "Seed", "Budget"]
@@ -58,7 +58,7 @@ def plan_benchmark(
         _print_table(headings, lines)
         return
 
-    from harness import estimate as estimates
+    from harness.launchers import estimate as estimates
     from harness.launchers.local import LocalLauncher, choose_devices
 
     devices = choose_devices(device or (), workers)
@@ -113,7 +113,7 @@ def show_status(
 ) -> None:
     """Show what is done, running or failed of a benchmark, and why."""
     from harness import api
-    from harness.benchmark import parse_settings
+    from harness.planning.benchmark import parse_settings
 
     planned = api.plan(benchmark, results, also=also or (), settings=parse_settings(settings or ()))
     _print_table(
@@ -129,7 +129,7 @@ def show_status(
 def _state(trial: Trial, store: Store) -> str:
     import psutil
 
-    from harness.progress import read_progress
+    from harness.machine.heartbeat import read_progress
 
     row = store.row(trial.id)
     if row is not None:

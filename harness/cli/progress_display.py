@@ -14,9 +14,9 @@ from harness.errors import visible
 from harness.launchers import Observer
 
 if TYPE_CHECKING:
-    from harness.progress import Progress as TrialProgress
+    from harness.machine.heartbeat import Progress as TrialProgress
+    from harness.planning.trial import Trial
     from harness.row import Row
-    from harness.trial import Trial
 
 
 @contextmanager

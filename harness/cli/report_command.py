@@ -12,7 +12,7 @@ from harness.cli.sources import Sources, gather, home, print_unplanned
 from harness.cli.terminal import for_terminal, say
 
 if TYPE_CHECKING:
-    from harness.formats import Written
+    from harness.publishing.formats import Written
 
 
 def write_report(
@@ -30,9 +30,9 @@ def write_report(
     ] = None,
 ) -> None:
     """Write a report that stands alone, from rows that there are; runs nothing."""
-    from harness.benchmark import parse_settings
-    from harness.registry import registry
-    from harness.report_folder import write, write_alone
+    from harness.planning.benchmark import parse_settings
+    from harness.plugins.registry import registry
+    from harness.publishing.report_folder import write, write_alone
 
     found = gather(sources, results, also or [], parse_settings(settings or ()))
     folder = out or home(sources, results, found.results)

@@ -40,7 +40,7 @@ def reproduce_rows(
     Ends with 0 if all agree, with 1 if one does not, and with 2 if nothing could be run.
     """
     from harness.cli.progress_display import open_display
-    from harness.gathering import read_results
+    from harness.publishing.reading import read_results
     from harness.reproduction import choose, prepare_all, run_again
 
     recorded = read_results(report)

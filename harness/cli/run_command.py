@@ -58,9 +58,9 @@ def run_benchmark(
 ) -> None:
     """Run a benchmark: finished trials are skipped, interrupted ones resume, changed ones run."""
     from harness import api
-    from harness.benchmark import parse_settings
     from harness.cli.progress_display import open_display
     from harness.cli.report_command import print_reports
+    from harness.planning.benchmark import parse_settings
 
     planned = api.plan(benchmark, results, also=also or (), settings=parse_settings(settings or ()))
     chosen = _launcher(launcher, address, device or [], workers, threads)

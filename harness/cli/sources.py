@@ -11,7 +11,7 @@ from harness.cli.terminal import for_terminal, say
 from harness.errors import UserError
 
 if TYPE_CHECKING:
-    from harness.benchmark import Settings
+    from harness.planning.benchmark import Settings
     from harness.results import Results
 
 Sources = Annotated[
@@ -32,9 +32,9 @@ class Gathered(NamedTuple):
 
 
 def gather(sources: list[str], results: Path, also: list[str], settings: Settings) -> Gathered:
-    """Return the results of all sources as one; see ``harness.gathering``."""
+    """Return the results of all sources as one; see ``harness.publishing.reading``."""
     from harness import api
-    from harness.gathering import merged, read_results
+    from harness.publishing.reading import merged, read_results
 
     benchmarks = [source for source in sources if not _holds_rows(source)]
     if (also or settings) and len(benchmarks) != 1:
@@ -62,8 +62,8 @@ def home(sources: list[str], results: Path, results_of: Results) -> Path:
     Raises:
         UserError: there are several, or a mere file.
     """
-    from harness.report_folder import is_report
-    from harness.store import Store
+    from harness.publishing.report_folder import is_report
+    from harness.storage.store import Store
 
     if len(sources) > 1:
         raise UserError("a report of several sources has no folder yet: name it with --out DIR")

@@ -31,7 +31,7 @@ def measure_speed(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Time the sampling of untrained models, each in a fresh process: weights change no speed."""
-    from harness.registry import registry
+    from harness.plugins.registry import registry
     from harness.speed.sweep import BATCH_SIZES, Request, measure
 
     torch_device(device)
@@ -49,7 +49,7 @@ def measure_speed(
     if as_json:
         import json
 
-        from harness.printing import print_answer
+        from harness.machine.printing import print_answer
         from harness.speed.frame import sweeps_frame
 
         # By way of pandas, which knows how its own types are written.

@@ -14,7 +14,7 @@ def verify_report(
     report: Annotated[Path, typer.Argument(metavar="REPORT", help="A report folder.")],
 ) -> None:
     """Write everything in a report again from its rows, and compare it byte for byte."""
-    from harness.verification import verify
+    from harness.publishing.verification import verify
 
     found = verify(report)
     for note in found.notes:

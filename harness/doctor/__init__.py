@@ -51,7 +51,7 @@ def _machine_findings(results: Path) -> Iterator[Finding]:
 
 def _plugin_findings(results: Path) -> Iterator[Finding]:
     from harness.doctor import plugins
-    from harness.registry import registry
+    from harness.plugins.registry import registry
 
     found = registry()
     yield from plugins.plugin_findings(found)

@@ -12,7 +12,7 @@ import psutil
 
 from harness.doctor.finding import Finding, ok, problem, warning
 from harness.features.cache import VARIABLE, cache_root
-from harness.hardware import cpu_model, driver_version
+from harness.machine.hardware import cpu_model, driver_version
 
 GIB = 2**30
 # A worker of the digits benchmark takes 1.0 GiB, its driver half of that.

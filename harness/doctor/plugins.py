@@ -11,7 +11,7 @@ from harness.doctor.finding import Finding, ok, warning
 from harness.errors import UserError
 from harness.features.published_weights import PublishedWeights, WeightsError
 from harness.hooks import DatasetInfo, FeatureInfo
-from harness.registry import KINDS, Entry, Registry
+from harness.plugins.registry import KINDS, Entry, Registry
 
 
 def plugin_findings(found: Registry) -> Iterator[Finding]:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from harness.contract import DataSpec, to_symmetric
 from harness.features.base import FeatureExtractor, Features
 from harness.features.cards import WEIGHTS, cards
-from harness.precision import full_precision
+from harness.machine.precision import full_precision
 
 CLASSES = 10
 FEATURES = 64

@@ -17,7 +17,7 @@ from harness.contract import DataSpec
 from harness.features.base import FeatureExtractor, Features
 from harness.features.published_weights import PublishedWeights, load_script
 from harness.features.resizing import resize, to_rgb, unlike_photographs
-from harness.precision import full_precision
+from harness.machine.precision import full_precision
 
 SIZE = 299
 WEIGHTS = PublishedWeights(

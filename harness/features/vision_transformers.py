@@ -22,7 +22,7 @@ from harness.errors import UserError
 from harness.features.base import FeatureExtractor, Features
 from harness.features.published_weights import PublishedWeights, load_script
 from harness.features.resizing import normalise, resize, to_rgb, unlike_photographs
-from harness.precision import full_precision
+from harness.machine.precision import full_precision
 
 Channels = tuple[float, float, float]
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from harness.launchers.agenda import Agenda
-    from harness.progress import Progress
+    from harness.machine.heartbeat import Progress
+    from harness.planning.trial import Trial
     from harness.row import Row
-    from harness.trial import Trial
 
 
 class Observer:

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.benchmark import Needs
+from harness.files.locks import Lock
 from harness.launchers import Observer
-from harness.locks import Lock
+from harness.planning.benchmark import Needs
+from harness.planning.trial import Trial
 from harness.row import Row
-from harness.store import FAILED, RESUMABLE, Store
-from harness.trial import Trial
+from harness.storage.store import FAILED, RESUMABLE, Store
 
 LOOK_SECONDS = 0.5
 """Time between two looks at the trials that other runs hold."""

@@ -10,12 +10,12 @@ from harness.errors import UserError
 from harness.launchers import log_file
 from harness.launchers.memory import MemoryWatch
 from harness.launchers.processes import LOST
-from harness.progress import HANG, STOPPED_PHASE, Progress, read_progress
+from harness.machine.exit import FULL, STOPPED
+from harness.machine.heartbeat import HANG, STOPPED_PHASE, Progress, read_progress
+from harness.planning.trial import Trial
 from harness.row import Row, Usage
-from harness.row_identity import check_folder
-from harness.store import disk_full_reason, read_row
-from harness.trial import Trial
-from harness.worker import FULL, STOPPED
+from harness.storage.row_identity import check_folder
+from harness.storage.store import disk_full_reason, read_row
 
 BY_HAND = frozenset(
     getattr(signal, name)

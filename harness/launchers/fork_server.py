@@ -17,7 +17,7 @@ import socket
 import sys
 from dataclasses import dataclass
 
-from harness.standard_streams import ensure_open
+from harness.machine.standard_streams import ensure_open
 
 PR_SET_PDEATHSIG = 1
 """Of <linux/prctl.h>."""
@@ -103,7 +103,7 @@ def _work(order: _Order) -> None:
 
 def be_worker(arguments: list[str], log: int, lock: int) -> None:
     """Be what ``python -m harness.worker`` would be with these arguments, output and lock."""
-    from harness import worker
+    from harness.worker import __main__ as worker
 
     with open(os.devnull, "rb") as nothing:
         os.dup2(nothing.fileno(), 0)

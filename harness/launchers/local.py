@@ -11,8 +11,6 @@ from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from functools import partial
 
-from harness import interpreters
-from harness.benchmark import Needs
 from harness.errors import UserError
 from harness.launchers import log_file
 from harness.launchers.agenda import Agenda, Assignment
@@ -20,9 +18,11 @@ from harness.launchers.ending import row_of
 from harness.launchers.interruption import put_off
 from harness.launchers.memory import MemoryWatch
 from harness.launchers.processes import Starter, cores, sentinel, starter_for
-from harness.progress import FILE, HANG, Progress, read_progress
-from harness.silence import Silence, WakingClock, is_stopped
-from harness.trial import Trial
+from harness.machine import interpreters
+from harness.machine.heartbeat import FILE, HANG, Progress, read_progress
+from harness.machine.silence import Silence, WakingClock, is_stopped
+from harness.planning.benchmark import Needs
+from harness.planning.trial import Trial
 
 POLL_SECONDS = 0.2
 """Time between two looks at the workers; as often as one tells of itself."""

@@ -14,12 +14,12 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import BinaryIO, Protocol
 
-from harness import interpreters
-from harness.locks import Lock
+from harness.files.locks import Lock
+from harness.machine import interpreters
 
 LIBRARIES = (
-    "harness.worker",
-    "harness.trial_run",
+    "harness.worker.__main__",
+    "harness.worker.trial_run",
     "harness.features.classifier",
     "harness.metrics.inception_score",
     "pyarrow.parquet",

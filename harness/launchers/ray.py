@@ -15,19 +15,19 @@ from contextlib import ExitStack, chdir
 from pathlib import Path
 from typing import Any
 
-from harness.benchmark import Needs
-from harness.checkpoint import FILE as CHECKPOINT
 from harness.errors import UserError
+from harness.files.locks import is_held
 from harness.launchers import Observer
 from harness.launchers.agenda import Agenda, Assignment
 from harness.launchers.interruption import put_off
 from harness.launchers.local import GRACE_SECONDS
 from harness.launchers.ray_task import Board, Files, Order, carry_out, write_files
-from harness.locks import is_held
-from harness.progress import Progress
+from harness.machine.heartbeat import Progress
+from harness.planning.benchmark import Needs
+from harness.planning.trial import Trial
 from harness.row import Row
-from harness.store import CLAIM, is_disk_full, write_atomically, writing
-from harness.trial import Trial
+from harness.storage.checkpoint import FILE as CHECKPOINT
+from harness.storage.store import CLAIM, is_disk_full, write_atomically, writing
 
 POLL_SECONDS = 0.2
 CONNECT_SECONDS = 10.0

@@ -17,20 +17,20 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from harness.benchmark import Needs
-from harness.checkpoint import FILE as CHECKPOINT
 from harness.errors import UserError
+from harness.files.locks import Lock
+from harness.files.untrusted import Absent, is_plain, open_regular
 from harness.launchers import Observer
 from harness.launchers.agenda import Agenda, Assignment
 from harness.launchers.local import LocalLauncher
 from harness.launchers.processes import Spawner
-from harness.locks import Lock
-from harness.plugin_identity import NOT_PLANNED
-from harness.progress import Progress
+from harness.machine.heartbeat import Progress
+from harness.planning.benchmark import Needs
+from harness.planning.plugin_identity import NOT_PLANNED
+from harness.planning.trial import Trial
 from harness.row import Row
-from harness.store import CLAIM, write_atomically
-from harness.trial import Trial
-from harness.untrusted import Absent, is_plain, open_regular
+from harness.storage.checkpoint import FILE as CHECKPOINT
+from harness.storage.store import CLAIM, write_atomically
 
 POLL_SECONDS = 0.2
 

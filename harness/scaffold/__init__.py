@@ -19,8 +19,8 @@ from string import Template
 
 from harness.errors import UserError
 from harness.hooks import Info
-from harness.kinds import Kind
-from harness.registry import Entry, registry
+from harness.plugins.kinds import Kind
+from harness.plugins.registry import Entry, registry
 
 _NAME = re.compile(r"[a-z][a-z0-9]*([-_][a-z0-9]+)*")
 RESERVED = {

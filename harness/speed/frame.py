@@ -10,8 +10,8 @@ from typing import Any
 import pandas as pd
 
 from harness.errors import UserError
+from harness.measurement.sampling import SamplingCost
 from harness.metrics.speed import summarise
-from harness.sampling import SamplingCost
 from harness.speed.sweep import Cost, Sweep
 
 COLUMNS = (

@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 
 from harness.errors import UserError
-from harness.loading import load_config, load_dataset, load_model
+from harness.machine.seeding import BUILD, reseed
+from harness.measurement.sampling import Sampler
 from harness.metrics.speed import synchronise
-from harness.registry import Registry
-from harness.sampling import Sampler
-from harness.seeding import BUILD, reseed
+from harness.plugins.loading import load_config, load_dataset, load_model
+from harness.plugins.registry import Registry
 
 SEED = 0
 

@@ -14,12 +14,12 @@ from multiprocessing.connection import Connection
 import torch
 
 from harness.errors import UserError
-from harness.explanation import is_out_of_memory
-from harness.ledger import peak_memory, reset_peak_memory
+from harness.machine.exceptions import is_out_of_memory
+from harness.measurement.sampling import Sampler
 from harness.metrics.speed import Speed, sampling_speed, timed_call
-from harness.registry import registry
-from harness.sampling import Sampler
+from harness.plugins.registry import registry
 from harness.speed.subject import draw, parameters, untrained_sampler
+from harness.training.ledger import peak_memory, reset_peak_memory
 
 BATCH_SIZES = tuple(2**k for k in range(11))
 NO_MEMORY = "out of memory"

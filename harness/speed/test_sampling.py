@@ -13,7 +13,7 @@ BATCH_SIZES = (1, 64)
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Time every model asked for, or else every one installed, at every batch size."""
     from harness.errors import UserError
-    from harness.registry import registry
+    from harness.plugins.registry import registry
 
     options = metafunc.config.option
     try:
@@ -29,7 +29,7 @@ def _subject(model: str, dataset: str, device: str) -> tuple[Any, dict[str, Any]
     """Return the sampler of a model, and what it costs; the last one is kept."""
     import torch
 
-    from harness.registry import registry
+    from harness.plugins.registry import registry
     from harness.speed.frame import costs
     from harness.speed.subject import parameters, untrained_sampler
 

@@ -10,12 +10,12 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.curves import read_curves
-from harness.integrity import read_sealed
+from harness.files.integrity import read_sealed
+from harness.files.untrusted import LARGE, UntrustedFolder, read_regular
 from harness.results import CURVE_COLUMNS
 from harness.row import Row
+from harness.storage.curves import read_curves
 from harness.tracking.columns import run_columns, tracked_name
-from harness.untrusted import LARGE, UntrustedFolder, read_regular
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

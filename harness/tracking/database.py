@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote, urlsplit
 
-from harness.locks import Lock
+from harness.files.locks import Lock
 
 log = logging.getLogger(__name__)
 

@@ -16,10 +16,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Literal
 
-from harness.locks import Lock
-from harness.manifest import MANIFEST_NAME
+from harness.files.locks import Lock
+from harness.publishing.manifest import MANIFEST_NAME
 from harness.row import Row
-from harness.store import Store
+from harness.storage.store import Store
 from harness.tracking.address import Address
 from harness.tracking.columns import TAG_PREFIX
 from harness.tracking.content import copy_report, ended_at, run_name, send_report, send_trial

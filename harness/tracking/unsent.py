@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from harness.errors import UserError
-from harness.manifest import MANIFEST_NAME, read_manifest
-from harness.row_identity import check_folder
-from harness.store import read_row
+from harness.files.untrusted import UntrustedFolder, is_plain
+from harness.publishing.manifest import MANIFEST_NAME, read_manifest
+from harness.storage.row_identity import check_folder
+from harness.storage.store import read_row
 from harness.tracking.marker import marked_run
 from harness.tracking.tracker import Tracker
-from harness.untrusted import UntrustedFolder, is_plain
 
 log = logging.getLogger(__name__)
 

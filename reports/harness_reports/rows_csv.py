@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from harness.frame import rows_frame
+from harness.publishing.export import write_csv
 from harness.results import Results
-from harness.tabulation import write_csv
 
 
 def write(results: Results, folder: Path) -> Path:

@@ -26,13 +26,13 @@ from torch.nn import functional as F
 from torch_fidelity.utils import create_feature_extractor, extract_featuresdict_from_input_id
 
 from harness.contract import DataSpec
-from harness.evaluate_images import evaluate_images
+from harness.evaluate.samples import evaluate_images
 from harness.features.base import FeatureExtractor, Features
 from harness.features.classifier import MNISTClassifier
-from harness.features.reference import extract
 from harness.features.resizing import resize, to_rgb
-from harness.image_sets import open_images
-from harness.registry import registry
+from harness.files.image_sets import open_images
+from harness.measurement.references import extract
+from harness.plugins.registry import registry
 
 pytestmark = [
     pytest.mark.slow,

@@ -5,15 +5,15 @@ import time
 import pytest
 import torch
 
-from harness.averaging import WeightAverage
-from harness.budget import Budget
-from harness.clock import CpuClock
-from harness.ledger import Ledger
-from harness.loading import load_dataset
-from harness.registry import registry
-from harness.step_costs import StepCost
-from harness.stream import BatchStream
-from harness.training import Training
+from harness.machine.clock import CpuClock
+from harness.planning.budget import Budget
+from harness.plugins.loading import load_dataset
+from harness.plugins.registry import registry
+from harness.training.averaging import WeightAverage
+from harness.training.batches import BatchStream
+from harness.training.ledger import Ledger
+from harness.training.loop import Training
+from harness.training.step_costs import StepCost
 
 MODELS = ("vae", "dcgan", "sngan", "realnvp", "ddpm", "score-sde")
 

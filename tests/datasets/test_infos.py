@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from harness.registry import Registry
+from harness.plugins.registry import Registry
 from harness_datasets import harness_datasets
 
 

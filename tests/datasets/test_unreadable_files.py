@@ -3,7 +3,7 @@ from support.unprivileged import bound_by_modes
 
 from harness.doctor.plugins import dataset_findings
 from harness.errors import UserError
-from harness.registry import registry
+from harness.plugins.registry import registry
 from harness_datasets import cifar, cifar_jpeg, files, mnist
 
 FILES = {

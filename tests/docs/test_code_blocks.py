@@ -18,11 +18,11 @@ from support.pages import PAGES, ROOT, blocks
 from typer.main import get_command
 from typer.testing import CliRunner
 
-import harness.registry
+import harness.plugins.registry
 import harness.tracking
-from harness.benchmark import parse_benchmark, read_benchmark
 from harness.cli import app
-from harness.registry import registry
+from harness.planning.benchmark import parse_benchmark, read_benchmark
+from harness.plugins.registry import registry
 from harness.row import Measurement
 
 # Commands that take moments here. Of the others, only the arguments are looked at.
@@ -100,9 +100,9 @@ def surroundings(site, tmp_path, tmp_path_factory, monkeypatch):
     monkeypatch.setattr("harness.tracking.open_tracker", lambda mode, results: None)
     images = np.random.default_rng(0).integers(0, 17, (100, 1, 8, 8), np.uint8)
     np.savez("samples.npz", images=images)
-    harness.registry._installed.cache_clear()
+    harness.plugins.registry._installed.cache_clear()
     yield
-    harness.registry._installed.cache_clear()
+    harness.plugins.registry._installed.cache_clear()
 
 
 def kind_of(block):

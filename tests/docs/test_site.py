@@ -9,7 +9,7 @@ from support.pages import PAGES, ROOT
 from typer.main import get_command
 
 from harness.cli import app
-from harness.registry import registry
+from harness.plugins.registry import registry
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 

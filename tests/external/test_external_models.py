@@ -19,7 +19,7 @@ from torch import nn
 from harness.checks import NotApplicable, checks_for
 from harness.contract import Batch, DataSpec, HasLatent, HasLikelihood, HasSteps
 from harness.errors import UserError
-from harness.registry import registry
+from harness.plugins.registry import registry
 
 HERE = Path(__file__).parent
 PROJECTS = {path.parent.name: path.parent for path in sorted(HERE.glob("*/pyproject.toml"))}

@@ -10,12 +10,12 @@ from support.published import checkout, run
 from typer.testing import CliRunner
 
 import harness
-from harness import report_folder
 from harness.cli import app
 from harness.errors import UserError
-from harness.manifest import MANIFEST_NAME, read_manifest, sha256
-from harness.registry import registry
-from harness.untrusted import UntrustedFolder
+from harness.files.untrusted import UntrustedFolder
+from harness.plugins.registry import registry
+from harness.publishing import report_folder
+from harness.publishing.manifest import MANIFEST_NAME, read_manifest, sha256
 
 
 @pytest.fixture(scope="module")

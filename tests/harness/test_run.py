@@ -13,11 +13,11 @@ from support.whole_runs import benchmark, end, lasting, midway, rows, run, start
 
 from harness import api
 from harness.features.cache import VARIABLE
-from harness.ledger import Ledger
-from harness.progress import Heartbeat
-from harness.registry import registry
-from harness.surroundings import SETTINGS, unchanged
-from harness.trial_run import TrialRun
+from harness.machine.heartbeat import Heartbeat
+from harness.machine.process_state import SETTINGS, unchanged
+from harness.plugins.registry import registry
+from harness.training.ledger import Ledger
+from harness.worker.trial_run import TrialRun
 
 SLOW = '{model = "steady", settings = {step_seconds = 0.05}}, {model = "steady", label = "b"}'
 

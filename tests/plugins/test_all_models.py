@@ -4,7 +4,7 @@ import pytest
 
 from harness.checks import NotApplicable, check_samples, check_training_step, checks_for
 from harness.contract import DataSpec
-from harness.registry import registry
+from harness.plugins.registry import registry
 
 SMALL = DataSpec((1, 8, 8), levels=17, classes=10)
 LARGE = (DataSpec((1, 28, 28), levels=256, classes=10), DataSpec((3, 32, 32), levels=256))

@@ -7,9 +7,9 @@ from support.rows import make_results, make_row, reference
 
 from harness.frame import rows_frame
 from harness.hooks import MetricInfo
-from harness.metric_labels import labelled
-from harness.registry import Entry
+from harness.plugins.registry import Entry
 from harness.row import Measurement, Row
+from harness.worker.metric_labels import labelled
 from harness_reports.boards import boards
 from harness_reports.charts.drawings import draw, draw_ranks
 from harness_reports.columns import columns_of

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import harness
-from harness.manifest import MANIFEST_NAME
+from harness.publishing.manifest import MANIFEST_NAME
 
 PUBLISHED = Path(__file__).parents[2] / "reports" / "published"
 REPORTS = sorted(path.parent for path in PUBLISHED.glob(f"*/{MANIFEST_NAME}"))

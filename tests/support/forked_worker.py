@@ -10,13 +10,13 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness import worker
+from harness.files.locks import Lock
 from harness.launchers.ending import row_of
 from harness.launchers.memory import MemoryWatch
-from harness.locks import Lock
+from harness.planning.trial import Trial
 from harness.row import Row
-from harness.store import Store
-from harness.trial import Trial
+from harness.storage.store import Store
+from harness.worker import __main__ as worker
 
 
 @dataclass

@@ -11,7 +11,7 @@ import pytest
 
 from harness import hooks
 from harness.hooks import DatasetInfo, FeatureInfo, MetricInfo, ModelInfo, hookimpl
-from harness.registry import Registry
+from harness.plugins.registry import Registry
 
 
 def registry_with(
@@ -25,8 +25,8 @@ def registry_with(
     module = ModuleType("plugin_at_hand")
     patch.setitem(sys.modules, module.__name__, module)
     # Nothing on the disk holds it, so nothing could be hashed.
-    patch.setattr("harness.trial.describe", lambda plugin: {"distribution": "at hand"})
-    patch.setattr("harness.trial.describe_measurement", lambda *of: {})
+    patch.setattr("harness.planning.trial.describe", lambda plugin: {"distribution": "at hand"})
+    patch.setattr("harness.planning.trial.describe_measurement", lambda *of: {})
 
     def infos(kind: type, found: dict[str, Any] | None, **common: Any) -> list[Any]:
         for index, target in enumerate((found or {}).values()):

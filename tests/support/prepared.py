@@ -11,14 +11,14 @@ import torch
 from support.stored import trial
 from support.toys import dataset
 
-from harness.benchmark import Evaluation
 from harness.hooks import ModelInfo
-from harness.ledger import Ledger
-from harness.parallel.replicas import Alone
-from harness.progress import Heartbeat
-from harness.registry import Entry
-from harness.training import Training
-from harness.trial_run import TrialRun
+from harness.machine.heartbeat import Heartbeat
+from harness.planning.benchmark import Evaluation
+from harness.plugins.registry import Entry
+from harness.training.ledger import Ledger
+from harness.training.loop import Training
+from harness.training.parallel.replicas import Alone
+from harness.worker.trial_run import TrialRun
 
 
 def prepared(model_class: Any, folder: Path, **changes: Any) -> tuple[TrialRun, Training]:

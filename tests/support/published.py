@@ -12,7 +12,7 @@ from pathlib import Path
 from harness import api
 from harness.launchers import Observer
 from harness.launchers.local import LocalLauncher
-from harness.registry import _installed
+from harness.plugins.registry import _installed
 
 PLUGIN = "faulty_plugin"
 BENCHMARK = """name = "mine"

@@ -12,16 +12,16 @@ from support.toys import Alternating, Config, Regressor, split
 from torch import Tensor, nn
 from torch.multiprocessing.spawn import spawn
 
-from harness.averaging import WeightAverage
-from harness.budget import Budget
-from harness.clock import CpuClock
 from harness.contract import Batch, DataSpec, GenerativeModel
-from harness.ledger import Ledger
-from harness.parallel.replicas import Alone, NotParallel, Replicas
-from harness.seeding import BUILD, reseed
-from harness.step_costs import measure_steps
-from harness.stream import BatchStream
-from harness.training import Training
+from harness.machine.clock import CpuClock
+from harness.machine.seeding import BUILD, reseed
+from harness.planning.budget import Budget
+from harness.training.averaging import WeightAverage
+from harness.training.batches import BatchStream
+from harness.training.ledger import Ledger
+from harness.training.loop import Training
+from harness.training.parallel.replicas import Alone, NotParallel, Replicas
+from harness.training.step_costs import measure_steps
 
 CPU = torch.device("cpu")
 SPEC = DataSpec((1, 8, 8), 17, 3)

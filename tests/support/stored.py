@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pandas as pd
 
-from harness.benchmark import Evaluation
+from harness.planning.benchmark import Evaluation
+from harness.planning.trial import Trial
 from harness.results import CURVE_COLUMNS
-from harness.trial import Trial
 
 
 def trial(seed: int = 0) -> Trial:

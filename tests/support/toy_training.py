@@ -7,15 +7,15 @@ from collections.abc import Callable, Mapping
 import torch
 from support.toys import Regressor, split
 
-from harness.averaging import WeightAverage
-from harness.budget import Budget
-from harness.clock import Clock, CpuClock
 from harness.contract import GenerativeModel
-from harness.ledger import Ledger
-from harness.seeding import BUILD, reseed
-from harness.step_costs import StepCost
-from harness.stream import BatchStream
-from harness.training import Training
+from harness.machine.clock import Clock, CpuClock
+from harness.machine.seeding import BUILD, reseed
+from harness.planning.budget import Budget
+from harness.training.averaging import WeightAverage
+from harness.training.batches import BatchStream
+from harness.training.ledger import Ledger
+from harness.training.loop import Training
+from harness.training.step_costs import StepCost
 
 CPU = torch.device("cpu")
 

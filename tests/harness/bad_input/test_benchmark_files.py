@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from support.refusals import Case, assert_refused, cases, text_file
 
-from harness.benchmark import read_benchmark
 from harness.errors import UserError
+from harness.planning.benchmark import read_benchmark
 
 GOOD = """
 name = "mine"
@@ -273,7 +273,7 @@ def test_a_bad_benchmark_file_is_refused(case, tmp_path, monkeypatch, capfd):
 
 def test_a_byte_order_mark_does_no_harm(tmp_path, monkeypatch):
     """Editors on Windows write it."""
-    from harness.benchmark import read_benchmark
+    from harness.planning.benchmark import read_benchmark
 
     monkeypatch.chdir(tmp_path)
     text_file("mine.toml", GOOD.encode("utf-8-sig"))(tmp_path)

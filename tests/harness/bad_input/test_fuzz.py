@@ -8,11 +8,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from harness.benchmark import Benchmark, parse_benchmark, parse_settings
-from harness.budget import Budget, BudgetError
 from harness.errors import UserError, for_terminal, shown
-from harness.image_files import ImageError, read_array_file, read_images
-from harness.image_sets import open_images
+from harness.files.image_sets import open_images
+from harness.files.images import ImageError, read_array_file, read_images
+from harness.planning.benchmark import Benchmark, parse_benchmark, parse_settings
+from harness.planning.budget import Budget, BudgetError
 
 bounded = settings(max_examples=300, derandomize=True, deadline=None, database=None)
 few = settings(max_examples=60, derandomize=True, deadline=None, database=None)

@@ -22,7 +22,7 @@ from support.bad_images import (
 )
 from support.refusals import Case, assert_refused, cases, text_file
 
-from harness.image_folders import find_images
+from harness.files.image_folders import find_images
 
 EIGHT = np.zeros((4, 8, 8), np.uint8)
 

@@ -8,7 +8,7 @@ from harness.doctor import plugins
 from harness.doctor.finding import Verdict
 from harness.features import classifier
 from harness.features.published_weights import PublishedWeights
-from harness.registry import Registry
+from harness.plugins.registry import Registry
 
 DATASETS = """
     from pathlib import Path

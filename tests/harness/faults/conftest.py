@@ -7,15 +7,16 @@ import pytest
 import torch
 from support.faulty_plugin import FAULTS, install
 
-from harness import api, registry
+from harness import api
 from harness.features.cache import VARIABLE
-from harness.ledger import Ledger
-from harness.progress import Heartbeat
+from harness.machine.heartbeat import Heartbeat
+from harness.machine.process_state import SETTINGS, unchanged
+from harness.planning.trial import Trial
+from harness.plugins import registry
 from harness.row import Row
-from harness.store import Store
-from harness.surroundings import SETTINGS, unchanged
-from harness.trial import Trial
-from harness.trial_run import TrialRun
+from harness.storage.store import Store
+from harness.training.ledger import Ledger
+from harness.worker.trial_run import TrialRun
 
 BENCHMARK = """name = "mine"
 datasets = ["digits"]

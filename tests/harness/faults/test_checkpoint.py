@@ -8,7 +8,7 @@ import pytest
 import torch
 from support.full_disk import full_disk
 
-from harness.checkpoint import FILE, DamagedCheckpoint, load_checkpoint, save_checkpoint
+from harness.storage.checkpoint import FILE, DamagedCheckpoint, load_checkpoint, save_checkpoint
 
 CPU = torch.device("cpu")
 STATE = {"model": {"weight": torch.arange(1000.0)}, "curve": [{"fid": 0.1 + 0.2}], "trial": "x"}

@@ -9,11 +9,11 @@ import pytest
 import torch
 from support.toys import Regressor, split
 
-from harness.averaging import WeightAverage
-from harness.budget import Budget
-from harness.step_costs import StepCost
-from harness.stream import BatchStream
-from harness.training import Training
+from harness.planning.budget import Budget
+from harness.training.averaging import WeightAverage
+from harness.training.batches import BatchStream
+from harness.training.loop import Training
+from harness.training.step_costs import StepCost
 
 CPU = torch.device("cpu")
 YEAR = 2.0**25
@@ -38,8 +38,8 @@ def fresh(monkeypatch):
 
 def test_training_under_a_time_budget_takes_as_long_as_it_takes(fresh):
     begun = time.perf_counter()
-    ledger = fresh("harness.ledger").Ledger(CPU)
-    clock = fresh("harness.clock").CpuClock()
+    ledger = fresh("harness.training.ledger").Ledger(CPU)
+    clock = fresh("harness.machine.clock").CpuClock()
     model = Regressor().train()
     training = Training(
         model,
@@ -62,7 +62,7 @@ def test_training_under_a_time_budget_takes_as_long_as_it_takes(fresh):
 
 
 def test_a_worker_is_as_silent_as_it_is(fresh, tmp_path):
-    progress = fresh("harness.progress")
+    progress = fresh("harness.machine.heartbeat")
     begun = time.perf_counter()
     silence = progress.Silence(tmp_path)
     heartbeat = progress.Heartbeat(tmp_path)

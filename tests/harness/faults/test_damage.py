@@ -8,16 +8,16 @@ import numpy as np
 import pytest
 from support.stored import TRIAL, curve
 
-from harness.benchmark import parse_benchmark
 from harness.contract import DataSpec
 from harness.dataset import Dataset, Split
 from harness.errors import UserError
 from harness.features.cache import VARIABLE
 from harness.features.pixels import Pixels
-from harness.features.reference import cache_path, dataset_reference, split_content
-from harness.gathering import read_results
-from harness.integrity import FILE
-from harness.store import Store
+from harness.files.integrity import FILE
+from harness.measurement.references import cache_path, dataset_reference, split_content
+from harness.planning.benchmark import parse_benchmark
+from harness.publishing.reading import read_results
+from harness.storage.store import Store
 from harness_datasets import mnist
 
 SOURCE = 'name = "mine"\ndatasets = ["digits"]\nmodels = ["vae"]\nbudget = "5 steps"'

@@ -6,14 +6,14 @@ import pytest
 import torch
 from support.replicated import CPU, Case
 
-from harness.benchmark import parse_benchmark
-from harness.checkpoint import FILE, save_checkpoint
-from harness.ledger import Ledger
-from harness.parallel.replicas import Alone, Replicas
-from harness.progress import Heartbeat
-from harness.registry import registry
-from harness.trial import plan
-from harness.trial_run import TrialRun
+from harness.machine.heartbeat import Heartbeat
+from harness.planning.benchmark import parse_benchmark
+from harness.planning.trial import plan
+from harness.plugins.registry import registry
+from harness.storage.checkpoint import FILE, save_checkpoint
+from harness.training.ledger import Ledger
+from harness.training.parallel.replicas import Alone, Replicas
+from harness.worker.trial_run import TrialRun
 
 BENCHMARK = """name = "mine"
 datasets = ["digits"]

@@ -7,10 +7,10 @@ import pytest
 import torch
 from support.stored import TRIAL
 
-from harness.divergence import Diverged
 from harness.errors import UserError
-from harness.failure import diagnose
-from harness.store import Store, write_atomically
+from harness.storage.store import Store, write_atomically
+from harness.training.divergence import Diverged
+from harness.worker.failure import diagnose
 
 CPU = torch.device("cpu")
 

@@ -10,9 +10,9 @@ import psutil
 import pytest
 from support.forked_worker import fork
 
-from harness.benchmark import parse_benchmark
-from harness.environments import environments
-from harness.store import Store
+from harness.planning.benchmark import parse_benchmark
+from harness.publishing.environments import environments
+from harness.storage.store import Store
 
 
 @pytest.fixture
@@ -177,7 +177,7 @@ def test_a_row_names_the_machines_that_its_trial_was_trained_on(ended, planned, 
     """It goes on with what the steady trial left, as if there were another processor now."""
     before = planned.steady.hardware
     there = before | {"cpu": "another", "id": "0" * 12}
-    monkeypatch.setattr("harness.trial_run.fingerprint", lambda device: there)
+    monkeypatch.setattr("harness.worker.trial_run.fingerprint", lambda device: there)
     worker, row = ended("steady")
     assert row.status == "ok" and row.usage.starts == 2, worker.log
     assert row.hardware == there

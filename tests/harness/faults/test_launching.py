@@ -13,9 +13,9 @@ from harness.launchers import log_file
 from harness.launchers.ending import row_of
 from harness.launchers.memory import MemoryWatch, oom_kills
 from harness.launchers.processes import LOST
-from harness.progress import FILE, HANG, Heartbeat, Progress, Silence
-from harness.store import RESUMABLE
-from harness.worker import FULL, STOPPED
+from harness.machine.exit import FULL, STOPPED
+from harness.machine.heartbeat import FILE, HANG, Heartbeat, Progress, Silence
+from harness.storage.store import RESUMABLE
 
 
 class Kills:

@@ -7,7 +7,7 @@ import time
 import pytest
 from support.forked_worker import fork
 
-from harness.progress import read_progress
+from harness.machine.heartbeat import read_progress
 
 
 @pytest.mark.slow

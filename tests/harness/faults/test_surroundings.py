@@ -18,11 +18,12 @@ from support.faulty_plugin import disturb
 from support.forked_worker import fork
 from support.stored import TRIAL
 
-from harness import api, registry
+from harness import api
 from harness.cli import _options
 from harness.launchers import Observer
-from harness.plugin_guard import PluginGuard
-from harness.surroundings import ENVIRONMENT, GENERATORS, SETTINGS, Surroundings, unchanged
+from harness.machine.process_state import ENVIRONMENT, GENERATORS, SETTINGS, Surroundings, unchanged
+from harness.plugins import registry
+from harness.plugins.guard import PluginGuard
 
 CHANGES = {
     "default dtype": lambda: torch.set_default_dtype(torch.float64),

@@ -11,7 +11,7 @@ from support.full_disk import full_disk
 from support.memory_limit import memory_limit
 from support.whole_runs import benchmark, end, rows, run, start, trials, wait_for
 
-from harness.checkpoint import load_checkpoint
+from harness.storage.checkpoint import load_checkpoint
 
 pytestmark = pytest.mark.slow
 

@@ -14,7 +14,7 @@ from harness.features.inception import (
     InceptionLegacyTensorFlow,
 )
 from harness.features.published_weights import PublishedWeights, WeightsError
-from harness.features.reference import extract
+from harness.measurement.references import extract
 
 GREY, RGB = DataSpec((1, 28, 28)), DataSpec((3, 32, 32))
 

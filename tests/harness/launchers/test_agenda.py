@@ -7,9 +7,9 @@ import pytest
 from support.launching import Heard
 from support.stored import trial
 
-from harness.benchmark import Needs
 from harness.launchers.agenda import Agenda
-from harness.store import Store
+from harness.planning.benchmark import Needs
+from harness.storage.store import Store
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ from harness import api
 from harness.launchers import Observer
 from harness.launchers.local import LocalLauncher
 from harness.launchers.processes import ForkServer, Spares, Spawner
-from harness.ledger import unaccounted
+from harness.training.ledger import unaccounted
 
 BENCHMARK = """
 name = "mine"

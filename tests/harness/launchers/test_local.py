@@ -11,13 +11,13 @@ import pytest
 from support.launching import Heard, Instant
 from support.stored import trial
 
-from harness import silence
-from harness.benchmark import Needs
 from harness.errors import UserError
 from harness.launchers import local
 from harness.launchers.agenda import Agenda
 from harness.launchers.local import LocalLauncher, choose_devices
-from harness.store import Store
+from harness.machine import silence
+from harness.planning.benchmark import Needs
+from harness.storage.store import Store
 
 GIB = 2**30
 

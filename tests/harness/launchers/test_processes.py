@@ -14,13 +14,13 @@ import psutil
 import pytest
 from support.launching import start_task
 
+from harness.files.locks import Lock
 from harness.launchers.processes import LOST, ForkServer, starter_for
-from harness.locks import Lock
 
 STAND_IN = '''
 """Stands in for the libraries that a server imports, and puts a worker of moments in place."""
 import json, os, sys, time
-import harness.worker
+import harness.worker.__main__
 
 changed = []
 
@@ -44,7 +44,7 @@ def work():
         os.kill(os.getpid(), 9)
     sys.exit(7)
 
-harness.worker.main = work
+harness.worker.__main__.main = work
 '''
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks are for Linux")
@@ -82,7 +82,7 @@ def test_each_worker_is_a_process_of_its_own(tmp_path, start):
     for task, found in (("one", one), ("two", two)):
         assert found["leads"] and found["folder"] == str(tmp_path)
         assert found["input"] == "" and found["own"] == task
-        assert found["program"].endswith("worker.py")
+        assert found["program"].endswith("worker/__main__.py")
         assert found["changed"] == []
         assert (tmp_path / f"{task}.log").read_text() == f"said {task}\n"
     assert one["random"] != two["random"]
@@ -187,7 +187,7 @@ def test_nothing_outlives_a_driver_that_is_killed(tmp_path):
     source = """
 import os, signal
 from harness.launchers.processes import ForkServer
-from harness.locks import Lock
+from harness.files.locks import Lock
 server = ForkServer(["stand_in"])
 with open("log", "ab") as log:
     worker = server.start([".", "waits"], os.environ, log, Lock("lock"))
@@ -211,10 +211,10 @@ def test_standard_streams_that_are_closed_end_no_worker(tmp_path, closed):
     (tmp_path / "stand_in.py").write_text(STAND_IN)
     source = """
 import os
-from harness.standard_streams import ensure_open
+from harness.machine.standard_streams import ensure_open
 ensure_open()
 from harness.launchers.processes import ForkServer
-from harness.locks import Lock
+from harness.files.locks import Lock
 server, lock = ForkServer(["stand_in"]), Lock("lock")
 with open("log", "ab") as log:
     code = server.start([".", "task"], os.environ, log, lock).wait(60)

@@ -17,7 +17,7 @@ from harness.cli import run_command
 from harness.errors import UserError
 from harness.launchers import ray as launcher
 from harness.launchers.agenda import Agenda, Observer
-from harness.store import Store
+from harness.storage.store import Store
 
 NODE = {
     "node_ip_address": "127.0.0.1",

@@ -10,13 +10,13 @@ from support.launching import Heard
 from support.stored import trial
 
 from harness.errors import UserError
+from harness.files.locks import Lock
 from harness.launchers import ray as launcher
 from harness.launchers.agenda import Agenda
 from harness.launchers.ray_task import Board
-from harness.locks import Lock
-from harness.progress import Progress
-from harness.store import CLAIM, Store
-from harness.trial import Trial
+from harness.machine.heartbeat import Progress
+from harness.planning.trial import Trial
+from harness.storage.store import CLAIM, Store
 
 
 class RayError(Exception):

@@ -10,11 +10,11 @@ import pytest
 from support.launching import Heard, Instant
 from support.stored import TRIAL
 
+from harness.files.locks import Lock, is_held
 from harness.launchers import ray_task
 from harness.launchers.agenda import Agenda
-from harness.locks import Lock, is_held
-from harness.progress import Progress
-from harness.store import CLAIM, Store
+from harness.machine.heartbeat import Progress
+from harness.storage.store import CLAIM, Store
 
 
 @pytest.fixture(autouse=True)

@@ -11,14 +11,14 @@ import psutil
 import pytest
 from support.launching import start_task
 
+from harness.files.locks import Lock
 from harness.launchers import processes
 from harness.launchers.processes import Spares, Spawner, starter_for
-from harness.locks import Lock
 
 STAND_IN = '''
 """Stands in for the libraries that a spare imports, and puts a worker of moments in place."""
 import json, os, sys, time
-import harness.worker
+import harness.worker.__main__
 
 def work():
     folder, task = sys.argv[1:3]
@@ -33,7 +33,7 @@ def work():
         time.sleep(0.01)
     sys.exit(7)
 
-harness.worker.main = work
+harness.worker.__main__.main = work
 open(f"{os.getpid()}.spare", "w").close()
 '''
 SPAWNED, TAKEN = 2, 7
@@ -70,7 +70,7 @@ def test_the_next_worker_is_the_spare_and_is_as_one_that_was_spawned(tmp_path, s
     two = start("two", OWN="1")
     assert two.pid == spare.pid and two.wait(60) == TAKEN
     facts = json.loads((tmp_path / "two.json").read_text())
-    assert facts["program"].endswith("worker.py") and facts["pid"] == two.pid
+    assert facts["program"].endswith("worker/__main__.py") and facts["pid"] == two.pid
     assert facts["leads"] and facts["folder"] == str(tmp_path)
     assert facts["input"] == "" and facts["own"] == "1"
     assert (tmp_path / "two.log").read_text() == "said two\n"
@@ -111,7 +111,7 @@ def test_a_spare_ends_with_a_driver_that_is_killed(tmp_path):
     source = """
 import os, signal
 from harness.launchers.processes import Spares
-from harness.locks import Lock
+from harness.files.locks import Lock
 with open("log", "ab") as log:
     Spares(["stand_in"]).start([".", "one", "-"], os.environ, log, Lock("lock")).wait(60)
 print("there", flush=True)

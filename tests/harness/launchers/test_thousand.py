@@ -16,8 +16,8 @@ LIMIT_SECONDS = 0.05
 STAND_IN = """
 import os, sys
 from pathlib import Path
-import harness.worker
-from harness.trial import Trial
+import harness.worker.__main__
+from harness.planning.trial import Trial
 
 def work():
     folder = Path(sys.argv[1])
@@ -25,7 +25,7 @@ def work():
     (folder / "row.json").write_text(trial.row("ok").model_dump_json())
     os._exit(0)
 
-harness.worker.main = work
+harness.worker.__main__.main = work
 """
 
 
@@ -44,7 +44,9 @@ def test_a_thousand_trials_cost_the_driver_less_than_50_ms_each(tmp_path, monkey
     begin = time.process_time()
     planned = api.plan(str(benchmark), tmp_path)
     planning = time.process_time() - begin
-    launcher = LocalLauncher(["cpu", "cpu"], 1, starter=ForkServer(("harness.trial", "stand_in")))
+    launcher = LocalLauncher(
+        ["cpu", "cpu"], 1, starter=ForkServer(("harness.planning.trial", "stand_in"))
+    )
     api.carry_out(planned, launcher, tracking="off", retry_failed=False, observer=Observer())
     running = time.process_time() - begin - planning
     api.publish(planned, None)

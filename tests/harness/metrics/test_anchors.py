@@ -10,8 +10,8 @@ import pytest
 from support.enumeration import all_images
 
 from harness.contract import DataSpec
+from harness.measurement.baselines import measure_anchors
 from harness.metrics.anchors import COUNTED, ContextCounts, code_length, neighbours, position
-from harness.references import measure_anchors
 from harness_datasets import digits, known_density, mnist
 
 

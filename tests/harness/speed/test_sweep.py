@@ -10,8 +10,8 @@ from typer.testing import CliRunner
 
 from harness.cli import app
 from harness.errors import UserError
-from harness.registry import registry
-from harness.sampling import Sampler
+from harness.measurement.sampling import Sampler
+from harness.plugins.registry import registry
 from harness.speed.frame import COLUMNS, sweeps_frame
 from harness.speed.subject import untrained_sampler
 from harness.speed.sweep import BATCH_SIZES, Cost, Request, Step, Sweep, measure, sweep

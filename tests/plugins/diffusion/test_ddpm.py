@@ -11,7 +11,7 @@ from support.oracles import GaussianOracle, NoiseNetwork
 
 from harness.contract import Batch, DataSpec, HasLikelihood, HasSteps, to_symmetric
 from harness.errors import UserError
-from harness.hyper_parameters import resolve_config
+from harness.plugins.hyper_parameters import resolve_config
 from harness_diffusion.ddpm import DDPM, DDPMConfig, build_schedule, evenly_spaced_steps
 
 TINY = DataSpec((1, 2, 2), levels=4)

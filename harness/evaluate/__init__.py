@@ -1,0 +1,1 @@
+"""The metrics on anybody's files, and audits against other libraries."""

@@ -1,0 +1,1 @@
+"""Files: untrusted ones, whole or absent ones, locks, images and arrays."""

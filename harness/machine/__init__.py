@@ -1,0 +1,1 @@
+"""This machine and this process on it: hardware, clock, seeding, FLOPs, signs of life, the end."""

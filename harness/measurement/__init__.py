@@ -1,0 +1,1 @@
+"""What is measured of a model: samples and their scores, likelihood, speed, pictures."""

@@ -1,0 +1,68 @@
+"""What lies between two latent variables: whether a model has learnt a space or a list."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from harness.contract import GenerativeModel, HasLatent
+from harness.machine.precision import Precision, autocast
+from harness.machine.seeding import INTERPOLATION, reseed
+from harness.measurement.sampling import evaluating
+from harness.plugins.contract_validation import validate_images
+
+PARALLEL = 1e-6
+"""Sine of the angle below which two latent variables count as parallel."""
+
+
+def spherical(start: Tensor, end: Tensor, steps: int) -> Tensor:
+    """Return points on the arc between latent variables, both ends included.
+
+    z_t = (sin((1 - t) w) z_0 + sin(t w) z_1) / sin w, where w is the angle between z_0 and z_1. A
+    Gaussian prior of many dimensions lives on a sphere, and the middle of a straight line lies far
+    inside it. Parallel ones are joined by the straight line.
+
+    White, Sampling Generative Networks, 2016, arXiv:1609.04468.
+
+    Args:
+        start: z_0 of n pairs, floating point (n, ...).
+        end: z_1, of the same shape.
+        steps: number of points, at least 2.
+
+    Returns:
+        (n, steps, ...).
+    """
+    a, b = start.flatten(1).double(), end.flatten(1).double()
+    t = torch.linspace(0, 1, steps, dtype=a.dtype, device=a.device)[None, :, None]
+    norms = a.norm(dim=1) * b.norm(dim=1)
+    # Zero has no direction, so it counts as parallel to all.
+    cosine = torch.where(norms > 0, (a * b).sum(1) / norms, 1.0)
+    angle = cosine.clamp(-1, 1).acos()[:, None, None]
+    sine = angle.sin()
+    curved = sine > PARALLEL
+    sine = torch.where(curved, sine, 1.0)
+    left = torch.where(curved, ((1 - t) * angle).sin() / sine, 1 - t)
+    right = torch.where(curved, (t * angle).sin() / sine, t)
+    points = left * a[:, None] + right * b[:, None]
+    return points.view(len(start), steps, *start.shape[1:]).to(start.dtype)
+
+
+def interpolate(
+    model: GenerativeModel, *, seed: int, precision: Precision, rows: int = 6, steps: int = 10
+) -> Tensor | None:
+    """Return images along ``rows`` arcs between latent variables of the prior, on the CPU.
+
+    Returns:
+        uint8 (rows * steps, C, H, W), row by row; None of a model without a latent variable, or
+        with one that is not of real numbers.
+    """
+    if not isinstance(model, HasLatent):
+        return None
+    reseed(model.device, seed, INTERPOLATION)
+    with evaluating(model), autocast(precision, model.device):
+        ends = model.latent(2 * rows)
+        if not ends.is_floating_point():
+            return None
+        images = model.decode(spherical(ends[:rows], ends[rows:], steps).flatten(0, 1))
+        validate_images(images, rows * steps, model.spec, "decode")
+        return images.to("cpu", copy=True)

@@ -1,0 +1,133 @@
+"""A dry run of what an evaluation will call, on the copy of a model that warms up.
+
+A value of a wrong type is found here, before the budget is spent. What methods raise themselves
+proves nothing, for the copy has taken a few steps only: it goes to the log, and the evaluation
+judges the trained model.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from harness.contract import HasEncoder, HasLatent, HasLikelihood
+from harness.machine.exceptions import explain
+from harness.machine.precision import autocast
+from harness.machine.process_state import GENERATORS, unchanged
+from harness.machine.seeding import WARM_UP, reseed
+from harness.measurement.evaluation_cost import FREE, CallCost, Work, cost_through
+from harness.measurement.outlook import Costs
+from harness.measurement.sampling import Sampler, evaluating
+from harness.plugins.contract_validation import (
+    ContractBroken,
+    validate_images,
+    validate_latents,
+    validate_likelihood,
+)
+
+log = logging.getLogger(__name__)
+
+FEW = 2
+"""Images of a dry run."""
+
+MORE = 16
+"""Images of a second call, which tells what an image more costs."""
+
+QUICK = 0.5
+"""Seconds that a call of ``FEW`` may take for there to be one of ``MORE``."""
+
+COLD = 2.0
+"""Seconds that a first call may take for what happens once: one so quick is timed again."""
+
+
+def rehearse(
+    sampler: Sampler, images: Tensor, on_call: Callable[[], None], *, compiled: bool = False
+) -> Costs:
+    """Call each method that measures a model once, and hold what it returns to the contract.
+
+    Args:
+        sampler: of a model that is thrown away afterwards.
+        images: uint8 (B, C, H, W) on its device.
+        on_call: called after each.
+        compiled: whether ``network`` is compiled, which it is not for this.
+
+    Returns:
+        What calls of ``sample`` and ``log_likelihood`` cost; nothing if they raised or are missing.
+
+    Raises:
+        ContractBroken: one returned something else than it should.
+    """
+    model, more, images = sampler.model, images[:MORE], images[:FEW]
+    n = len(images)
+    costs = Costs(FREE, FREE)
+    with unchanged(GENERATORS), ExitStack() as inside:
+        if compiled:
+            # No graph of another batch size or mode than the trial's own.
+            inside.enter_context(torch.compiler.set_stance("force_eager"))
+        inside.enter_context(evaluating(model))
+        reseed(sampler.device, sampler.seed, WARM_UP)
+        with _own_faults("sample"):
+            costs = costs._replace(sampling=_cost(partial(_sample, sampler), FEW, MORE))
+        on_call()
+        if isinstance(model, HasLikelihood):
+            with _own_faults("log_likelihood"):
+                score = partial(_score, model, more)
+                costs = costs._replace(likelihood=_cost(score, n, len(more)))
+            on_call()
+        if isinstance(model, HasLatent):
+            with _own_faults("latent"), autocast(sampler.precision, sampler.device):
+                z = model.latent(FEW)
+                validate_latents(z, FEW, f"latent({FEW})")
+                validate_images(model.decode(z), FEW, model.spec, f"decode(latent({FEW}))")
+            on_call()
+        if isinstance(model, HasEncoder):
+            with _own_faults("encode"):
+                validate_latents(model.encode(images), n, "encode")
+            on_call()
+    return costs
+
+
+def _cost(timed: Callable[[int], float], few: int, more: int) -> CallCost:
+    """Return what a call costs; of a slow one, what it takes with ``few`` images is fixed."""
+    seconds = timed(few)
+    if seconds < COLD:
+        seconds = min(seconds, timed(few))
+    if seconds >= QUICK or more <= few:
+        return CallCost(seconds, 0.0)
+    return cost_through((Work(1, few), seconds), (Work(1, more), timed(more)))
+
+
+def _sample(sampler: Sampler, n: int) -> float:
+    """Draw ``n`` images, and return the seconds that it took."""
+    labels = sampler.labels(n)
+    start = time.perf_counter()
+    with autocast(sampler.precision, sampler.device):
+        images = sampler.model.sample(n, labels)
+    validate_images(images, n, sampler.model.spec, f"sample({n})")
+    images.max().item()  # waits for the device
+    return time.perf_counter() - start
+
+
+def _score(model: HasLikelihood, images: Tensor, n: int) -> float:
+    """Compute the likelihood of ``n`` images, and return the seconds that it took."""
+    start = time.perf_counter()
+    likelihood = model.log_likelihood(images[:n])
+    validate_likelihood(likelihood, n)
+    likelihood.nats.sum().item()  # waits for the device
+    return time.perf_counter() - start
+
+
+@contextmanager
+def _own_faults(method: str) -> Iterator[None]:
+    try:
+        yield
+    except ContractBroken:
+        raise
+    except Exception as error:
+        log.warning("%s raised before training, in a dry run: %s", method, explain(error))

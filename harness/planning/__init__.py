@@ -1,0 +1,1 @@
+"""From a benchmark file to trials and their identity."""

@@ -1,0 +1,1 @@
+"""What plugins bring: found, loaded, held to the contract, and known by their files."""

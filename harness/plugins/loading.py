@@ -1,0 +1,193 @@
+"""Loading what plugins bring: each held to its contract, each fault under the plugin's name."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from harness.contract import DataSpec, GenerativeModel
+from harness.dataset import Dataset
+from harness.errors import UserError
+from harness.features.base import FeatureExtractor
+from harness.hooks import FeatureInfo, Info, ModelInfo
+from harness.machine.exceptions import explain
+from harness.plugins.contract_validation import (
+    ContractBroken,
+    described,
+    validate_class,
+    validate_subclass,
+)
+from harness.plugins.dataset_validation import validated_dataset
+from harness.plugins.hyper_parameters import resolve_config, validate_config_class
+from harness.plugins.registry import Entry, Registry, split_argument
+from harness.storage.store import is_disk_full
+
+log = logging.getLogger(__name__)
+
+
+@contextmanager
+def faults_of(kind: str, entry: Entry[Info]) -> Iterator[None]:
+    """Name the plugin in what its code raises inside, as a ``UserError``.
+
+    Being short of memory or of space on a disk is no fault of a plugin, and passed on.
+    """
+    try:
+        yield
+    except (UserError, MemoryError):
+        raise
+    except ContractBroken as error:
+        raise UserError(f"{kind} {_named(entry)}: {error}") from error
+    except Exception as error:
+        if is_disk_full(error):
+            raise
+        log.debug("%s %s", kind, entry.info.name, exc_info=error)
+        raise UserError(f"{kind} {_named(entry)} raised {explain(error)}") from error
+
+
+def reason_of(error: Exception, what: str) -> str:
+    """Return why a trial cannot begin: what a plugin's ``what`` raised or returned."""
+    if isinstance(error, ContractBroken):
+        return str(error)
+    return f"{what} raised {explain(error)}"
+
+
+def _named(entry: Entry[Info]) -> str:
+    return f"{entry.info.name!r} of {entry.origin} ({entry.info.target})"
+
+
+def argument_of(name: str, wanted: str) -> str:
+    """Return the argument in the name of a data set that wants one; "" if it wants none.
+
+    Raises:
+        UserError: it is missing.
+    """
+    argument = split_argument(name)[1] if wanted else ""
+    if wanted and not argument:
+        raise UserError(f"data set {name!r} needs an argument: write '{name}:{wanted}'")
+    return argument
+
+
+def load_dataset(registry: Registry, name: str) -> Dataset:
+    """Load the data set called ``name`` or ``name:argument``.
+
+    Raises:
+        UserError: there is none, or its plugin returns or raises something else.
+    """
+    entry = registry.dataset(name)
+    argument = argument_of(name, entry.info.argument)
+    load = registry.load(entry.info)
+    with faults_of("data set", entry):
+        if not callable(load):
+            raise ContractBroken(f"it is {described(load)}; a function is asked for")
+        return validated_dataset(load(argument) if argument else load(), name)
+
+
+def load_model(registry: Registry, name: str) -> type[GenerativeModel]:
+    """Load the class of the model called ``name``.
+
+    Raises:
+        UserError: there is none, or it is no model by the contract.
+    """
+    entry = registry.model(name)
+    model_class: type[GenerativeModel] = registry.load(entry.info)
+    with faults_of("model", entry):
+        validate_class(model_class)
+        validate_config_class(getattr(model_class, "Config", None))
+    return model_class
+
+
+def load_config(
+    entry: Entry[ModelInfo], model_class: type[GenerativeModel], settings: Any, where: str
+) -> Any:
+    """Return the hyper-parameters of a model; see ``resolve_config``."""
+    with faults_of("model", entry):
+        return resolve_config(model_class.Config, settings, where)
+
+
+def load_extractor(registry: Registry, name: str, dataset: Dataset) -> FeatureExtractor:
+    """Build the feature extractor called ``name`` for the images of ``dataset``.
+
+    Raises:
+        UserError: there is none, or the images are not for it.
+        ContractBroken: it is no extractor.
+        Exception: whatever its plugin raises.
+    """
+    entry = registry.feature(name)
+    build = registry.load(entry.info)
+    if isinstance(build, type) and issubclass(build, FeatureExtractor):
+        if reason := why_not(build, dataset.spec):
+            raise UserError(f"features {name!r} do not measure {dataset.name}: {reason}")
+    elif isinstance(build, type) or not callable(build):
+        raise _no_extractor(entry, build)
+    extractor = build(dataset.spec)
+    if not isinstance(extractor, FeatureExtractor):
+        raise _no_extractor(entry, extractor)
+    _validate_extractor(extractor, _named(entry))
+    return extractor
+
+
+def _no_extractor(entry: Entry[FeatureInfo], found: Any) -> ContractBroken:
+    return ContractBroken(
+        f"features {_named(entry)}: {described(found)} is no extractor; the contract asks for a "
+        "subclass of harness.features.base.FeatureExtractor, or a function that returns one"
+    )
+
+
+def _validate_extractor(extractor: FeatureExtractor, named: str) -> None:
+    for attribute, kind, least in (("digest", str, 1), ("dimensions", int, 1), ("classes", int, 0)):
+        value: Any = getattr(extractor, attribute, None)
+        size: Any = len(value) if isinstance(value, str) else value
+        if type(value) is not kind or size < least:
+            raise ContractBroken(
+                f"features {named}: {attribute} is {value!r:.60}; the contract asks for "
+                f"{'text' if kind is str else f'a whole number, {least} or more'}"
+            )
+
+
+def why_not(plugin_class: Any, spec: DataSpec) -> str | None:
+    """Return what ``supports`` says against some data, or None if it says nothing.
+
+    Raises:
+        ContractBroken: it returned something else.
+        Exception: whatever it raises.
+    """
+    reason = plugin_class.supports(spec)
+    if reason is None or (isinstance(reason, str) and reason):
+        return reason
+    raise ContractBroken(
+        f"supports returned {reason!r:.60}; the contract asks for the reason why it cannot run on "
+        "the data, as text, or None if it can"
+    )
+
+
+def further_seeds(registry: Registry, name: str, dataset: Dataset) -> dict[str, FeatureExtractor]:
+    """Build the extractors that differ from the one called ``name`` in their training seed alone.
+
+    Raises:
+        UserError: there are none.
+    """
+    names = registry.feature(name).info.seeds
+    if not names:
+        able = ", ".join(n for n, entry in registry.features.items() if entry.info.seeds)
+        raise UserError(
+            f"evaluation.robustness: the features {name!r} come with one training seed only; "
+            f"those with further ones: {able or 'none'}"
+        )
+    return {further: load_extractor(registry, further, dataset) for further in names}
+
+
+def load_metric(registry: Registry, name: str) -> Any:
+    """Load the class of the metric called ``name``.
+
+    Raises:
+        UserError: there is none, or it is no metric.
+    """
+    from harness.metrics.base import SampleMetric  # imports torchmetrics: seconds
+
+    entry = registry.metric(name)
+    metric = registry.load(entry.info)
+    with faults_of("metric", entry):
+        validate_subclass(metric, SampleMetric)
+    return metric

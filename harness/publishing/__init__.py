@@ -1,0 +1,1 @@
+"""A report folder: written, read, verified, exported."""

@@ -1,0 +1,70 @@
+"""The report formats that are installed, written one after the other."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from harness.errors import ELSEWHERE, Unwritable
+from harness.hooks import ReportInfo
+from harness.plugins.registry import Registry
+from harness.results import Results
+
+
+@dataclass(frozen=True)
+class Written:
+    """What came of a report.
+
+    Attributes:
+        files: what a reader opens, by the name of the format.
+        failed: why a format could not be written, by its name.
+    """
+
+    files: Mapping[str, Path]
+    failed: Mapping[str, str] = field(default_factory=dict)
+
+
+def write_formats(
+    results: Results, folder: Path, registry: Registry, names: Iterable[str] | None = None
+) -> Written:
+    """Write the report in the given formats, all by default.
+
+    One that fails leaves nothing new in the folder, and does the others no harm.
+
+    Raises:
+        UserError: there is no format of a name, or no folder can be made; nothing was written.
+    """
+    entries = [registry.report(name) for name in names or sorted(registry.reports)]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Unwritable(
+            f"cannot write the report to {folder}: {error.strerror}; {ELSEWHERE}"
+        ) from None
+    files: dict[str, Path] = {}
+    failed: dict[str, str] = {}
+    for info in (entry.info for entry in entries):
+        before = set(folder.rglob("*"))
+        try:
+            files[info.name] = _write(info, results, folder, registry)
+        except (Exception, SystemExit) as error:
+            failed[info.name] = " ".join(f"{type(error).__name__}: {error}".split())
+            _remove(set(folder.rglob("*")) - before)
+    return Written(files, failed)
+
+
+def _write(info: ReportInfo, results: Results, folder: Path, registry: Registry) -> Path:
+    path = registry.load(info)(results, folder)
+    if not (isinstance(path, Path) and path.is_relative_to(folder) and path.is_file()):
+        raise TypeError(f"it returned {path!r}, not the path of a file that it wrote in the folder")
+    return path
+
+
+def _remove(paths: Iterable[Path]) -> None:
+    for path in paths:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)

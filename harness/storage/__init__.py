@@ -1,0 +1,1 @@
+"""Rows, checkpoints and curves on disk: the source of truth."""

@@ -1,0 +1,384 @@
+"""Trials on disk: the source of truth. One folder a trial, renamed into place when it has ended.
+
+::
+
+    RESULTS/BENCHMARK/benchmark.toml
+    RESULTS/BENCHMARK/trials/ID/       row.json curve.parquet samples.npz samples.png checkpoint.pt
+                                       neighbours.png interpolation.png environment.json
+                                       log.txt trial.json SHA256SUMS
+    RESULTS/BENCHMARK/trials/.ID/      the same, of a trial that has not ended
+    RESULTS/BENCHMARK/report/
+    RESULTS/BENCHMARK/locks/ID         held by the run, and the worker, whose trial it is
+    RESULTS/BENCHMARK/locks/ID.node    held by the worker, where it is a cluster's
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from harness.errors import ELSEWHERE, Unwritable, UserError
+from harness.files import integrity, locks
+from harness.files.integrity import read_sealed
+from harness.files.locks import Lock, is_held
+from harness.files.untrusted import LARGE, Absent, UntrustedFolder, open_regular
+from harness.machine import heartbeat
+from harness.planning.benchmark import Benchmark
+from harness.results import Results
+from harness.row import Row
+from harness.storage.curves import join_curves, read_curves
+from harness.storage.row_identity import check_identity
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from harness.planning.trial import Trial
+
+RESUMABLE = ("killed",)
+"""Statuses of trials that the next run continues; the others are final."""
+
+FAILED = ("error", "out_of_memory", "timeout", "diverged")
+"""Statuses that a run repeats when it is asked to."""
+
+SOURCE = "benchmark.toml"
+
+CLAIM = ".claim"
+"""File of a trial that has not ended. A task on another machine that is its own finds it there."""
+
+LOG_END = 4096
+"""Bytes of a failed trial's log that reports show."""
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that a reader sees all of it or its predecessor, also after a crash.
+
+    A folder that is missing, because a plugin or a hand removed it, is made.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with open(temporary, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write ``content`` as indented JSON, atomically."""
+    write_atomically(path, (json.dumps(content, indent=2) + "\n").encode())
+
+
+def sync_names(folder: Path) -> None:
+    """Put on the disk which files a folder holds, where its file system can be told to."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Return whether a file system or a quota was full."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def disk_full_reason(folder: Path) -> str:
+    """Return what happened when ``folder`` could not take more, and what to do."""
+    return f"no space is left for {folder}; free some and run again to resume"
+
+
+@contextmanager
+def writing(folder: Path, remedy: str = "mend that and run again to resume") -> Iterator[None]:
+    """Say as ``Unwritable`` what keeps the block from writing to ``folder``."""
+    try:
+        yield
+    except OSError as error:
+        if is_disk_full(error):
+            raise Unwritable(disk_full_reason(folder)) from None
+        raise Unwritable(
+            f"cannot write to {error.filename or folder}: {error.strerror}; {remedy}"
+        ) from None
+
+
+class Store:
+    """The results of one benchmark in a results folder."""
+
+    def __init__(self, results: Path, benchmark: str) -> None:
+        self.folder = results / benchmark
+        self.trials = self.folder / "trials"
+        self.report = self.folder / "report"
+        self.locks = self.folder / "locks"
+        # Others may have made it.
+        self._read = UntrustedFolder(self.folder)
+
+    def prepare(self) -> None:
+        """Make the folders that a run writes to.
+
+        Raises:
+            UserError: they cannot be made.
+        """
+        try:
+            for folder in (self.trials, self.locks):
+                folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(
+                f"cannot write results to {self.folder}: {error.strerror}; name another folder "
+                "with --results"
+            ) from None
+
+    def claim(self, trial: str) -> Lock | None:
+        """Return a lock on a trial, or None while another run or a worker holds it.
+
+        Raises:
+            Unwritable: there can be none here.
+        """
+        with writing(self.folder):
+            return self._claim(trial)
+
+    def _claim(self, trial: str) -> Lock | None:
+        # Somebody may have removed all results since ``prepare``.
+        self.locks.mkdir(parents=True, exist_ok=True)
+        try:
+            lock = Lock(self.locks / trial)
+        except BlockingIOError:
+            return None
+        # No task of a dead driver comes in from now on; one may be in.
+        with suppress(NotADirectoryError):
+            (self.working(trial) / CLAIM).unlink(missing_ok=True)
+        if is_held(self.node_lock(trial)):
+            lock.release()
+            return None
+        return lock
+
+    def holder(self, trial: str) -> str:
+        """Say who holds a trial, and since when."""
+        own, node = self.locks / trial, self.node_lock(trial)
+        return locks.holder(node if not is_held(own) and is_held(node) else own)
+
+    def node_lock(self, trial: str) -> Path:
+        """Return the lock of whoever works on a trial where its driver is not.
+
+        A lock of the driver's own reaches no other machine, and ends with the driver.
+        """
+        return self.locks / f"{trial}.node"
+
+    def reporting(self) -> Lock:
+        """Return a lock on what all runs write, such as the report; wait for it.
+
+        Raises:
+            Unwritable: there can be none here.
+        """
+        with writing(self.folder, ELSEWHERE):
+            self.locks.mkdir(parents=True, exist_ok=True)
+            return Lock(self.locks / "report", wait=True)
+
+    def keep_source(self, source: str) -> None:
+        """Write the benchmark's text beside its trials, unless it is there already.
+
+        Raises:
+            Unwritable: it cannot be written.
+        """
+        content = source.encode()
+        if self._read.has(SOURCE) and self._read.read(SOURCE) == content:
+            return
+        with writing(self.folder):
+            write_atomically(self.folder / SOURCE, content)
+
+    def ended(self, trial: str) -> Path:
+        """Return the folder of a trial that has ended."""
+        return self.trials / trial
+
+    def working(self, trial: str) -> Path:
+        """Return the folder of a trial that has not."""
+        return self.trials / f".{trial}"
+
+    def row(self, trial: str) -> Row | None:
+        """Return the row of a trial, or None while it has none.
+
+        Raises:
+            UserError: it is damaged, or another trial's.
+        """
+        path = self._read / f"trials/{trial}/row.json"
+        row = read_row(path)
+        if row is not None:
+            check_identity(row, trial, path)
+        return row
+
+    def stamp(self, trial: str) -> int | None:
+        """Return what changes whenever a trial's row is written, or None while it has none."""
+        try:
+            return (self.ended(trial) / "row.json").stat().st_mtime_ns
+        except FileNotFoundError:
+            return None
+
+    def begin(self, trial: Trial) -> Path:
+        """Make the working folder of a trial ready, with what an unfinished one left there.
+
+        Raises:
+            UserError: it cannot be written to, or is a link.
+        """
+        with writing(self.folder):
+            return self._begin(trial)
+
+    def _begin(self, trial: Trial) -> Path:
+        working, ended = self.working(trial.id), self.ended(trial.id)
+        for place in (working, ended):
+            if place.is_symlink():
+                raise UserError(f"{place} is a symbolic link, and links are not followed")
+        if ended.exists():
+            row = self.row(trial.id)
+            if working.exists():
+                _remove(working)
+            if row is not None and row.status in RESUMABLE:
+                ended.rename(working)
+            else:
+                _remove(ended)
+        working.mkdir(parents=True, exist_ok=True)
+        for path in working.iterdir():
+            # Hidden is what a kill left half written; what is linked, the harness did not write.
+            if path.name.startswith(".") or path.is_symlink():
+                _remove(path)
+        for name in ("row.json", integrity.FILE):
+            (working / name).unlink(missing_ok=True)
+        write_json(working / "trial.json", trial.model_dump(mode="json"))
+        return working
+
+    def finish(self, row: Row) -> Path:
+        """Write a trial's row, seal its files, and rename its folder into place.
+
+        A folder that is gone, or something else by now, is made anew: the row is there whatever
+        happened.
+
+        Raises:
+            UserError: it cannot be written; the folder stays as it is, for the next run to resume.
+        """
+        working, ended = self.working(row.trial), self.ended(row.trial)
+        with writing(self.folder):
+            _make_folder(working)
+            for name in (heartbeat.FILE, heartbeat.HANG):
+                (working / name).unlink(missing_ok=True)
+            content = (row.model_dump_json(indent=2) + "\n").encode()
+            write_atomically(working / "row.json", content)
+            write_atomically(working / integrity.FILE, integrity.sums(working))
+            sync_names(working)
+            if ended.exists():
+                _remove(ended)
+            working.rename(ended)
+            sync_names(self.trials)
+        return ended
+
+    def results(self, benchmark: Benchmark, source: str, trials: Iterable[Trial]) -> Results:
+        """Gather what the planned trials have left, for a report."""
+        rows = [row for trial in trials if (row := self.row(trial.id)) is not None]
+        return Results(
+            benchmark=benchmark.name,
+            summary=benchmark.summary,
+            source=source,
+            rows=tuple(rows),
+            curves=self._curves(rows),
+            pictures=self._files(rows, "samples.png"),
+            neighbours=self._files(rows, "neighbours.png"),
+            interpolations=self._files(rows, "interpolation.png"),
+            environments=self._files(rows, "environment.json"),
+            logs={
+                row.trial: tail(self._read / name)
+                for row in rows
+                if row.status != "ok" and self._read.has(name := f"trials/{row.trial}/log.txt")
+            },
+        )
+
+    def _files(self, rows: Iterable[Row], file: str) -> Mapping[str, bytes]:
+        names = {row.trial: f"trials/{row.trial}/{file}" for row in rows}
+        present = {trial: name for trial, name in names.items() if self._read.has(name)}
+        return _Contents(self._read, present)
+
+    def _curves(self, rows: Iterable[Row]) -> pd.DataFrame:
+        names = (f"trials/{row.trial}/curve.parquet" for row in rows)
+        return join_curves(
+            read_curves(read_sealed(self._read / name, LARGE), self.folder / name)
+            for name in names
+            if self._read.has(name)
+        )
+
+
+class _Contents(Mapping[str, bytes]):
+    """The contents of files, read when they are asked for: a thousand trials' would fill memory."""
+
+    def __init__(self, folder: UntrustedFolder, names: Mapping[str, str]) -> None:
+        self._folder = folder
+        self._names = names
+
+    def __getitem__(self, trial: str) -> bytes:
+        return read_sealed(self._folder / self._names[trial])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def __contains__(self, trial: object) -> bool:
+        return trial in self._names
+
+
+def _make_folder(path: Path) -> None:
+    """Make a folder unless there is one; a link or a file in its place is removed."""
+    if path.is_symlink() or path.is_file():
+        path.unlink()
+    path.mkdir(parents=True, exist_ok=True)
+
+
+def _remove(path: Path) -> None:
+    """Remove a file, a link or a folder with all that is in it."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+
+
+def tail(path: Path, most: int = LOG_END) -> str:
+    """Return the last whole lines of a text file, at most so many bytes of them.
+
+    Raises:
+        UserError: it is not a regular file, or cannot be read.
+    """
+    with open_regular(path) as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(size - most, 0))
+        text = file.read().decode(errors="replace")
+    return text.partition("\n")[2] or text if size > most else text
+
+
+def read_row(path: Path) -> Row | None:
+    """Return the row in a file, or None where there is no file.
+
+    Raises:
+        UserError: the file holds something else.
+    """
+    try:
+        content = read_sealed(path, remedy="remove its folder to run it again")
+    except Absent:  # asked of the reading itself: another run may begin the trial again meanwhile
+        return None
+    try:
+        return Row.model_validate_json(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise UserError(
+            f"{path} is damaged ({where}: {first['msg']}); remove its folder to run it again"
+        ) from None

@@ -1,0 +1,1 @@
+"""The training loop, and all that it alone decides: batches, averaging, the ledger."""

@@ -1,0 +1,47 @@
+"""What plugins say of their metrics, carried by rows: headings and directions of columns.
+
+Reports are made where the plugin of a metric need not be installed, and know no registry.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from harness.hooks import MetricInfo
+from harness.plugins.registry import Entry
+from harness.row import Measurement
+
+_VARIANT = re.compile(r"(?P<test>_test)?(_seed(?P<seed>\d+))?(?P<raw>_raw)?")
+"""What the harness puts after the name of a metric that it measures otherwise, too."""
+
+
+def labelled(
+    measured: Mapping[str, Measurement], metrics: Mapping[str, Entry[MetricInfo]]
+) -> dict[str, Measurement]:
+    """Return measurements with the label and the direction of the metric that each is of.
+
+    Args:
+        measured: by name: "fid", "fid_test", ...
+        metrics: those that are installed, by name; others stay as they are.
+    """
+    return {name: _labelled(name, m, metrics) for name, m in measured.items()}
+
+
+def _labelled(
+    name: str, measurement: Measurement, metrics: Mapping[str, Entry[MetricInfo]]
+) -> Measurement:
+    for metric in sorted(metrics, key=len, reverse=True):
+        variant = _VARIANT.fullmatch(name.removeprefix(metric))
+        if name.startswith(metric) and variant:
+            info = metrics[metric].info
+            label = (info.label or metric) + _words(variant)
+            told = {"label": label, "lower_is_better": info.lower_is_better}
+            return measurement.model_copy(update=told)
+    return measurement
+
+
+def _words(variant: re.Match[str]) -> str:
+    words = " test" if variant["test"] else ""
+    words += f", seed {variant['seed']}" if variant["seed"] else ""
+    return words + (", raw" if variant["raw"] else "")

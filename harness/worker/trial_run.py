@@ -1,0 +1,362 @@
+"""One trial from its description to its row: set up, warm up, train, evaluate, write down."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from harness.contract import GenerativeModel
+from harness.files.text import storable
+from harness.machine.clock import clock_for
+from harness.machine.digests import tensors_digest
+from harness.machine.hardware import calibrate, fingerprint
+from harness.machine.heartbeat import Heartbeat, Interrupted, Progress
+from harness.machine.precision import set_numerics
+from harness.machine.seeding import BUILD, reseed
+from harness.measurement import outlook
+from harness.measurement.pictures import grid_png
+from harness.measurement.rehearsal import rehearse
+from harness.measurement.sampling import Sampler
+from harness.measurement.scorer import Metrics
+from harness.measurement.trial_pictures import interpolation_png, suspects_png, write_picture
+from harness.planning.budget import Budget
+from harness.planning.plugin_identity import PlannedPlugins
+from harness.planning.trial import Trial
+from harness.plugins.capabilities import capabilities
+from harness.plugins.contract_validation import validate_model
+from harness.plugins.guard import PluginGuard
+from harness.plugins.loading import (
+    load_config,
+    load_dataset,
+    load_model,
+)
+from harness.plugins.provenance import environment
+from harness.plugins.registry import Registry
+from harness.row import Row
+from harness.storage.store import write_json
+from harness.training.averaging import WeightAverage
+from harness.training.batches import BatchStream
+from harness.training.ledger import Ledger
+from harness.training.loop import Training
+from harness.training.parallel.leader import replicas_for
+from harness.training.parallel.replicas import Alone
+from harness.training.resumability import LoadedBack, training_state
+from harness.training.step_costs import StepCost, measure_steps
+from harness.worker import resumption
+from harness.worker.metric_labels import labelled
+from harness.worker.trial_evaluation import TrialEvaluation
+
+log = logging.getLogger(__name__)
+
+WINDOW_SECONDS = 1.0
+"""Time on the clock between two looks at it: synchronising CUDA costs far less than 1% of it."""
+
+
+class TrialRun:
+    """Carries out one trial on one device, in a folder that may hold its checkpoint.
+
+    Args:
+        trial: what to do.
+        folder: where its files go.
+        registry: where its plugins are.
+        device: cpu or a CUDA device.
+        ledger: opened when the process began.
+        heartbeat: how the driver hears of it, and stops it.
+        guard: of what plugins change, if it has watched their import already.
+    """
+
+    def __init__(
+        self,
+        trial: Trial,
+        folder: Path,
+        registry: Registry,
+        device: torch.device,
+        ledger: Ledger,
+        heartbeat: Heartbeat,
+        guard: PluginGuard | None = None,
+    ) -> None:
+        self.trial = trial
+        self.folder = folder
+        self.registry = registry
+        self.device = device
+        self.ledger = ledger
+        self.heartbeat = heartbeat
+        self.curve: list[dict[str, Any]] = []
+        self.found: dict[str, Any] = {}
+        self.machines = [fingerprint(device)]
+        self.plugins = PlannedPlugins(trial, registry, guard)
+
+    def run(self) -> Row:
+        """Return the row of the trial.
+
+        Raises:
+            Diverged: losses or weights are no longer finite.
+            Interrupted: asked to stop; a checkpoint holds the state.
+        """
+        with self.ledger.phase("setup"):
+            self._begin()
+            with self._plugin_code():
+                self._set_up()
+        if self.trial.is_reference:
+            metrics, samples = self._measure_reference()
+        else:
+            metrics, samples = self._measure_model(self._train())
+        with self.ledger.phase("io"):
+            self._write_files(samples)
+            self.plugins.check_all()
+        return self.row("ok", metrics=metrics)
+
+    def row(self, status: str, reason: str | None = None, metrics: Metrics | None = None) -> Row:
+        """Return the trial's row with what is known of it so far."""
+        found = self.found | {
+            "usage": self.ledger.usage(),
+            "metrics": labelled(metrics or {}, self.registry.metrics),
+        }
+        found["provenance"] = found.get("provenance", {}) | self.plugins.facts()
+        return self.trial.row(status, reason, **found)
+
+    def _begin(self) -> None:
+        set_numerics(self.trial.precision)
+        self.plugins.begin()
+        self._plugin_code = self.plugins.guard.trial_code
+
+    def _set_up(self) -> None:
+        self.heartbeat.tell(Progress("setup"))
+        env = storable(environment())
+        write_json(self.folder / "environment.json", env)
+        self.found["provenance"] = self.trial.plugin | {
+            key: env[key] for key in ("commit", "dirty", "command", "time", "python")
+        }
+        self.found["hardware"] = self.machines[-1]
+        self.found["calibration"] = {"before": calibrate(self.device)}
+        self._load_dataset()
+        self.evaluation = TrialEvaluation(
+            self.trial,
+            self.dataset,
+            self.registry,
+            self.device,
+            ledger=self.ledger,
+            heartbeat=self.heartbeat,
+            plugin_code=self._plugin_code,
+            curve=self.curve,
+        )
+
+    def _load_dataset(self) -> None:
+        with self._plugin_code():
+            self.dataset = load_dataset(self.registry, self.trial.dataset)
+        if self.dataset.fingerprint != self.trial.fingerprint:
+            raise ValueError(f"data set {self.trial.dataset} is not the one that was planned with")
+
+    def follow(self, replicas: Alone) -> None:
+        """Train in step with the first process of the trial until it says that it is enough."""
+        self._begin()
+        self._load_dataset()
+        training = self._prepare(replicas)
+        while replicas.agree(0.0):
+            training.run_window(1.0, WINDOW_SECONDS)
+
+    def _build(self, replicas: Alone) -> GenerativeModel:
+        """Build the model; the same every time it is called."""
+        entry = self.registry.model(self.trial.model)
+        with self._plugin_code():
+            model_class = load_model(self.registry, self.trial.model)
+        config = load_config(entry, model_class, self.trial.config, self.trial.label)
+        reseed(self.device, self.trial.seed, BUILD)
+        with self._plugin_code(), self.device:
+            model: GenerativeModel = model_class(self.dataset.spec, config)
+        validate_model(model, self.dataset.spec, config)
+        model.to(self.device).train()
+        if self.trial.compile:
+            model.network.compile()
+        replicas.prepare(model)
+        return model
+
+    def _train(self) -> Training:
+        trial, devices = self.trial, self.trial.needs.devices
+        self.ledger.devices = devices
+        with ExitStack() as others:
+            with self.ledger.phase("setup"):
+                replicas = others.enter_context(
+                    replicas_for(
+                        self.folder,
+                        self.device,
+                        devices,
+                        trial.patience_seconds,
+                        self.heartbeat.beat,
+                    )
+                )
+            training = self._prepare(replicas)
+            self.sampler = self._sampler(training.model, training.stream)
+            self._spend(training)
+        return training
+
+    def _prepare(self, replicas: Alone) -> Training:
+        """Return the model in training, where its checkpoint left it."""
+        trial = self.trial
+        with self.ledger.phase("setup"):
+            model = self._build(replicas)
+            stream = BatchStream(
+                self.dataset.train, model.config.batch_size, trial.seed, self.device
+            )
+            self.found["capabilities"] = capabilities(type(model))
+            self.found["parameters"] = sum(p.numel() for p in model.parameters())
+        with self.ledger.phase("warm_up"):
+            self.heartbeat.tell(Progress("warm-up"))
+            with self._plugin_code():
+                costs = self._warm_up(replicas, stream)
+        with self.ledger.phase("setup"):
+            training = Training(
+                model,
+                stream,
+                Budget.parse(trial.budget),
+                self.ledger,
+                clock_for(self.device),
+                WeightAverage(model, trial.averaging),
+                costs,
+                precision=trial.precision,
+                seed=trial.seed,
+                replicas=replicas,
+            )
+            self._resume(training)
+        return training
+
+    def _warm_up(self, replicas: Alone, stream: BatchStream) -> dict[str, StepCost]:
+        """Try on a copy of the model all that is to come, and return what steps cost."""
+        trial = self.trial
+
+        beat = self.heartbeat.beat
+        copies: list[GenerativeModel] = []
+
+        def build() -> GenerativeModel:
+            model = self._build(replicas)
+            if not copies:
+                copies.append(model)
+            return model
+
+        def build_anew() -> tuple[GenerativeModel, WeightAverage]:
+            model = self._build(replicas)
+            return model, WeightAverage(model, trial.averaging)
+
+        costs = measure_steps(build, stream, trial.precision, replicas, beat)
+        copy = copies[0]  # which has been through all stages
+        self.loaded_back = LoadedBack(build_anew)
+        self.loaded_back.verify(training_state(copy, WeightAverage(copy, trial.averaging)))
+        images = stream.batch(0).images
+        sampler = self._sampler(copy, stream)
+        self.eval_costs = rehearse(sampler, images, beat, compiled=trial.compile)
+        return costs
+
+    def _sampler(self, model: GenerativeModel, stream: BatchStream) -> Sampler:
+        return Sampler(
+            model,
+            seed=self.trial.seed,
+            batch_size=self.trial.evaluation.batch_size,
+            precision=self.trial.precision,
+            marginal=stream.labels,
+        )
+
+    def _spend(self, training: Training) -> None:
+        """Train until the budget is used, pausing to be measured, to save and to report."""
+        milestones = sorted(self.trial.evaluation.curve)
+        saved = self.ledger.seconds
+        while training.replicas.agree(training.progress < 1):
+            passed = len({point["fraction"] for point in self.curve})
+            target = milestones[passed] if passed < len(milestones) else 1.0
+            before = training.progress
+            with self.ledger.phase("train"), self._plugin_code():
+                training.run_window(target, WINDOW_SECONDS, self.heartbeat.stopped)
+            # Steps that use nothing of the budget never end it: they are as good as silence.
+            if training.progress > before:
+                with self.ledger.phase("io"):
+                    self._report(training)
+            if training.progress >= target and passed < len(milestones):
+                with self.ledger.phase("eval"):
+                    self.evaluation.on_the_way(training, self.sampler, target)
+            with self.ledger.phase("io"):
+                stopped = self.heartbeat.stopped()
+                due = self.ledger.seconds - saved >= self.trial.checkpoint_seconds
+                if stopped or due or training.progress >= 1:
+                    self._save(training)
+                    saved = self.ledger.seconds
+                if stopped:
+                    raise Interrupted
+        self.ledger.overrun = training.budget.overrun(self.ledger)
+
+    def _report(self, training: Training) -> None:
+        ledger, progress = self.ledger, training.progress
+        rate = ledger.images / max(ledger.seconds, 1e-9)
+        warning = outlook.warning(self.trial, self.eval_costs, ledger.seconds / progress)
+        self.heartbeat.tell(Progress("train", progress, training.losses, rate, warning=warning))
+        self.registry.hooks.harness_step(
+            trial=self.trial.model_dump(mode="json"), usage=self.ledger.usage().model_dump()
+        )
+
+    def _measure_model(self, training: Training) -> tuple[Metrics, Tensor]:
+        model = training.model
+        with self.ledger.phase("eval"):
+            self.heartbeat.tell(Progress("eval", 1.0))
+            with training.average.applied(), self._plugin_code():
+                metrics, sets = self.evaluation.of_averaged_weights(self.sampler)
+                self.found["digests"] = {
+                    "samples": tensors_digest(sets),
+                    "weights": tensors_digest(model.state_dict().values()),
+                }
+                between = self.folder / "interpolation.png"
+                write_picture(
+                    between, lambda: interpolation_png(model, self.trial.seed, self.trial.precision)
+                )
+            if self.trial.evaluation.raw_weights:
+                metrics |= self.evaluation.of_raw_weights(self.sampler)
+        return metrics, sets[0]
+
+    def _measure_reference(self) -> tuple[Metrics, Tensor]:
+        with self.ledger.phase("eval"):
+            self.heartbeat.tell(Progress("eval", 1.0))
+            metrics, samples = self.evaluation.of_reference()
+            self.found["digests"] = {"samples": tensors_digest([samples])}
+        return metrics, samples
+
+    def _write_files(self, samples: Tensor) -> None:
+        images = samples.numpy()
+        self.folder.mkdir(parents=True, exist_ok=True)  # a plugin may have removed it
+        np.savez_compressed(self.folder / "samples.npz", images=images)
+        levels = self.dataset.spec.levels
+        write_picture(self.folder / "samples.png", lambda: grid_png(images, levels))
+        if len(samples) and not self.trial.is_reference:
+            near = self.folder / "neighbours.png"
+            write_picture(near, lambda: suspects_png(self.evaluation.scorer, self.dataset, samples))
+        if self.curve:
+            with open(self.folder / "curve.parquet", "wb") as file:
+                pd.DataFrame(self.curve).to_parquet(file, index=False)
+        self.found["calibration"]["after"] = calibrate(self.device)
+
+    def _save(self, training: Training) -> None:
+        self.plugins.check()
+        state = training.state_dict()
+        with self._plugin_code():
+            self.loaded_back.verify(state)
+        own = {
+            "trial": self.trial.id,
+            "curve": self.curve,
+            "machines": self.machines,
+        }
+        resumption.save(self.folder, state | own)
+
+    def _resume(self, training: Training) -> None:
+        found = resumption.find(self.folder, self.trial, self.device, self.machines[-1])
+        # Devices that read other bytes than the rest start anew with it.
+        if training.replicas.any(bool(found.refusal)):
+            found = found.refused(
+                f"{self.folder} holds a checkpoint that another device found damaged"
+            )
+        if found.state is not None:
+            training.load_state_dict(found.state)
+            self.curve[:], self.machines = found.state["curve"], found.machines
+        self.found.setdefault("provenance", {}).update(found.provenance())

@@ -1,0 +1,78 @@
+"""What is told of a model from its class agrees with what its instances are."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import pytest
+import torch
+from support.toy_models import Histogram, TwoPlayers, TwoStages
+
+from harness import contract
+from harness.contract import DataSpec, GenerativeModel, LogLikelihood, setting
+from harness.plugins.capabilities import (
+    HyperParameter,
+    capabilities,
+    describe,
+    likelihood_kind,
+    settings,
+)
+from harness.plugins.registry import registry
+
+CAPABILITIES = ("HasLikelihood", "HasLatent", "HasEncoder", "Conditional", "HasSteps")
+SPEC = DataSpec((1, 8, 8), levels=17, classes=10)
+INSTALLED = [registry().load(entry.info) for entry in registry().models.values()]
+
+
+@pytest.mark.parametrize(
+    "model_class",
+    [Histogram, TwoPlayers, TwoStages, *INSTALLED],
+    ids=lambda model_class: model_class.__name__,
+)
+def test_a_class_has_the_capabilities_of_its_instances(model_class):
+    model = model_class(SPEC, model_class.Config())
+    found = [name for name in CAPABILITIES if isinstance(model, getattr(contract, name))]
+    assert list(capabilities(model_class)) == found
+
+
+@pytest.mark.parametrize("model_class", INSTALLED, ids=lambda model_class: model_class.__name__)
+def test_the_kind_of_a_likelihood_is_that_of_its_values(model_class):
+    told = likelihood_kind(model_class)
+    if "HasLikelihood" not in capabilities(model_class):
+        assert told is None
+        return
+    spec = DataSpec((1, 2, 2), levels=4)
+    model = model_class(spec, model_class.Config()).eval()
+    with torch.no_grad():
+        assert told == model.log_likelihood(torch.zeros(1, 1, 2, 2, dtype=torch.uint8)).kind
+
+
+def test_a_kind_that_only_a_score_would_tell_is_unknown():
+    class Undecided(Histogram):
+        def log_likelihood(self, images):
+            nats = super().log_likelihood(images).nats
+            return LogLikelihood(nats, "exact") if len(nats) else LogLikelihood(nats, "estimate")
+
+    class Passed(Histogram):
+        def log_likelihood(self, images):
+            return super().log_likelihood(images)
+
+    assert likelihood_kind(Undecided) is None and likelihood_kind(Passed) is None
+
+
+def test_settings_are_read_from_the_config_in_order():
+    @dataclass(frozen=True)
+    class Config:
+        batch_size: int = setting(8, "images a step")
+        sampler: Literal["a", "b"] = setting("b", "how")
+        share: "float" = setting(0.5, "of what")
+
+    assert settings(Config) == (
+        HyperParameter("batch_size", "int", 8, "images a step"),
+        HyperParameter("sampler", "Literal['a', 'b']", "b", "how"),
+        HyperParameter("share", "float", 0.5, "of what"),
+    )
+
+
+def test_stages_are_told():
+    assert [name for name, _ in describe(TwoStages).stages] == [n for n, _ in TwoStages.stages]
+    assert describe(Histogram).stages == GenerativeModel.stages
