@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 
 from harness.errors import UserError, did_you_mean
-from harness.frame import flatten
 from harness.launchers import Observer
 from harness.planning.benchmark import Benchmark, parse_benchmark
 from harness.planning.budget import Budget, Currency
+from harness.planning.differences import CODE, Difference, differences
 from harness.plugins.source_files import rule_of
 from harness.publishing.agreement import Check, compare, why_not_bits
 from harness.publishing.environments import Environment
@@ -32,31 +32,9 @@ if TYPE_CHECKING:
     from harness.planning.trial import Trial
     from harness.plugins.registry import Registry
 
-CODE, SOURCE = "plugin.", "plugin.source"
-"""Parts of an identity that tell which code ran: with other code a row may still come out alike."""
+SOURCE = f"{CODE}source"
 
 MOST_THREADS = 1024
-
-
-@dataclass(frozen=True)
-class Difference:
-    """Something that is not as it was.
-
-    Attributes:
-        key: its name, with dots.
-        then: as the row has it; None where it has none.
-        now: as it is here.
-        note: what else people must know of it.
-    """
-
-    key: str
-    then: Any
-    now: Any
-    note: str = ""
-
-    def __str__(self) -> str:
-        note = f" ({self.note})" if self.note else ""
-        return f"{self.key}: {_show(self.then)} then, {_show(self.now)} now{note}"
 
 
 @dataclass(frozen=True)
@@ -234,16 +212,6 @@ def run_again(
     return [_outcome(subject, recorded, stores) for subject in subjects]
 
 
-def differences(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[Difference]:
-    """Return where two nested mappings differ, key by key."""
-    before, after = flatten(then), flatten(now)
-    return [
-        Difference(key, before.get(key), after.get(key))
-        for key in dict.fromkeys((*before, *after))
-        if before.get(key) != after.get(key)
-    ]
-
-
 def _with_rules(part: Difference) -> Difference:
     """Say of two digests of the source that they do not compare, where they do not."""
     if part.key != SOURCE or None in (part.then, part.now):
@@ -387,8 +355,3 @@ def _machine(row: Row, again: Row) -> list[Difference]:
 
 def _shared(environment: Environment) -> dict[str, Any]:
     return environment.model_dump(exclude={"trials", "direct", "platform"})
-
-
-def _show(value: Any) -> str:
-    text = "none" if value is None else str(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

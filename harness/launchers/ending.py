@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from harness.errors import UserError
+from harness.files.disk import disk_full_reason
 from harness.launchers import log_file
 from harness.launchers.memory import MemoryWatch
 from harness.launchers.processes import LOST
@@ -15,7 +16,7 @@ from harness.machine.heartbeat import HANG, STOPPED_PHASE, Progress, read_progre
 from harness.planning.trial import Trial
 from harness.row import Row, Usage
 from harness.storage.row_identity import check_folder
-from harness.storage.store import disk_full_reason, read_row
+from harness.storage.store import read_row
 
 BY_HAND = frozenset(
     getattr(signal, name)

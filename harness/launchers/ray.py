@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import UserError
+from harness.files.disk import is_disk_full, write_atomically, writing
 from harness.files.locks import is_held
 from harness.launchers import Observer
 from harness.launchers.agenda import Agenda, Assignment
@@ -27,7 +28,7 @@ from harness.planning.benchmark import Needs
 from harness.planning.trial import Trial
 from harness.row import Row
 from harness.storage.checkpoint import FILE as CHECKPOINT
-from harness.storage.store import CLAIM, is_disk_full, write_atomically, writing
+from harness.storage.store import CLAIM
 
 POLL_SECONDS = 0.2
 CONNECT_SECONDS = 10.0

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import UserError
+from harness.files.disk import write_atomically
 from harness.files.locks import Lock
 from harness.files.untrusted import Absent, is_plain, open_regular
 from harness.launchers import Observer
@@ -30,7 +31,7 @@ from harness.planning.plugin_identity import NOT_PLANNED
 from harness.planning.trial import Trial
 from harness.row import Row
 from harness.storage.checkpoint import FILE as CHECKPOINT
-from harness.storage.store import CLAIM, write_atomically
+from harness.storage.store import CLAIM
 
 POLL_SECONDS = 0.2
 

@@ -20,6 +20,7 @@ from torch import Tensor
 from harness.contract import DataSpec, GenerativeModel, HasLikelihood
 from harness.dataset import Dataset, Split
 from harness.features.base import FeatureExtractor
+from harness.files.disk import is_disk_full
 from harness.files.images import ImageError
 from harness.machine.exceptions import explain
 from harness.machine.heartbeat import Interrupted
@@ -41,7 +42,6 @@ from harness.metrics.speed import Speed, sampling_speed
 from harness.plugins.capabilities import likelihood_kind
 from harness.plugins.contract_validation import validate_likelihood
 from harness.row import Measurement
-from harness.storage.store import is_disk_full
 
 log = logging.getLogger(__name__)
 

@@ -10,12 +10,12 @@ from torch import Tensor
 
 from harness.contract import GenerativeModel
 from harness.dataset import Dataset
+from harness.files.disk import write_atomically
 from harness.machine.exceptions import explain
 from harness.machine.precision import Precision
 from harness.measurement.interpolation import interpolate
 from harness.measurement.pictures import grid_png, pairs_png
 from harness.measurement.scorer import SampleScorer
-from harness.storage.store import write_atomically
 
 log = logging.getLogger(__name__)
 

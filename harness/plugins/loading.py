@@ -11,6 +11,7 @@ from harness.contract import DataSpec, GenerativeModel
 from harness.dataset import Dataset
 from harness.errors import UserError
 from harness.features.base import FeatureExtractor
+from harness.files.disk import is_disk_full
 from harness.hooks import FeatureInfo, Info, ModelInfo
 from harness.machine.exceptions import explain
 from harness.plugins.contract_validation import (
@@ -22,7 +23,6 @@ from harness.plugins.contract_validation import (
 from harness.plugins.dataset_validation import validated_dataset
 from harness.plugins.hyper_parameters import resolve_config, validate_config_class
 from harness.plugins.registry import Entry, Registry, split_argument
-from harness.storage.store import is_disk_full
 
 log = logging.getLogger(__name__)
 

@@ -15,11 +15,11 @@ import torch
 
 from harness.errors import UserError
 from harness.machine.exceptions import is_out_of_memory
+from harness.machine.memory import peak_memory, reset_peak_memory
 from harness.measurement.sampling import Sampler
 from harness.metrics.speed import Speed, sampling_speed, timed_call
 from harness.plugins.registry import registry
 from harness.speed.subject import draw, parameters, untrained_sampler
-from harness.training.ledger import peak_memory, reset_peak_memory
 
 BATCH_SIZES = tuple(2**k for k in range(11))
 NO_MEMORY = "out of memory"

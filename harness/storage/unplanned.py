@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from harness.errors import UserError
+from harness.planning.differences import CODE, differences
 from harness.planning.trial import Trial
-from harness.reproduction import CODE, differences
 from harness.row import Row
 from harness.storage.store import Store
 

@@ -7,8 +7,8 @@ import json
 from pathlib import Path
 
 from harness.errors import UserError
+from harness.files.disk import write_json
 from harness.files.untrusted import read_regular
-from harness.storage.store import write_json
 
 MARKER = "tracked.json"
 

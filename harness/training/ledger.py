@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -17,6 +15,7 @@ from torch.optim.optimizer import (
 )
 
 from harness.machine.clock import Clock
+from harness.machine.memory import peak_memory, reset_peak_memory
 from harness.row import Usage
 
 Phase = Literal["setup", "warm_up", "train", "eval", "io"]
@@ -255,27 +254,3 @@ class Ledger:
 def unaccounted(usage: Usage) -> float:
     """Return the fraction of the wall time that no phase explains: |1 - sum(phases) / wall|."""
     return abs(1 - sum(usage.phases.values()) / usage.wall) if usage.wall else 0.0
-
-
-def peak_memory(device: torch.device) -> int:
-    """Return the most bytes allocated on a CUDA device since the last reset.
-
-    On a CPU: the most that this process ever had resident, which nothing resets.
-    """
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
-    status = Path("/proc/self/status")
-    # A spawned process inherits ru_maxrss from its parent, so it is the second choice.
-    if status.exists():
-        fields = dict(line.split(":", 1) for line in status.read_text().splitlines() if ":" in line)
-        return int(fields["VmHWM"].split()[0]) * 1024
-    import resource
-
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-
-def reset_peak_memory(device: torch.device) -> None:
-    """Forget the peak of a CUDA device so far."""
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)

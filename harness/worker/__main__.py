@@ -93,11 +93,12 @@ def run(folder: Path, device: str, threads: int, origin: float, heartbeat: Heart
     """
     import torch
 
+    from harness.machine.memory import peak_memory
     from harness.machine.precision import set_numerics
     from harness.planning.trial import Trial
     from harness.plugins.guard import PluginGuard
     from harness.plugins.registry import registry
-    from harness.training.ledger import Ledger, peak_memory
+    from harness.training.ledger import Ledger
     from harness.worker.failure import diagnose
     from harness.worker.trial_run import TrialRun
 
@@ -127,7 +128,7 @@ def run(folder: Path, device: str, threads: int, origin: float, heartbeat: Heart
 
 def _write(row: Row, folder: Path) -> int:
     """Write the row for the driver; return the exit code."""
-    from harness.storage.store import is_disk_full, write_atomically
+    from harness.files.disk import is_disk_full, write_atomically
 
     try:
         write_atomically(folder / "row.json", row.model_dump_json(indent=2).encode())

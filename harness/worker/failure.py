@@ -7,13 +7,13 @@ from pathlib import Path
 import psutil
 import torch
 
+from harness.files.disk import disk_full_reason, is_disk_full
 from harness.machine.exceptions import explain, is_out_of_memory
+from harness.machine.memory import peak_memory
 from harness.planning.plugin_identity import PluginChanged
 from harness.plugins.contract_validation import ContractBroken
 from harness.row import Status
-from harness.storage.store import disk_full_reason, is_disk_full
 from harness.training.divergence import Diverged
-from harness.training.ledger import peak_memory
 from harness.training.parallel.leader import ReplicaLost
 from harness.training.parallel.replicas import NotParallel
 from harness.training.step_costs import Unmetered

@@ -11,10 +11,10 @@ from typing import Any
 
 import torch
 
+from harness.files.disk import disk_full_reason, is_disk_full
 from harness.planning.budget import Budget, Currency
 from harness.planning.trial import Trial
 from harness.storage.checkpoint import DamagedCheckpoint, load_checkpoint, save_checkpoint
-from harness.storage.store import disk_full_reason, is_disk_full
 
 log = logging.getLogger(__name__)
 

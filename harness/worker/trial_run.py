@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from harness.contract import GenerativeModel
+from harness.files.disk import write_json
 from harness.files.text import storable
 from harness.machine.clock import clock_for
 from harness.machine.digests import tensors_digest
@@ -40,7 +41,6 @@ from harness.plugins.loading import (
 from harness.plugins.provenance import environment
 from harness.plugins.registry import Registry
 from harness.row import Row
-from harness.storage.store import write_json
 from harness.training.averaging import WeightAverage
 from harness.training.batches import BatchStream
 from harness.training.ledger import Ledger

@@ -7,12 +7,12 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from harness.files.disk import write_atomically
 from harness.files.locks import Lock
 from harness.launchers import Observer
 from harness.launchers.processes import Process, Starter
 from harness.planning.trial import Trial
 from harness.row import Row
-from harness.storage.store import write_atomically
 
 
 class Ended:

@@ -22,11 +22,12 @@ from harness.errors import UserError, for_terminal, visible
 from harness.evaluate.audit import AuditLine
 from harness.hooks import MetricInfo, ModelInfo
 from harness.machine.heartbeat import Progress
+from harness.planning.differences import Difference
 from harness.plugins.registry import BrokenPlugin, Conflict, Entry
 from harness.publishing.agreement import Check
 from harness.publishing.formats import Written
 from harness.publishing.verification import Verification
-from harness.reproduction import Difference, Outcome
+from harness.reproduction import Outcome
 from harness.row import Measurement
 from harness.speed.sweep import Request, Sweep
 

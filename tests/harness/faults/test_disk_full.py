@@ -8,7 +8,8 @@ import torch
 from support.stored import TRIAL
 
 from harness.errors import UserError
-from harness.storage.store import Store, write_atomically
+from harness.files.disk import write_atomically
+from harness.storage.store import Store
 from harness.training.divergence import Diverged
 from harness.worker.failure import diagnose
 

@@ -9,10 +9,11 @@ import pytest
 from support.stored import TRIAL, curve, trial
 
 from harness.errors import UserError
+from harness.files.disk import write_atomically
 from harness.planning.benchmark import parse_benchmark
 from harness.publishing.reading import read_results
 from harness.publishing.report_folder import read_rows
-from harness.storage.store import LOG_END, Store, read_row, tail, write_atomically
+from harness.storage.store import LOG_END, Store, read_row, tail
 
 
 @pytest.fixture

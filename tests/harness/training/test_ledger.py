@@ -5,10 +5,11 @@ import pytest
 import torch
 from torch.optim import SGD, Adam, Optimizer
 
+from harness.machine.memory import peak_memory
 from harness.planning.budget import Budget
 from harness.row import Usage
 from harness.training import ledger as ledger_module
-from harness.training.ledger import Ledger, peak_memory, unaccounted
+from harness.training.ledger import Ledger, unaccounted
 
 
 class Time:
