@@ -23,19 +23,17 @@ if TYPE_CHECKING:
     from harness.publishing.reading import read_results as read_results
     from harness.publishing.verification import verify as verify
     from harness.reproduction import reproduce as reproduce
-    from harness_reports.leaderboard import leaderboard as leaderboard
 
 _HOMES = {
     "plan": "harness.api",
     "run": "harness.api",
     "export": "harness.publishing.export",
-    "leaderboard": "harness_reports.leaderboard",
     "read_results": "harness.publishing.reading",
     "reproduce": "harness.reproduction",
     "verify": "harness.publishing.verification",
 }
 
-__all__ = ["export", "leaderboard", "plan", "read_results", "reproduce", "run", "verify"]
+__all__ = ["export", "plan", "read_results", "reproduce", "run", "verify"]
 
 
 def __getattr__(name: str) -> Any:

@@ -140,30 +140,39 @@ def run(
 
     planned = plan(benchmark, results, also=also, settings=settings)
     launcher = LocalLauncher(choose_devices(devices, workers), threads)
-    todo = planned.open_trials(retry_failed)
-    courier = carry_out(
-        planned,
-        launcher,
-        tracking=tracking,
-        retry_failed=retry_failed,
-        observer=observer or Observer(),
-    )
+    todo = begin(planned, launcher, retry_failed=retry_failed)
+    courier = carry_out(planned, todo, launcher, tracking=tracking, observer=observer or Observer())
     with courier or nullcontext():
-        written = publish(planned, courier) if todo else publish_again(planned)
+        written = conclude(planned, todo, courier)
     for name, why in written.failed.items():
         log.warning("report %r failed: %s", name, why)
     return rows_frame(planned.results().rows)
 
 
+def begin(planned: Plan, launcher: Launcher, *, retry_failed: bool = False) -> list[Trial]:
+    """Return the trials of a plan that are to be run, once their folders are there.
+
+    Raises:
+        UserError: one of them can never run here, or nothing can be written; none was run.
+    """
+    ensure_open()
+    todo = planned.open_trials(retry_failed)
+    launcher.check(todo)
+    if todo:
+        planned.store.prepare()
+    planned.store.keep_source(planned.source)
+    return todo
+
+
 def carry_out(
     planned: Plan,
+    todo: Sequence[Trial],
     launcher: Launcher,
     *,
     tracking: Literal["auto", "off"],
-    retry_failed: bool,
     observer: Observer,
 ) -> Courier | None:
-    """Run the open trials of a plan; each ends with a row in the store and in MLflow.
+    """Run trials that ``begin`` returned; each ends with a row in the store and in MLflow.
 
     Other runs may do so at the same time: each trial is run by one of them, and all return when
     every trial of theirs has ended.
@@ -171,22 +180,13 @@ def carry_out(
     Returns:
         What sends the rows, to be closed; None if there were none to send, or nobody to send
         them to.
-
-    Raises:
-        UserError: a trial can never run here; none was run.
     """
     from harness.launchers.agenda import Agenda
     from harness.tracking import Courier, open_tracker
 
-    ensure_open()
-    store = planned.store
-    todo = planned.open_trials(retry_failed)
-    launcher.check(todo)
-    if todo:
-        store.prepare()
-    store.keep_source(planned.source)
     if not todo:
         return None
+    store = planned.store
     tracker = open_tracker(tracking, store.folder.parent)
     courier = Courier(tracker) if tracker else None
     try:
@@ -207,8 +207,10 @@ def publish(planned: Plan, courier: Courier | None) -> Written:
     return written
 
 
-def publish_again(planned: Plan) -> Written:
-    """Write the reports of a plan that was finished before, or warn that they cannot be written."""
+def conclude(planned: Plan, todo: Sequence[Trial], courier: Courier | None) -> Written:
+    """Write the reports after a run; only warn where it had nothing to do and they cannot be."""
+    if todo:
+        return publish(planned, courier)
     try:
         return publish(planned, None)
     except Unwritable as error:

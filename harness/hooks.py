@@ -91,7 +91,15 @@ class MetricInfo(Info):
 
 @dataclass(frozen=True)
 class ReportInfo(Info):
-    """A function ``write(results: Results, folder: Path) -> Path`` that renders one format."""
+    """A function ``write(results: Results, folder: Path) -> Path`` that renders one format.
+
+    Attributes:
+        comparison: import string of a function ``(rows, a, b, metric) -> list[str]`` which says in
+            sentences whether entry ``a`` is better than entry ``b``, for ``harness compare``; empty
+            if it compares none.
+    """
+
+    comparison: str = ""
 
 
 class Specification:

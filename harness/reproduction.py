@@ -208,7 +208,8 @@ def run_again(
         narrow = _narrowed(first.row, first.trial, recorded)
         planned = api.Plan(narrow, recorded.source, tuple(s.trial for s in group), stores[name])
         launcher = LocalLauncher([device], threads)
-        api.carry_out(planned, launcher, tracking="off", retry_failed=False, observer=observer)
+        todo = api.begin(planned, launcher)
+        api.carry_out(planned, todo, launcher, tracking="off", observer=observer)
     return [_outcome(subject, recorded, stores) for subject in subjects]
 
 

@@ -20,9 +20,11 @@ def compare_entries(
     results: ResultsFolder = Path("results"),
 ) -> None:
     """Say whether A is better than B, by how much, and how sure that is."""
-    from harness_reports.compare import sentences
+    from harness.plugins.registry import registry
+    from harness.publishing.formats import comparison
 
+    compare = comparison(registry())
     gathered = gather(sources, results, [], {})
     print_unplanned(gathered.unplanned)
-    for sentence in sentences(gathered.results.rows, a, b, metric):
+    for sentence in compare(gathered.results.rows, a, b, metric):
         say(sentence)

@@ -64,25 +64,15 @@ def run_benchmark(
 
     planned = api.plan(benchmark, results, also=also or (), settings=parse_settings(settings or ()))
     chosen = _launcher(launcher, address, device or [], workers, threads)
-    todo = planned.open_trials(retry_failed)
-    # Before anything is written, and that before anything is printed.
-    chosen.check(todo)
-    if todo:
-        planned.store.prepare()
+    todo = api.begin(planned, chosen, retry_failed=retry_failed)
     done = len(planned.trials) - len(todo)
     idle = "" if todo else "; nothing to do"
     say(f"{planned.benchmark.name}: {len(planned.trials)} trials, {done} done before{idle}")
     with open_display(len(todo)) as display:
-        courier = api.carry_out(
-            planned,
-            chosen,
-            tracking=tracking.value,
-            retry_failed=retry_failed,
-            observer=display,
-        )
+        courier = api.carry_out(planned, todo, chosen, tracking=tracking.value, observer=display)
     try:
         with courier or nullcontext():
-            written = api.publish(planned, courier) if todo else api.publish_again(planned)
+            written = api.conclude(planned, todo, courier)
             print_reports(written)
     finally:
         print_unplanned(planned.unplanned())

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from harness.errors import ELSEWHERE, Unwritable
+from harness.errors import ELSEWHERE, Unwritable, UserError
 from harness.hooks import ReportInfo
 from harness.plugins.registry import Registry
 from harness.results import Results
+from harness.row import Row
+
+Compare = Callable[[Sequence[Row], str, str, str], Sequence[str]]
+"""Whether one entry is better than another by a metric, in sentences."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,21 @@ def write_formats(
             failed[info.name] = " ".join(f"{type(error).__name__}: {error}".split())
             _remove(set(folder.rglob("*")) - before)
     return Written(files, failed)
+
+
+def comparison(registry: Registry) -> Compare:
+    """Return the comparison of two entries that an installed report brings.
+
+    Raises:
+        UserError: none brings one.
+    """
+    infos = [registry.reports[name].info for name in sorted(registry.reports)]
+    for info in infos:
+        if info.comparison:
+            compare: Compare = registry.load(replace(info, target=info.comparison))
+            return compare
+    known = ", ".join(info.name for info in infos) or "none"
+    raise UserError(f"no installed report compares entries; there are: {known}")
 
 
 def _write(info: ReportInfo, results: Results, folder: Path, registry: Registry) -> Path:

@@ -16,6 +16,7 @@ def harness_reports() -> list[ReportInfo]:
             name="markdown",
             summary="leaderboard in 100 columns, for the terminal and for READMEs",
             target="harness_reports.markdown:write",
+            comparison="harness_reports.compare:sentences",
         ),
         ReportInfo(
             name="csv",

@@ -3,11 +3,11 @@ import sys
 
 from support.rows import make_row
 
-import harness
+from harness_reports.leaderboard import leaderboard
 
 
 def test_the_leaderboard_of_rows_is_a_frame():
-    frame = harness.leaderboard([make_row(fid=3.0 + seed / 10, seed=seed) for seed in range(3)])
+    frame = leaderboard([make_row(fid=3.0 + seed / 10, seed=seed) for seed in range(3)])
     assert frame["FID low"].item() < 3.1 < frame["FID high"].item()
     assert frame["FID basis"].item() == "seeds"
 

@@ -62,5 +62,6 @@ def run(folder: Path) -> Path:
     (folder / "mine.toml").write_text(BENCHMARK)
     planned = api.plan(str(folder / "mine.toml"), folder / "results")
     launcher = LocalLauncher(["cpu"], threads=1)
-    api.carry_out(planned, launcher, tracking="off", retry_failed=False, observer=Observer())
+    todo = api.begin(planned, launcher)
+    api.carry_out(planned, todo, launcher, tracking="off", observer=Observer())
     return planned.store.folder

@@ -76,13 +76,10 @@ class Planned(SimpleNamespace):
 
     def __init__(self):
         trial = TRIAL.model_copy(update={"label": HOSTILE, "unsupported": HOSTILE})
-        store = SimpleNamespace(row=lambda _: rows()[0], prepare=lambda: None)
+        store = SimpleNamespace(row=lambda _: rows()[0])
         super().__init__(
             trials=(trial,), store=store, benchmark=SimpleNamespace(name=HOSTILE, summary="")
         )
-
-    def open_trials(self, retry_failed=False):
-        return []
 
     def results(self):
         return SimpleNamespace(rows=rows(), benchmark=HOSTILE)
@@ -101,6 +98,7 @@ def planned(monkeypatch):
 
 
 def run(patch):
+    patch.setattr("harness.api.begin", lambda *a, **k: [])
     patch.setattr("harness.api.carry_out", lambda *a, **k: None)
     patch.setattr("harness.api.publish", written)
     return ["run", "x"]
@@ -128,7 +126,7 @@ def export(patch):
 
 
 def compare(patch):
-    patch.setattr("harness_reports.compare.sentences", lambda *a: [HOSTILE])
+    patch.setattr("harness.publishing.formats.comparison", lambda registry: lambda *a: [HOSTILE])
     return ["compare", "a", "b", "x"]
 
 

@@ -34,7 +34,8 @@ def test_forked_spawned_and_spare_workers_give_the_same_rows(tmp_path, threads):
     for starter in (Spawner(), ForkServer(), Spares()):
         planned = api.plan(str(path), tmp_path / type(starter).__name__)
         launcher = LocalLauncher(["cpu"], threads, starter=starter)
-        api.carry_out(planned, launcher, tracking="off", retry_failed=False, observer=Observer())
+        todo = api.begin(planned, launcher)
+        api.carry_out(planned, todo, launcher, tracking="off", observer=Observer())
         found.append(planned.results().rows)
     for spawned, *others in zip(*found, strict=True):
         assert spawned.status == "ok"

@@ -47,7 +47,8 @@ def test_a_thousand_trials_cost_the_driver_less_than_50_ms_each(tmp_path, monkey
     launcher = LocalLauncher(
         ["cpu", "cpu"], 1, starter=ForkServer(("harness.planning.trial", "stand_in"))
     )
-    api.carry_out(planned, launcher, tracking="off", retry_failed=False, observer=Observer())
+    todo = api.begin(planned, launcher)
+    api.carry_out(planned, todo, launcher, tracking="off", observer=Observer())
     running = time.process_time() - begin - planning
     api.publish(planned, None)
     reporting = time.process_time() - begin - planning - running

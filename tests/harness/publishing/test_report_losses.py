@@ -14,7 +14,7 @@ from harness.files.scratch import scratch_folder
 from harness.hooks import ReportInfo
 from harness.plugins.registry import Entry
 from harness.publishing import report_folder
-from harness.publishing.formats import write_formats
+from harness.publishing.formats import comparison, write_formats
 
 
 def written_by(**formats):
@@ -140,3 +140,15 @@ def test_what_another_process_is_writing_stays_as_does_what_is_no_such_folder(tm
         assert (folder / "rows.jsonl").read_text() == "half"
     assert sorted(os.listdir(results)) == [*before, "report"]
     assert (elsewhere / "mine").exists()
+
+
+def test_entries_are_compared_by_the_first_report_that_brings_a_comparison():
+    def brings(name, comparison):
+        return Entry(ReportInfo(name, "", "none:x", comparison=comparison), "theirs", "1.0")
+
+    entries = {"z": brings("z", "theirs:z"), "b": brings("b", "theirs:b"), "a": brings("a", "")}
+    found = SimpleNamespace(reports=entries, load=lambda info: info.target)
+    assert comparison(found) == "theirs:b"
+    found.reports = {"a": entries["a"]}
+    with pytest.raises(UserError, match="^no installed report compares entries; there are: a$"):
+        comparison(found)
