@@ -1,22 +1,61 @@
 """The contract between the harness and a generative model.
 
-Integers in, integers out: a model trains on uint8 images with ``levels`` grey values and samples
-the same. Scaling, dequantisation and rounding happen inside the model, with the helpers below.
+Integers in, integers out: an image, a video, a sound and a line of text are arrays of uint8 of one
+shape, with values in [0, levels), and a label is an int64. A model trains on such arrays x, perhaps
+with conditions y, and samples the same. Scaling, dequantisation and rounding happen inside the
+model, with the helpers below.
 """
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any, ClassVar, Literal, NamedTuple, Protocol, runtime_checkable
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, Self, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+Kind = Literal["image", "video", "audio", "text", "label"]
 LikelihoodKind = Literal["exact", "lower_bound", "estimate"]
+
+
+AXES: dict[str, str] = {
+    "image": "(C, H, W)",
+    "video": "(T, C, H, W)",
+    "audio": "(C, L)",
+    "text": "(L,)",
+    "label": "()",
+}
+"""The axes of one example of each kind of array: channels, height, width; frames; length."""
+
+
+@dataclass(frozen=True)
+class ArraySpec:
+    """One array of a data set: integers of one kind, shape and range.
+
+    Attributes:
+        kind: what the array is of; ``AXES`` names its axes.
+        shape: of one example.
+        levels: values lie in [0, levels): gray values, mu-law steps, characters, classes; at most
+            256, but for labels.
+        alphabet: of a text, the character that each value stands for; Latin-1 where it is empty.
+        rate: of sound, samples per second; of a video, frames per second; 0 where unknown.
+    """
+
+    kind: Kind
+    shape: tuple[int, ...]
+    levels: int = 256
+    alphabet: str = ""
+    rate: float = 0.0
+
+    @property
+    def dimensions(self) -> int:
+        """D, the number of integers in one example."""
+        return math.prod(self.shape)
 
 
 @dataclass(frozen=True)
@@ -24,33 +63,60 @@ class DataSpec:
     """All that a model may know about the data.
 
     Attributes:
-        shape: (C, H, W).
-        levels: images are integers in [0, levels), at most 256.
-        classes: number of labels; 0 means unlabelled.
+        x: what is generated.
+        y: what it is generated from: a label, a caption, an image; None without a condition.
+        paired: whether x and y of an example belong together; otherwise they are independent
+            draws, as in unpaired translation.
     """
 
-    shape: tuple[int, ...]
-    levels: int = 256
-    classes: int = 0
+    x: ArraySpec
+    y: ArraySpec | None = None
+    paired: bool = True
+
+    @classmethod
+    def images(cls, shape: tuple[int, ...], levels: int = 256, classes: int = 0) -> Self:
+        """Return the spec of images (C, H, W), labelled where there are ``classes``."""
+        label = ArraySpec("label", (), classes) if classes else None
+        return cls(ArraySpec("image", shape, levels), label)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of x."""
+        return self.x.shape
+
+    @property
+    def levels(self) -> int:
+        """Levels of x."""
+        return self.x.levels
 
     @property
     def dimensions(self) -> int:
-        """D = C H W, the number of sub-pixels."""
-        return math.prod(self.shape)
+        """D, the number of integers in x."""
+        return self.x.dimensions
+
+    @property
+    def classes(self) -> int:
+        """Number of classes where y is a label, else 0."""
+        return self.y.levels if self.y is not None and self.y.kind == "label" else 0
 
 
 class Batch(NamedTuple):
-    """One minibatch, on the device: images uint8 (B, C, H, W), labels int64 (B,) or None."""
+    """One minibatch, on the device.
 
-    images: Tensor
-    labels: Tensor | None
+    Attributes:
+        x: uint8 (B, *x.shape).
+        y: uint8 (B, *y.shape), int64 (B,) of labels, or None without a condition.
+    """
+
+    x: Tensor
+    y: Tensor | None = None
 
 
 class LogLikelihood(NamedTuple):
-    """Log-likelihood of *discrete* images.
+    """Log-likelihood of *discrete* arrays, of p(x | y) where a model honours y.
 
     Attributes:
-        nats: log P(image) of each image, natural logarithm, (B,).
+        nats: log P(x) or log P(x | y) of each example, natural logarithm, (B,).
         kind: "exact", a "lower_bound" (nats <= log P), or an "estimate" that is neither.
         detail: how it was computed, for the table ("IWAE, k=64"; "RK4, 100 evaluations").
         k: draws that a bound averages over, where there are such.
@@ -74,11 +140,11 @@ class ModelConfig(Protocol):
 
     @property
     def batch_size(self) -> int:
-        """Images a ``training_step`` consumes."""
+        """Examples that a ``training_step`` consumes."""
 
 
 class GenerativeModel(nn.Module, ABC):
-    """A model that trains on integer images and samples integer images.
+    """A model that trains on integer arrays and samples integer arrays.
 
     State lives in modules, buffers and optimizers; anything odd goes through ``get_extra_state``.
     The harness owns the loop, the device, precision, averaging of weights, and the data's order;
@@ -87,6 +153,9 @@ class GenerativeModel(nn.Module, ABC):
     Attributes:
         Config: frozen dataclass of hyper-parameters, ``batch_size`` among them; its defaults are
             the recipe.
+        makes: kinds of x that it generates.
+        takes: kinds of y that it honours; a model that takes none ignores y.
+        needs_condition: whether it cannot do without a y of those kinds.
         stages: names and fractions of the budget, in order; ``progress`` drives them.
         network: the module whose calls are the function evaluations of sampling; counted, and
             compiled if the benchmark asks.
@@ -96,6 +165,9 @@ class GenerativeModel(nn.Module, ABC):
     """
 
     Config: ClassVar[type]
+    makes: ClassVar[frozenset[str]] = frozenset({"image"})
+    takes: ClassVar[frozenset[str]] = frozenset()
+    needs_condition: ClassVar[bool] = False
     stages: ClassVar[tuple[tuple[str, float], ...]] = (("train", 1.0),)
     network: nn.Module
     optimizers: dict[str, Optimizer]
@@ -114,15 +186,38 @@ class GenerativeModel(nn.Module, ABC):
 
     @classmethod
     def supports(cls, spec: DataSpec) -> str | None:
-        """Return why this model cannot run on ``spec``, or None if it can."""
+        """Return why this model cannot run on ``spec``, or None if it can.
+
+        A subclass speaks of its sizes alone: kinds are compared with ``makes`` and ``takes`` before
+        it is asked.
+        """
         return None
+
+    @classmethod
+    def refuses(cls, spec: DataSpec) -> str | None:
+        """Return why this model is not run on ``spec``, by kind, condition or ``supports``."""
+        if spec.x.kind not in cls.makes:
+            return f"it makes {listed(cls.makes)}, and the data is {spec.x.kind}"
+        if cls.needs_condition and not cls.is_conditional(spec):
+            given = "none" if spec.y is None else spec.y.kind
+            return f"it is conditioned on {listed(cls.takes)}, and the data's condition is {given}"
+        return cls.supports(spec)
+
+    @classmethod
+    def is_conditional(cls, spec: DataSpec) -> bool:
+        """Return whether it models p(x | y) on ``spec``: there is a y of a kind that it takes."""
+        return spec.y is not None and spec.y.kind in cls.takes
+
+    def condition(self, y: Tensor | None) -> Tensor | None:
+        """Return y where this model is conditional on its data's, else None."""
+        return y if self.is_conditional(self.spec) else None
 
     @abstractmethod
     def training_step(self, batch: Batch, progress: float) -> dict[str, Tensor]:
         """Learn from one batch, with all of its own zero_grad, backward and step.
 
         Args:
-            batch: uint8 images and int64 labels on the model's device; not to be changed.
+            batch: x, and y where the data has it, on the model's device; not to be changed.
             progress: fraction of the binding budget used, in [0, 1].
 
         Returns:
@@ -130,16 +225,21 @@ class GenerativeModel(nn.Module, ABC):
         """
 
     @abstractmethod
-    def sample(self, n: int, labels: Tensor | None = None) -> Tensor:
-        """Draw ``n`` images, uint8 (n, C, H, W), with values in [0, levels)."""
+    def sample(self, n: int, y: Tensor | None = None) -> Tensor:
+        """Draw ``n`` examples, uint8 (n, *x.shape), with values in [0, levels).
+
+        Args:
+            n: how many.
+            y: the conditions (n, ...) to draw them from, where ``is_conditional``; else None.
+        """
 
 
 @runtime_checkable
 class HasLikelihood(Protocol):
-    """The model can score images."""
+    """The model can score examples."""
 
-    def log_likelihood(self, images: Tensor) -> LogLikelihood:
-        """Return nats of the discrete uint8 images (B, C, H, W)."""
+    def log_likelihood(self, x: Tensor, y: Tensor | None = None) -> LogLikelihood:
+        """Return nats of the discrete uint8 x (B, *x.shape), given y where ``is_conditional``."""
 
 
 @runtime_checkable
@@ -168,8 +268,9 @@ class HasSteps(Protocol):
     sampling_steps: int
 
 
-class Conditional:
-    """Marks a model whose ``sample`` honours labels."""
+def listed(kinds: Collection[str]) -> str:
+    """Return kinds in words, for a reason."""
+    return " or ".join(sorted(kinds))
 
 
 def to_symmetric(images: Tensor, levels: int) -> Tensor:

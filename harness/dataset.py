@@ -1,12 +1,13 @@
-"""A data set as the harness holds it: integer images in three splits, with a fingerprint."""
+"""A data set as the harness holds it: integer arrays in three splits, with a fingerprint."""
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,18 +33,29 @@ class PublishedFiles:
 
 @dataclass(frozen=True)
 class Split:
-    """Images of one split.
+    """Examples of one split.
 
     Attributes:
-        images: uint8 (N, C, H, W), values in [0, levels).
-        labels: int64 (N,), or None.
+        x: uint8 (N, *x.shape), values in [0, levels).
+        y: conditions, uint8 (N, *y.shape), or int64 (N,) of labels; None without any.
+        truth: what only the measurement may see, by name, each (N, ...): the true pair of an
+            unpaired task, the attributes behind a caption, the actions behind a video.
     """
 
-    images: NDArray[np.uint8]
-    labels: NDArray[np.int64] | None = None
+    x: NDArray[np.uint8]
+    y: NDArray[Any] | None = None
+    truth: Mapping[str, NDArray[Any]] = field(default_factory=dict)
 
     def __len__(self) -> int:
-        return len(self.images)
+        return len(self.x)
+
+    @property
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """All arrays of the split by name: "x", "y", and "truth.NAME" for each truth."""
+        found: dict[str, NDArray[Any]] = {"x": self.x}
+        if self.y is not None:
+            found["y"] = self.y
+        return found | {f"truth.{name}": array for name, array in sorted(self.truth.items())}
 
 
 @dataclass(frozen=True)
@@ -52,11 +64,11 @@ class Dataset:
 
     Attributes:
         name: as a benchmark file says it, argument included.
-        spec: shape, levels and classes.
+        spec: kinds, shapes and levels of x and y.
         train: what models train on.
         validation: held out for choices; models may not train on it.
         test: held out for measurement alone.
-        entropy: of one image in nats, where it is known in closed form.
+        entropy: of one x in nats, given y where there is one, where it is known in closed form.
     """
 
     name: str
@@ -73,11 +85,10 @@ class Dataset:
 
     @cached_property
     def fingerprint(self) -> str:
-        """SHA-256 of the content of all splits, with their shapes, levels and labels."""
+        """SHA-256 of the content of all splits, with their spec."""
         digest = hashlib.sha256(repr(self.spec).encode())
         for name, split in self.splits.items():
-            for part in (split.images, split.labels):
-                if part is not None:
-                    digest.update(f"{name} {part.shape} {part.dtype.str}".encode())
-                    digest.update(np.ascontiguousarray(part).data)
+            for part, array in split.arrays.items():
+                digest.update(f"{name} {part} {array.shape} {array.dtype.str}".encode())
+                digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()

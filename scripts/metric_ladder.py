@@ -82,7 +82,7 @@ def copies(data: Dataset, images: Tensor, labels: Tensor, strength: float) -> Te
     count = round(strength * len(images))
     generator = torch.Generator().manual_seed(2)
     chosen = torch.randperm(len(data.train), generator=generator)[:count]
-    return torch.cat([torch.from_numpy(data.train.images)[chosen], images[count:]])
+    return torch.cat([torch.from_numpy(data.train.x)[chosen], images[count:]])
 
 
 DISTORTIONS: dict[str, Distortion] = {
@@ -102,7 +102,7 @@ def first(data: Dataset, most: int) -> Dataset:
     """Return the data with the first images of each split, five times as many of train."""
 
     def part(split: Split, n: int) -> Split:
-        return Split(split.images[:n], None if split.labels is None else split.labels[:n])
+        return Split(split.x[:n], None if split.y is None else split.y[:n])
 
     return replace(
         data,
@@ -115,10 +115,10 @@ def first(data: Dataset, most: int) -> Dataset:
 def generator_and_held_out(data: Dataset) -> tuple[Dataset, Split]:
     """Return the data with half of its test split, and an ideal generator's samples."""
     test, validation = data.test, data.validation
-    held_out = Split(test.images[::2], test.labels[::2])
+    held_out = Split(test.x[::2], test.y[::2])
     drawn = Split(
-        np.concatenate([test.images[1::2], validation.images]),
-        np.concatenate([test.labels[1::2], validation.labels]),
+        np.concatenate([test.x[1::2], validation.x]),
+        np.concatenate([test.y[1::2], validation.y]),
     )
     return replace(data, test=held_out), drawn
 
@@ -142,7 +142,7 @@ def climb(
     metrics = {name: found.load(entry.info) for name, entry in found.metrics.items()}
     extractor = load_extractor(found, features, data)
     scorer = SampleScorer(data, extractor, metrics, torch.device("cpu"))
-    images, labels = torch.from_numpy(drawn.images), torch.from_numpy(drawn.labels)
+    images, labels = torch.from_numpy(drawn.x), torch.from_numpy(drawn.y)
     lines = []
     for name, distort in DISTORTIONS.items():
         for strength in steps:

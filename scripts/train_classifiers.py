@@ -93,7 +93,7 @@ def translate(images: Tensor, shift: int) -> Tensor:
 
 def batches(split: Split, recipe: Recipe) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield augmented batches of one epoch in random order; the incomplete last one is left out."""
-    images, labels = torch.from_numpy(split.images), torch.from_numpy(split.labels)
+    images, labels = torch.from_numpy(split.x), torch.from_numpy(split.y)
     order = torch.randperm(len(images))
     for chosen in order.split(recipe.batch_size)[: len(order) // recipe.batch_size]:
         batch = translate(images[chosen], recipe.shift)
@@ -105,7 +105,7 @@ def batches(split: Split, recipe: Recipe) -> Iterator[tuple[Tensor, Tensor]]:
 def train(split: Split, levels: int, recipe: Recipe) -> ClassifierNetwork:
     """Fit one classifier to the train split."""
     torch.manual_seed(recipe.seed)
-    network = ClassifierNetwork(split.images.shape[1:], recipe.widths)
+    network = ClassifierNetwork(split.x.shape[1:], recipe.widths)
     network.to(memory_format=torch.channels_last)
     optimizer = torch.optim.AdamW(network.parameters(), weight_decay=recipe.weight_decay)
     steps = recipe.epochs * (len(split) // recipe.batch_size)
@@ -129,7 +129,7 @@ def train(split: Split, levels: int, recipe: Recipe) -> ClassifierNetwork:
 @torch.inference_mode()
 def accuracy(network: ClassifierNetwork, split: Split, levels: int) -> float:
     """Return the fraction of images that are classified rightly."""
-    images, labels = torch.from_numpy(split.images), torch.from_numpy(split.labels)
+    images, labels = torch.from_numpy(split.x), torch.from_numpy(split.y)
     predicted = [
         network(to_symmetric(batch, levels)).logits.argmax(1) for batch in images.split(1000)
     ]

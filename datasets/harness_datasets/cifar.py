@@ -34,7 +34,7 @@ def load() -> Dataset:
     train, validation = hold_out(_split(CIFAR10(root, train=True)), VALIDATION)
     test = _split(CIFAR10(root, train=False))
     return assemble(
-        "cifar10", DataSpec(train.images.shape[1:], classes=10), (train, validation, test)
+        "cifar10", DataSpec.images(train.x.shape[1:], classes=10), (train, validation, test)
     )
 
 

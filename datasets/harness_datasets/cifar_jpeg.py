@@ -35,7 +35,7 @@ def load() -> Dataset:
     """
     arrays = read_array_file(NAME, _locate())
     train, validation = hold_out(_split(arrays, "train"), VALIDATION)
-    spec = DataSpec(train.images.shape[1:], classes=10)
+    spec = DataSpec.images(train.x.shape[1:], classes=10)
     return assemble(NAME, spec, (train, validation, _split(arrays, "test")))
 
 

@@ -24,4 +24,4 @@ def load() -> Dataset:
     digits = load_digits()
     images = digits.images.astype(np.uint8)[:, np.newaxis]
     splits = split_by_content(images, digits.target.astype(np.int64), FRACTIONS)
-    return assemble("digits", DataSpec((1, 8, 8), levels=17, classes=10), splits)
+    return assemble("digits", DataSpec.images((1, 8, 8), levels=17, classes=10), splits)

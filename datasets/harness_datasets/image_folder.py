@@ -45,7 +45,7 @@ def load(argument: str) -> Dataset:
     labels = None
     if classes:
         labels = np.array([classes.index(path.parent.name) for path in paths], dtype=np.int64)
-    spec = DataSpec(images.shape[1:], classes=len(classes))
+    spec = DataSpec.images(images.shape[1:], classes=len(classes))
     return assemble(name, spec, split_by_content(images, labels, FRACTIONS))
 
 

@@ -103,7 +103,7 @@ def load(argument: str) -> Dataset:
     density = Density(argument)
     generator = np.random.default_rng(0)
     train, validation, test = (Split(density.sample(n, generator)) for n in SIZES)
-    spec = DataSpec((1, density.height, density.width), LEVELS)
+    spec = DataSpec.images((1, density.height, density.width), LEVELS)
     return Dataset(f"known-density:{argument}", spec, train, validation, test, density.entropy)
 
 

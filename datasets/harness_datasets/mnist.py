@@ -67,7 +67,7 @@ def _load(name: str, source: type[datasets.MNIST], digests: dict[str, str]) -> D
         _read(name, folder, file, digest) for file, digest in digests.items()
     )
     train, validation = hold_out(_split(train_images, train_labels), VALIDATION)
-    spec = DataSpec(train.images.shape[1:], classes=len(source.classes))
+    spec = DataSpec.images(train.x.shape[1:], classes=len(source.classes))
     return assemble(name, spec, (train, validation, _split(test_images, test_labels)))
 
 

@@ -42,9 +42,9 @@ def load(argument: str) -> Dataset:
         raise DatasetError(f"{name}: there is no file {argument!r}; write npz:PATH")
     arrays = _read(name, path)
     splits = _splits(name, arrays)
-    labels = [split.labels for split in splits if split.labels is not None]
+    labels = [split.y for split in splits if split.y is not None]
     classes = 1 + max(int(part.max(initial=0)) for part in labels) if labels else 0
-    spec = DataSpec(splits[0].images.shape[1:], _levels(name, arrays, splits), classes)
+    spec = DataSpec.images(splits[0].x.shape[1:], _levels(name, arrays, splits), classes)
     return assemble(name, spec, splits)
 
 
@@ -64,10 +64,10 @@ def _splits(name: str, arrays: Arrays) -> list[Split]:
     present = [prefix for prefix in PREFIXES if f"{prefix}images" in arrays]
     if present == [""]:
         whole = _split(name, arrays, "")
-        splits = split_by_content(whole.images, whole.labels, (0.8, 0.1, 0.1))
+        splits = split_by_content(whole.x, whole.y, (0.8, 0.1, 0.1))
     elif present == ["train_", "test_"]:
         train, test = _split(name, arrays, "train_"), _split(name, arrays, "test_")
-        splits = [*split_by_content(train.images, train.labels, (0.9, 0.1)), test]
+        splits = [*split_by_content(train.x, train.y, (0.9, 0.1)), test]
     elif present == ["train_", "validation_", "test_"]:
         splits = [_split(name, arrays, prefix) for prefix in present]
     else:
@@ -75,8 +75,8 @@ def _splits(name: str, arrays: Arrays) -> list[Split]:
             f"{name}: holds {', '.join(arrays) or 'nothing'}; needs images, or train_images and "
             "test_images"
         )
-    shapes = {split.images.shape[1:] for split in splits}
-    if len(shapes) > 1 or len({split.labels is None for split in splits}) > 1:
+    shapes = {split.x.shape[1:] for split in splits}
+    if len(shapes) > 1 or len({split.y is None for split in splits}) > 1:
         raise DatasetError(
             f"{name}: splits differ: images (C, H, W) are {', '.join(map(str, shapes))}; all "
             "have one shape, and all have labels or none has"
@@ -107,7 +107,7 @@ def _levels(name: str, arrays: Arrays, splits: list[Split]) -> int:
     levels = arrays.get("levels", np.array(256))
     if levels.shape != () or not np.issubdtype(levels.dtype, np.integer):
         raise DatasetError(f"{name}: levels is {levels.dtype} {levels.shape}; needs one integer")
-    largest = max(int(split.images.max(initial=0)) for split in splits)
+    largest = max(int(split.x.max(initial=0)) for split in splits)
     if not max(2, largest + 1) <= levels <= 256:
         raise DatasetError(
             f"{name}: levels is {levels}; needs at least 2, at most 256, and more than the "

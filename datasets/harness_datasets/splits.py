@@ -51,10 +51,10 @@ def split_by_content(
 
 def hold_out(train: Split, n: int) -> tuple[Split, Split]:
     """Cut the last ``n`` images off a published train split, for validation."""
-    assert train.labels is not None
+    assert train.y is not None
     return (
-        Split(train.images[:-n], train.labels[:-n]),
-        Split(train.images[-n:], train.labels[-n:]),
+        Split(train.x[:-n], train.y[:-n]),
+        Split(train.x[-n:], train.y[-n:]),
     )
 
 

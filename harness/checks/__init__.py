@@ -33,7 +33,6 @@ from harness.checks.training import (
 from harness.checks.types import check_types
 from harness.checks.updates import check_memory, check_updates
 from harness.contract import (
-    Conditional,
     DataSpec,
     GenerativeModel,
     HasEncoder,
@@ -94,7 +93,7 @@ _CHECKS: tuple[tuple[Function, str, tuple[type, ...]], ...] = (
     (check_coverage, "log_likelihood", (HasLikelihood,)),
     (check_overfits, "training_step", ()),
     (check_resemblance, "sample", ()),
-    (check_labels, "sample", (Conditional,)),
+    (check_labels, "sample", ()),
 )
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from harness.checks.sampling import check_images
-from harness.checks.subject import build, draw, middles, noise_batch, seeded
+from harness.checks.subject import build, draw, log_likelihood, middles, noise_batch, seeded
 from harness.contract import DataSpec, GenerativeModel, HasLikelihood
 from harness.training.averaging import WeightAverage
 from harness.training.divergence import Diverged, DivergenceWatch
@@ -69,7 +69,7 @@ def _results(model: GenerativeModel, spec: DataSpec) -> tuple[Tensor, Tensor | N
     if not isinstance(model, HasLikelihood):
         return samples, None
     with seeded(0), torch.no_grad():
-        return samples, model.log_likelihood(noise_batch(spec, IMAGES).images).nats.clone()
+        return samples, log_likelihood(model, noise_batch(spec, IMAGES)).nats.clone()
 
 
 def _stale(what: str, how: str) -> str:

@@ -22,7 +22,9 @@ from harness.contract import DataSpec, GenerativeModel
 
 # All images of these are scored; with one class, where a model wants labels.
 SMALL = tuple(
-    DataSpec((1, side, side), levels=2, classes=classes) for side in (3, 4) for classes in (0, 1)
+    DataSpec.images((1, side, side), levels=2, classes=classes)
+    for side in (3, 4)
+    for classes in (0, 1)
 )
 # Columns to the right of a pixel that are looked at, by how many there are: kernels that are up to
 # 15 wide, and up to 23, which costs about 13 times as much.
@@ -137,7 +139,7 @@ def _wide(
     side = 8 * (reach // 8 + 1)
     shapes = ((1, 3, reach + 1), (1, side, side), (1, *spec.shape[1:]))
     candidates = (
-        DataSpec(shape, 2, classes)
+        DataSpec.images(shape, 2, classes)
         for shape in shapes
         if shape[1] > 2 and shape[2] > reach
         for classes in (0, 1)
@@ -162,13 +164,13 @@ class _Sight:
 
     def __init__(self, model: GenerativeModel, reach: int) -> None:
         self.model, self.reach = model, reach
-        self.context = noise_batch(model.spec, 1).images
+        self.context = noise_batch(model.spec, 1).x
         self.log_odds = self._log_odds(self.context)
 
     def change(self, up: int, aside: int) -> float:
         """Return the change of log P(1 | x_<d) - log P(0 | x_<d) with the pixel of an offset."""
         context = self.context.clone()
-        context[..., -1 - up, context.shape[3] - 1 - self.reach + aside] ^= 1
+        context[..., -1 - up, context.shape[-1] - 1 - self.reach + aside] ^= 1
         return abs(self._log_odds(context) - self.log_odds)
 
     def _log_odds(self, context: Tensor) -> float:

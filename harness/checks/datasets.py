@@ -91,7 +91,7 @@ def check_splits(load: Load) -> str | None:
 def check_levels(load: Load) -> None:
     """The spec has as many levels as the images: 17 from 0 to 16, and not 256."""
     dataset = load()
-    largest = max(int(split.images.max()) for split in dataset.splits.values())
+    largest = max(int(split.x.max()) for split in dataset.splits.values())
     levels = dataset.spec.levels
     assert largest == levels - 1, (
         f"the largest value is {largest}, and the spec has {levels} levels, 0 to {levels - 1}: "
@@ -106,7 +106,7 @@ def check_labels(load: Load) -> None:
     if not dataset.spec.classes:
         raise NotApplicable("there are no labels")
     for name in ("train", "test"):
-        labels = dataset.splits[name].labels
+        labels = dataset.splits[name].y
         assert labels is not None
         missing = sorted(set(range(dataset.spec.classes)) - set(labels.tolist()))
         assert not missing, (
@@ -117,4 +117,4 @@ def check_labels(load: Load) -> None:
 
 
 def _contents(split: Split) -> list[bytes]:
-    return [image.tobytes() for image in np.ascontiguousarray(split.images)]
+    return [image.tobytes() for image in np.ascontiguousarray(split.x)]

@@ -29,7 +29,7 @@ def check_latent_round_trip(
     stir(model)
     model.eval()
     with seeded(0), torch.no_grad():
-        codes, drawn = model.encode(batch.images), model.latent(len(batch.images))
+        codes, drawn = model.encode(batch.x), model.latent(len(batch.x))
         assert codes.shape == drawn.shape, (
             f"encode gives {tuple(codes.shape)}, but latent {tuple(drawn.shape)}: decode "
             "cannot take both"
@@ -37,7 +37,7 @@ def check_latent_round_trip(
         decoded = model.decode(codes)
     if isinstance(model, HasSteps) or not _keeps_dimensions(model_class, spec, overrides):
         return
-    lost = float((decoded != batch.images).float().mean())
+    lost = float((decoded != batch.x).float().mean())
     assert lost <= TOLERATED, (
         f"decode(encode(x)) differs from x in {lost:.1%} of sub-pixels: the latent variable has "
         "the images' dimensions, so one of the two is not the other's inverse"
@@ -50,7 +50,9 @@ def _keeps_dimensions(
     """Whether codes have as many dimensions as images, at two sizes of other proportions."""
     channels, height, width = spec.shape
     # Grey for colour and colour for grey.
-    other = DataSpec((3 if channels == 1 else 1, 2 * height, width), spec.levels, spec.classes)
+    other = DataSpec.images(
+        (3 if channels == 1 else 1, 2 * height, width), spec.levels, spec.classes
+    )
     for size in (spec, other):
         try:
             model = build(model_class, size, overrides)

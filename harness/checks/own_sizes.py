@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from harness.checks.subject import NotApplicable, build, noise_batch, seeded
+from harness.checks.subject import NotApplicable, build, log_likelihood, noise_batch, seeded
 from harness.contract import DataSpec, GenerativeModel, HasLikelihood
 
 
@@ -54,4 +54,4 @@ def _kind(model_class: type[GenerativeModel], spec: DataSpec, overrides: Mapping
     with seeded(0):
         model.training_step(noise_batch(spec, 8), 0.0)
         with torch.no_grad():
-            return model.eval().log_likelihood(noise_batch(spec, 2).images).kind
+            return log_likelihood(model.eval(), noise_batch(spec, 2)).kind

@@ -11,7 +11,7 @@ from harness.checks.outcome import BoundCheck
 from harness.contract import DataSpec, GenerativeModel
 from harness.errors import did_you_mean
 
-DIGITS = DataSpec((1, 8, 8), levels=17, classes=10)
+DIGITS = DataSpec.images((1, 8, 8), levels=17, classes=10)
 
 
 def pytest_parameters(

@@ -5,16 +5,25 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from harness.checks.own_sizes import described, scorable
-from harness.checks.subject import NotApplicable, all_images, build, noise_batch, seeded, train
+from harness.checks.subject import (
+    NotApplicable,
+    all_images,
+    build,
+    conditions_for,
+    log_likelihood,
+    noise_batch,
+    seeded,
+    train,
+)
 from harness.contract import (
     Batch,
-    Conditional,
     DataSpec,
     GenerativeModel,
     HasLikelihood,
@@ -22,20 +31,21 @@ from harness.contract import (
 )
 
 CLASSES = 10
-TINY = DataSpec((1, 2, 2), levels=4, classes=CLASSES)
+CONDITIONS = 3
+TINY = DataSpec.images((1, 2, 2), levels=4, classes=CLASSES)
 # For networks that halve images twice: 65,536 images.
-TINY_OF_TWO_LEVELS = DataSpec((1, 4, 4), levels=2, classes=CLASSES)
+TINY_OF_TWO_LEVELS = DataSpec.images((1, 4, 4), levels=2, classes=CLASSES)
 CHUNK, IMPOSSIBLE = 4096, -1e4
 REPEATS, PRECISION, NOISELESS = (2, 4, 16, 64), 0.1, 1e-3
 TOLERANCE = {"exact": 1e-3, "lower_bound": 0.02, "estimate": 0.1}
-FLAT = DataSpec((1, 4, 4), levels=4, classes=CLASSES)
+FLAT = DataSpec.images((1, 4, 4), levels=4, classes=CLASSES)
 STEPS, BATCH = 150, 64
 SLACK = {"exact": 1e-3, "lower_bound": 1e-3, "estimate": 0.02}
 
 
 def unlabelled(spec: DataSpec) -> DataSpec:
     """Return ``spec`` without classes."""
-    return DataSpec(spec.shape, spec.levels)
+    return replace(spec, y=None)
 
 
 def enumerable(
@@ -51,7 +61,7 @@ def enumerable(
     """
     with_classes = (TINY, unlabelled(TINY), TINY_OF_TWO_LEVELS, unlabelled(TINY_OF_TWO_LEVELS))
     found = [scorable(model_class, spec, overrides, with_classes)]
-    if issubclass(model_class, Conditional) and found[0][0].classes:
+    if model_class.is_conditional(found[0][0]):
         with suppress(NotApplicable):
             without = (unlabelled(TINY), unlabelled(TINY_OF_TWO_LEVELS))
             found.append(scorable(model_class, spec, overrides, without))
@@ -79,6 +89,8 @@ def check_total_probability(
 ) -> None:
     """On 1x2x2 images with 4 levels, sum_x exp(log P(x)) is 1 if exact, and at most 1 otherwise.
 
+    Of a conditional model it is sum_x P(x | y) that is 1, for each y.
+
     What is promised of a bound is E[log p^(x)] <= log P(x). So the nats of each image are averaged
     over repetitions before the exponential: averaged after it, noise alone makes the sum too large,
     by exp(s^2 / 2) for Gaussian noise of variance s^2. The noise that is left is taken into account
@@ -86,16 +98,18 @@ def check_total_probability(
     standard error. Above the limit is what is so by more than three errors.
     """
     for own, _ in enumerable(model_class, spec, overrides):
-        _check_total(trained(model_class, own, overrides))
+        model = trained(model_class, own, overrides)
+        for condition in range(min(number_of_conditions(model), CONDITIONS)):
+            _check_total(model, condition)
 
 
-def _check_total(model: GenerativeModel) -> None:
+def _check_total(model: GenerativeModel, condition: int) -> None:
     images = all_images(model.spec)
     kind, log_total, error, is_above = "", 0.0, 0.0, False
     nats: list[Tensor] = []
     for repeats in REPEATS:
         for repeat in range(len(nats), repeats):
-            scored = score(model, images, repeat)
+            scored = score(model, images, repeat, condition)
             kind = scored.kind
             nats.append(scored.nats)
         log_total, error = jackknifed_log_total(torch.stack(nats))
@@ -133,18 +147,26 @@ def jackknifed_log_total(nats: Tensor) -> tuple[float, float]:
     return float(corrected), float(variance.sqrt())
 
 
-def score(model: GenerativeModel, images: Tensor, seed: int) -> LogLikelihood:
+def score(model: GenerativeModel, images: Tensor, seed: int, condition: int = 0) -> LogLikelihood:
     """Return the log-likelihood of many images, float64, in chunks.
+
+    Args:
+        model: conditional or not.
+        images: uint8 (N, *x.shape).
+        seed: of the noise in it.
+        condition: number of the y that all images are given, for a conditional model.
 
     Raises:
         AssertionError: it has not the form that the contract asks for.
     """
     assert isinstance(model, HasLikelihood)
     nats = []
+    y = conditions_for(model, 1, condition)
     with seeded(seed), torch.no_grad():
         for given in torch.split(images, CHUNK):
             chunk = given.clone()
-            scored = model.log_likelihood(chunk)
+            own = None if y is None else y.expand(len(chunk), *y.shape[1:])
+            scored = model.log_likelihood(chunk, own)
             _check_form(scored, len(chunk))
             assert torch.equal(chunk, given), "log_likelihood changed its images"
             nats.append(scored.nats.double())
@@ -152,8 +174,16 @@ def score(model: GenerativeModel, images: Tensor, seed: int) -> LogLikelihood:
 
 
 def all_nats(model: GenerativeModel) -> Tensor:
-    """Return the log-probabilities of all images, float64."""
-    return score(model, all_images(model.spec), 0).nats
+    """Return the log-probabilities of all images, float64; of equally frequent conditions."""
+    images, count = all_images(model.spec), number_of_conditions(model)
+    nats = [score(model, images, 0, condition).nats for condition in range(count)]
+    return torch.stack(nats).logsumexp(0) - math.log(count)
+
+
+def number_of_conditions(model: GenerativeModel) -> int:
+    """Return how many conditions a model tells apart here: one of an unconditional model."""
+    y = model.spec.y
+    return y.levels if y is not None and model.is_conditional(model.spec) else 1
 
 
 def _check_form(scored: LogLikelihood, n: int) -> None:
@@ -175,8 +205,8 @@ def _cause_of_excess(total: float, spec: DataSpec) -> str:
         )
     if spec.classes and total < 1.1 * spec.classes:
         return (
-            "is it log sum_y P(y) P(x | y), with the prior of the classes, and neither without "
-            f"P(y) nor of the best y alone? If so, {rest}"
+            "a model that takes no label sums over all: is it log sum_y P(y) P(x | y), with the "
+            f"prior of the classes, and neither without P(y) nor of the best y alone? If so, {rest}"
         )
     return rest
 
@@ -196,7 +226,7 @@ def check_entropy(
 
 def _noise_of(spec: DataSpec) -> Iterator[DataSpec]:
     """Return ``spec`` with few levels, which noise is soonest learnt of."""
-    yield DataSpec(spec.shape, FLAT.levels, spec.classes)
+    yield DataSpec.images(spec.shape, FLAT.levels, spec.classes)
     yield spec
 
 
@@ -207,7 +237,7 @@ def _check_noise(model: GenerativeModel) -> None:
         train(model, noise_batch(spec, BATCH, step), range(step, step + 1), STEPS)
     model.eval()
     with seeded(0), torch.no_grad():
-        scored = model.log_likelihood(noise_batch(spec, 4 * BATCH, STEPS).images)
+        scored = log_likelihood(model, noise_batch(spec, 4 * BATCH, STEPS))
     bits = scored.nats.double() / (-spec.dimensions * math.log(2))
     mean, error = float(bits.mean()), float(bits.std()) / math.sqrt(len(bits))
     entropy = math.log2(spec.levels)

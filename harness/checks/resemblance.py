@@ -11,14 +11,16 @@ from torch import Tensor
 from harness.checks.subject import (
     NotApplicable,
     build,
+    conditions,
+    conditions_for,
     draw,
-    labels_for,
+    log_likelihood,
     noise_batch,
     seeded,
     train,
 )
 from harness.checks.training import SAMPLES
-from harness.contract import Batch, Conditional, DataSpec, GenerativeModel, HasLikelihood
+from harness.contract import Batch, DataSpec, GenerativeModel, HasLikelihood
 
 ROUNDS = (100, 800)
 # Share of the distance of noise that counts as near.
@@ -34,15 +36,15 @@ def check_resemblance(
     same at every pixel makes the dark and bright runs that it saw, but not where it saw them.
     """
     batch = _alike(spec, 16)
-    noise = _distance(noise_batch(spec, SAMPLES).images, batch.images, spec)
+    noise = _distance(noise_batch(spec, SAMPLES).x, batch.x, spec)
     figures = []
     for steps in ROUNDS:
         model = build(model_class, spec, overrides)
         train(model, batch, range(steps), steps)
         samples = draw(model.eval(), SAMPLES)
-        distance = _distance(samples, batch.images, spec)
+        distance = _distance(samples, batch.x, spec)
         figures.append(f"{distance:.3f} after {steps}")
-        if distance < NEARER * noise or _are_as_likely(model, samples, batch.images):
+        if distance < NEARER * noise or _are_as_likely(model, samples, batch.x):
             return
     raise AssertionError(
         "samples do not come to look like the data, 16 images that are almost alike: their RMS "
@@ -55,10 +57,10 @@ def check_labels(
     model_class: type[GenerativeModel], spec: DataSpec, overrides: Mapping[str, Any]
 ) -> None:
     """Trained on one kind of image a class, ``sample`` gives the kind that is asked for."""
-    if not issubclass(model_class, Conditional):
-        raise NotApplicable("not Conditional")
-    if spec.classes < 2:
-        raise NotApplicable("the data has no labels")
+    if not model_class.takes:
+        raise NotApplicable("it takes no condition")
+    if spec.classes < 2 or not model_class.is_conditional(spec):
+        raise NotApplicable("the data has no labels that it takes")
     kinds = _kinds(spec)
     batch = Batch(kinds.repeat(4, 1, 1, 1), torch.arange(spec.classes).repeat(4))
     chance = 1 / spec.classes
@@ -81,9 +83,9 @@ def _alike(spec: DataSpec, n: int) -> Batch:
     """Return ``n`` images, dark on the left and bright on the right, up to one level of noise."""
     batch = noise_batch(spec, n)
     image = torch.zeros(spec.shape, dtype=torch.int64)
-    image[..., spec.shape[2] // 2 :] = spec.levels - 1
-    images = image + batch.images.long() % 3 - 1
-    return batch._replace(images=images.clamp(0, spec.levels - 1).to(torch.uint8))
+    image[..., spec.shape[-1] // 2 :] = spec.levels - 1
+    images = image + batch.x.long() % 3 - 1
+    return batch._replace(x=images.clamp(0, spec.levels - 1).to(torch.uint8))
 
 
 def _kinds(spec: DataSpec) -> Tensor:
@@ -98,9 +100,9 @@ def _kinds(spec: DataSpec) -> Tensor:
 def _share_of_right_kind(model: GenerativeModel, kinds: Tensor) -> float:
     samples = draw(model, SAMPLES).flatten(1).float()
     nearest = torch.cdist(samples, kinds.flatten(1).float()).argmin(1)
-    labels = labels_for(model, SAMPLES)
-    assert labels is not None
-    return float((nearest == labels).float().mean())
+    asked = conditions_for(model, SAMPLES)
+    assert asked is not None
+    return float((nearest == asked).float().mean())
 
 
 def _are_as_likely(model: GenerativeModel, samples: Tensor, images: Tensor) -> bool:
@@ -111,9 +113,12 @@ def _are_as_likely(model: GenerativeModel, samples: Tensor, images: Tensor) -> b
     """
     if not isinstance(model, HasLikelihood):
         return False
-    noise = noise_batch(model.spec, SAMPLES, seed=1).images
+    noise = noise_batch(model.spec, SAMPLES, seed=1).x
     with seeded(0), torch.no_grad():
-        nats = [model.log_likelihood(each).nats.mean().item() for each in (images, samples, noise)]
+        nats = [
+            log_likelihood(model, Batch(x, conditions(model.spec, len(x)))).nats.mean().item()
+            for x in (images, samples, noise)
+        ]
     of_images, of_samples, of_noise = nats
     has_learnt = of_images > NEARER * of_noise
     return has_learnt and of_images - of_samples < NEARER * (of_images - of_noise)

@@ -14,6 +14,7 @@ from harness.checks.subject import (
     build,
     differences,
     draw,
+    log_likelihood,
     noise_batch,
     seeded,
     state,
@@ -21,6 +22,7 @@ from harness.checks.subject import (
     train,
 )
 from harness.contract import (
+    Batch,
     DataSpec,
     GenerativeModel,
     HasLatent,
@@ -86,8 +88,14 @@ def check_batch_independence(
             z = model.latent(n)
         _compare_images("decode", lambda first, size: model.decode(z[first : first + size]))
     if isinstance(model, HasLikelihood):
-        score, images = model.log_likelihood, noise_batch(spec, n).images
-        together, parts = _in_parts(lambda first, size: score(images[first : first + size]).nats)
+        x, y = noise_batch(spec, n)
+
+        def nats(first: int, size: int) -> Tensor:
+            own = slice(first, first + size)
+            part = Batch(x[own], None if y is None else y[own])
+            return log_likelihood(model, part).nats
+
+        together, parts = _in_parts(nats)
         worst = float(((parts - together).abs() / together.abs().clamp(min=1)).max())
         assert worst < 1e-3, (
             f"log_likelihood of an image depends on the others in its batch: up to {worst:.2%} "

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from harness.checks.subject import (
     build,
+    conditions_for,
     differences,
-    labels_for,
     middles,
     noise_batch,
     seeded,
@@ -42,8 +42,8 @@ def check_seeds(
     """Equal seeds give equal steps, whatever other generators hold; no noise is drawn and kept."""
     model = build(model_class, spec, overrides)
     batch = noise_batch(spec, 8)
-    labels = None if batch.labels is None else batch.labels.roll(1)
-    rolled = Batch(batch.images.roll(1, 0), labels)
+    labels = None if batch.y is None else batch.y.roll(1)
+    rolled = Batch(batch.x.roll(1, 0), labels)
     for progress in middles(model):
 
         def history(
@@ -95,7 +95,7 @@ def _check_draws(model: GenerativeModel) -> None:
     for seed in range(2):
         with seeded(seed), torch.no_grad():
             start = torch.get_rng_state()
-            samples.append(model.sample(4, labels_for(model, 4)))
+            samples.append(model.sample(4, conditions_for(model, 4)))
             ends.append(torch.get_rng_state())
     assert not torch.equal(*ends), f"sample {OWN_SEED}"
     assert not torch.equal(start, ends[-1]) or not torch.equal(*samples), (

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.checks.sampling import STEPS, check_images
-from harness.checks.subject import NotApplicable, build, draw, noise_batch, seeded
+from harness.checks.subject import NotApplicable, build, draw, log_likelihood, noise_batch, seeded
 from harness.contract import DataSpec, GenerativeModel, HasLikelihood, HasSteps
 
 # No smaller than the contract asks for.
 SPECS = (
-    DataSpec((1, 8, 8), levels=17, classes=10),
-    DataSpec((3, 8, 8), levels=256),
-    DataSpec((1, 8, 16), levels=2, classes=2),
+    DataSpec.images((1, 8, 8), levels=17, classes=10),
+    DataSpec.images((3, 8, 8), levels=256),
+    DataSpec.images((1, 8, 16), levels=2, classes=2),
 )
 
 
@@ -51,7 +51,7 @@ def _run(model: GenerativeModel) -> None:
         if isinstance(model, HasLikelihood):
             method = "log_likelihood"
             with seeded(0):
-                model.log_likelihood(batch.images)
+                log_likelihood(model, batch)
     except Exception as error:
         raise AssertionError(_told(model.spec, method, error)) from error
 

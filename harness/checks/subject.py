@@ -9,7 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from harness.contract import Batch, Conditional, DataSpec, GenerativeModel
+from harness.contract import (
+    ArraySpec,
+    Batch,
+    DataSpec,
+    GenerativeModel,
+    HasLikelihood,
+    LogLikelihood,
+)
 from harness.machine.seeding import derive
 
 
@@ -29,31 +36,37 @@ def build(
     model_class: type[GenerativeModel], spec: DataSpec, overrides: Mapping[str, Any], seed: int = 0
 ) -> GenerativeModel:
     """Build a model in training mode; raises ``NotApplicable`` if it does not support ``spec``."""
-    if reason := model_class.supports(spec):
+    if reason := model_class.refuses(spec):
         raise NotApplicable(reason)
     with seeded(seed):
         return model_class(spec, model_class.Config(**overrides)).train()
 
 
 def noise_batch(spec: DataSpec, n: int, seed: int = 0) -> Batch:
-    """Return ``n`` images of independent uniform pixels, with labels if ``spec`` has classes."""
+    """Return ``n`` examples of independent uniform values, with y where the data has it."""
     generator = torch.Generator().manual_seed(seed)
-    shape = (n, *spec.shape)
-    images = torch.randint(spec.levels, shape, generator=generator, dtype=torch.uint8)
-    labels = torch.randint(spec.classes, (n,), generator=generator) if spec.classes else None
-    return Batch(images, labels)
+    x = _noise(spec.x, n, generator)
+    return Batch(x, None if spec.y is None else _noise(spec.y, n, generator))
+
+
+def _noise(array: ArraySpec, n: int, generator: torch.Generator) -> Tensor:
+    dtype = torch.int64 if array.kind == "label" else torch.uint8
+    return torch.randint(array.levels, (n, *array.shape), generator=generator, dtype=dtype)
 
 
 def spot_batch(spec: DataSpec, n: int) -> Batch:
-    """Return ``n`` black images, each with a white square of a quarter of the area somewhere."""
-    channels, height, width = spec.shape
-    images = torch.zeros(n, channels, height, width, dtype=torch.uint8)
+    """Return ``n`` dark examples, each with a bright square of a quarter of the area somewhere.
+
+    Of a sound or a text, which have a length alone, half of it is bright.
+    """
+    shape = spec.shape
+    height, width = (shape[-2] if len(shape) > 2 else 1), shape[-1]
+    x = torch.zeros(n, spec.dimensions // (height * width), height, width, dtype=torch.uint8)
     h, w = max(height // 2, 1), max(width // 2, 1)
-    for i, image in enumerate(images):
+    for i, plane in enumerate(x):
         top, left = (i * 3) % (height - h + 1), (i * 5) % (width - w + 1)
-        image[:, top : top + h, left : left + w] = spec.levels - 1
-    labels = torch.arange(n) % spec.classes if spec.classes else None
-    return Batch(images, labels)
+        plane[:, top : top + h, left : left + w] = spec.levels - 1
+    return Batch(x.view(n, *shape), conditions(spec, n))
 
 
 def train(
@@ -76,18 +89,34 @@ def middles(model: GenerativeModel) -> list[float]:
     return middles
 
 
-def labels_for(model: GenerativeModel, n: int, first: int = 0) -> Tensor | None:
-    """Return ``n`` labels that count up from ``first``, or None for an unconditional model."""
-    if not (isinstance(model, Conditional) and model.spec.classes):
+def conditions(spec: DataSpec, n: int, first: int = 0) -> Tensor | None:
+    """Return ``n`` conditions, number ``first`` and on; None where the data has none.
+
+    Labels count up, from 0 again after the last; every value of another condition does so.
+    """
+    if (y := spec.y) is None:
         return None
-    return (torch.arange(n) + first) % model.spec.classes
+    dtype = torch.int64 if y.kind == "label" else torch.uint8
+    numbers = ((torch.arange(n) + first) % y.levels).to(dtype)
+    return numbers.view(-1, *[1] * len(y.shape)).expand(n, *y.shape).contiguous()
+
+
+def conditions_for(model: GenerativeModel, n: int, first: int = 0) -> Tensor | None:
+    """Return ``n`` conditions, number ``first`` and on; None for an unconditional model."""
+    return model.condition(conditions(model.spec, n, first))
+
+
+def log_likelihood(model: GenerativeModel, batch: Batch) -> LogLikelihood:
+    """Score a batch, given its y where the model is conditional on it."""
+    assert isinstance(model, HasLikelihood)
+    return model.log_likelihood(batch.x, model.condition(batch.y))
 
 
 def draw(model: GenerativeModel, n: int, seed: int = 0, first: int = 0) -> Tensor:
-    """Sample ``n`` images from one seed, without gradients."""
+    """Sample ``n`` examples from one seed, without gradients."""
     with seeded(seed), torch.no_grad():
         # A copy: a model may fill the same memory anew at its next call.
-        return model.sample(n, labels_for(model, n, first)).clone()
+        return model.sample(n, conditions_for(model, n, first)).clone()
 
 
 def all_images(spec: DataSpec) -> Tensor:

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from harness.checks.subject import (
     build,
+    conditions_for,
     differences,
-    labels_for,
     middles,
     noise_batch,
     seeded,
@@ -141,9 +141,9 @@ def check_overfits(
     for steps in ROUNDS:
         model = build(model_class, spec, overrides)
         images = spot_batch(spec, 8)
-        before = _misfit(model, images.images)
+        before = _misfit(model, images.x)
         train(model, images, range(steps), steps)
-        after = _misfit(model, images.images)
+        after = _misfit(model, images.x)
         figures.append(f"{after:.3f} after {steps}")
         if after < 0.8 * before:
             return
@@ -164,7 +164,9 @@ def _misfit(model: GenerativeModel, images: Tensor) -> float:
             misfit = -nats.mean() / (model.spec.dimensions * math.log(2))
         else:
             scale = model.spec.levels - 1
-            samples = model.sample(SAMPLES, labels_for(model, SAMPLES)).flatten(1).float() / scale
+            samples = (
+                model.sample(SAMPLES, conditions_for(model, SAMPLES)).flatten(1).float() / scale
+            )
             nearest = torch.cdist(samples, images.flatten(1).float() / scale).amin(1)
             misfit = nearest.square().mean().div(model.spec.dimensions).sqrt()
     model.train()

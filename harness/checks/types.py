@@ -26,9 +26,9 @@ def check_types(
         model = build(model_class, spec, overrides)
         validate_model(model, spec, model.config)
         batch = noise_batch(spec, max(FEW, model.config.batch_size))
-        sampler = Sampler(model, seed=0, batch_size=FEW, precision="fp32", marginal=batch.labels)
+        sampler = Sampler(model, seed=0, batch_size=FEW, precision="fp32", conditions=batch.y)
         with seeded(0):
             validated_losses(model.training_step(batch, 0.0))
-            rehearse(sampler, batch.images, lambda: None)
+            rehearse(sampler, batch, lambda: None)
     except ContractBroken as broken:
         raise AssertionError(str(broken)) from None

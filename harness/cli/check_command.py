@@ -102,7 +102,7 @@ def _overrides(
 
 def _refusal(model_class: type[GenerativeModel], spec: DataSpec) -> str:
     try:
-        return model_class.supports(spec) or ""
+        return model_class.refuses(spec) or ""
     except Exception:  # which every check has told
         return ""
 

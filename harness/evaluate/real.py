@@ -182,7 +182,7 @@ def _load(reference: str, registry: Registry) -> dict[str, Source]:
     if split_argument(reference)[0] in registry.datasets:
         data = load_dataset(registry, reference)
         return {
-            split: Real(data.name, data.spec, data.splits[split].images, split_content(data, split))
+            split: Real(data.name, data.spec, data.splits[split].x, split_content(data, split))
             for split in (HEADLINE, HELD_OUT)
             if len(data.splits[split])
         }
@@ -215,4 +215,4 @@ def references(
 
 def spec_of(images: ImageSet) -> DataSpec:
     """Return what an extractor has to know of the images of a file."""
-    return DataSpec(images.shape, levels=images.levels or 256)
+    return DataSpec.images(images.shape, levels=images.levels or 256)

@@ -7,7 +7,7 @@ from typing import ClassVar, NamedTuple
 
 from torch import Tensor, nn
 
-from harness.contract import DataSpec
+from harness.contract import DataSpec, listed
 
 
 class Features(NamedTuple):
@@ -21,6 +21,7 @@ class FeatureExtractor(nn.Module, ABC):
     """A frozen network, the ruler that samples are measured with; built for one ``DataSpec``.
 
     Attributes:
+        reads: kinds of x that it measures.
         digest: SHA-256 of weights and preprocessing; values measured with other digests are never
             compared.
         dimensions: d, the length of a feature vector.
@@ -31,6 +32,7 @@ class FeatureExtractor(nn.Module, ABC):
         batch_size: images at a time that fit into memory.
     """
 
+    reads: ClassVar[frozenset[str]] = frozenset({"image"})
     digest: str
     dimensions: int
     classes: int = 0
@@ -44,8 +46,19 @@ class FeatureExtractor(nn.Module, ABC):
 
     @classmethod
     def supports(cls, spec: DataSpec) -> str | None:
-        """Return why images of ``spec`` cannot be measured, or None if they can."""
+        """Return why data of ``spec`` cannot be measured, or None if it can.
+
+        A subclass speaks of shapes and levels alone: the kind is compared with ``reads`` before it
+        is asked.
+        """
         return None
+
+    @classmethod
+    def refuses(cls, spec: DataSpec) -> str | None:
+        """Return why data of ``spec`` is not measured: by kind, or by ``supports``."""
+        if spec.x.kind not in cls.reads:
+            return f"it reads {listed(cls.reads)}, and the data is {spec.x.kind}"
+        return cls.supports(spec)
 
     @classmethod
     def unusable(cls) -> str | None:
@@ -57,4 +70,4 @@ class FeatureExtractor(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, images: Tensor) -> Features:
-        """Extract features of uint8 images (B, C, H, W)."""
+        """Extract features of uint8 x (B, *x.shape)."""

@@ -132,7 +132,7 @@ class DigitsClassifier(Classifier):
     """The classifier of scikit-learn's digits."""
 
     data = weights = "digits"
-    trained_on = DataSpec((1, 8, 8), levels=17, classes=10)
+    trained_on = DataSpec.images((1, 8, 8), levels=17, classes=10)
 
 
 class DigitsClassifier2(DigitsClassifier):
@@ -151,7 +151,7 @@ class MNISTClassifier(Classifier):
     """The classifier of MNIST."""
 
     data = weights = "mnist"
-    trained_on = DataSpec((1, 28, 28), levels=256, classes=10)
+    trained_on = DataSpec.images((1, 28, 28), levels=256, classes=10)
 
 
 class MNISTClassifier2(MNISTClassifier):
@@ -170,7 +170,7 @@ class FashionMNISTClassifier(Classifier):
     """The classifier of Fashion-MNIST."""
 
     data = weights = "fashion-mnist"
-    trained_on = DataSpec((1, 28, 28), levels=256, classes=10)
+    trained_on = DataSpec.images((1, 28, 28), levels=256, classes=10)
 
 
 class FashionMNISTClassifier2(FashionMNISTClassifier):
@@ -189,7 +189,7 @@ class CIFAR10JPEGClassifier(Classifier):
     """The classifier of CIFAR-10 (JPEG q75)."""
 
     data = weights = "cifar10-jpeg"
-    trained_on = DataSpec((3, 32, 32), levels=256, classes=10)
+    trained_on = DataSpec.images((3, 32, 32), levels=256, classes=10)
 
 
 class CIFAR10JPEGClassifier2(CIFAR10JPEGClassifier):

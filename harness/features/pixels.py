@@ -1,4 +1,4 @@
-"""Pixels as features: the fallback for images that no classifier knows."""
+"""Values as features: the fallback for data that no classifier knows."""
 
 from __future__ import annotations
 
@@ -8,40 +8,38 @@ import math
 from torch import Tensor
 from torch.nn import functional as F
 
-from harness.contract import DataSpec
+from harness.contract import AXES, DataSpec
 from harness.features.base import FeatureExtractor, Features
 
 LARGEST = 256
 
 
 class Pixels(FeatureExtractor):
-    """Pixels i / (levels - 1) in [0, 1], averaged over areas to at most 256 values an image.
+    """Values i / (levels - 1) in [0, 1] of any x, averaged over areas to at most 256 of each.
 
-    Each side keeps its length up to floor(sqrt(256 / C)): 16 for grey images, 9 for RGB.
-
-    Raises:
-        ValueError: if images have no shape (C, H, W).
+    The last two axes of an image or a video are its height and width, all before are channels; of
+    a sound and a text the last one is its length. Each side keeps its length up to
+    floor(sqrt(256 / C)): 16 of gray images, 9 of RGB; a length up to 256 / C.
     """
+
+    reads = frozenset(AXES) - {"label"}
 
     def __init__(self, spec: DataSpec) -> None:
         super().__init__(spec)
-        if reason := self.supports(spec):
-            raise ValueError(reason)
-        channels, height, width = spec.shape
-        side = max(1, math.isqrt(LARGEST // channels))
+        *leading, height, width = (
+            spec.shape if len(spec.shape) > 2 else (*spec.shape[:-1], 1, spec.shape[-1])
+        )
+        self._plane = (math.prod(leading), height, width)
+        channels = self._plane[0]
+        side = (
+            max(1, math.isqrt(LARGEST // channels)) if height > 1 else max(1, LARGEST // channels)
+        )
         self.grid = (min(height, side), min(width, side))
         self.dimensions = channels * math.prod(self.grid)
-        ruler = f"pixels 1: i / (levels - 1), float32, mean over areas to {self.grid}; {spec}"
+        ruler = f"pixels 2: i / (levels - 1), float32, mean over areas to {self.grid}; {spec.x}"
         self.digest = hashlib.sha256(ruler.encode()).hexdigest()
 
-    @classmethod
-    def supports(cls, spec: DataSpec) -> str | None:
-        """Return why images of ``spec`` cannot be measured, or None if they can."""
-        if len(spec.shape) == 3:
-            return None
-        return f"pixels measure images (C, H, W), not arrays of shape {spec.shape}"
-
     def forward(self, images: Tensor) -> Features:
-        """Extract features (B, C h w) of uint8 images (B, C, H, W)."""
-        x = images.float() / (self.spec.levels - 1)
+        """Extract features (B, C h w) of uint8 x (B, *x.shape)."""
+        x = images.view(-1, *self._plane).float() / (self.spec.levels - 1)
         return Features(F.adaptive_avg_pool2d(x, self.grid).flatten(1), None)

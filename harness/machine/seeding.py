@@ -22,7 +22,7 @@ def derive(*parts: int) -> int:
     return state >> 1
 
 
-BUILD, ORDER, STEP, SAMPLE, LABELS, LIKELIHOOD, WARM_UP, NULL, INTERPOLATION = range(9)
+BUILD, ORDER, STEP, SAMPLE, CONDITION_ORDER, LIKELIHOOD, WARM_UP, NULL, INTERPOLATION = range(9)
 """Streams of randomness in a trial; each is the second part of a seed's path."""
 
 

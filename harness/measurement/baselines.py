@@ -25,7 +25,7 @@ from harness.row import Measurement
 
 def measure_real(dataset: Dataset, scorer: SampleScorer, n: int) -> tuple[Metrics, Tensor]:
     """Score ``n`` real test images as if a model had drawn them; return the images too."""
-    test = torch.from_numpy(dataset.test.images)
+    test = torch.from_numpy(dataset.test.x)
     order = torch.randperm(len(test), generator=torch.Generator().manual_seed(0))
     images = test if n == len(test) else test[order[:n]]
     metrics = scorer.score([images])
@@ -48,7 +48,7 @@ def measure_null(
     spec = dataset.spec
     generator = torch.Generator().manual_seed(derive(0, NULL))
     noise = torch.randint(spec.levels, (n, *spec.shape), generator=generator, dtype=torch.uint8)
-    average = np.rint(dataset.train.images.mean(axis=0)).astype(np.uint8)
+    average = np.rint(dataset.train.x.mean(axis=0)).astype(np.uint8)
     mean = torch.from_numpy(average).expand(n, *spec.shape)
     scored = {"uniform noise": scorer.score([noise]), "mean image": scorer.score([mean])}
     metrics: Metrics = {}
@@ -74,12 +74,12 @@ def measure_anchors(dataset: Dataset, images: int | None = None) -> Metrics:
         dataset: its train split is counted.
         images: of the test split, the first that many; all by default.
     """
-    spec, chosen = dataset.spec, dataset.test.images[:images]
+    spec, chosen = dataset.spec, dataset.test.x[:images]
     scored, details = likelihood_protocol(len(chosen), spec), likelihood_details(spec, len(chosen))
     counted = f"; counts of {len(dataset.train)} images of train, plus one"
     metrics: Metrics = {}
     for name, context in COUNTED.items():
-        model = ContextCounts(dataset.train.images, spec.levels, context)
+        model = ContextCounts(dataset.train.x, spec.levels, context)
         bits = BitsPerDimension(spec.dimensions)
         bits.update(torch.from_numpy(model.log_likelihood(chosen)), "exact")
         metrics[f"bits_per_dim_{name}"] = Measurement(

@@ -9,7 +9,7 @@ from harness.contract import GenerativeModel, HasLatent
 from harness.machine.precision import Precision, autocast
 from harness.machine.seeding import INTERPOLATION, reseed
 from harness.measurement.sampling import evaluating
-from harness.plugins.contract_validation import validate_images
+from harness.plugins.contract_validation import validate_examples
 
 PARALLEL = 1e-6
 """Sine of the angle below which two latent variables count as parallel."""
@@ -64,5 +64,5 @@ def interpolate(
         if not ends.is_floating_point():
             return None
         images = model.decode(spherical(ends[:rows], ends[rows:], steps).flatten(0, 1))
-        validate_images(images, rows * steps, model.spec, "decode")
+        validate_examples(images, rows * steps, model.spec, "decode")
         return images.to("cpu", copy=True)

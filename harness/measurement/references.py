@@ -173,7 +173,7 @@ def dataset_reference(
     held_out: Reference | None = None,
 ) -> ImageReference:
     """Return one split of a data set as a reference."""
-    images = dataset.splits[split].images
+    images = dataset.splits[split].x
     return ImageReference(split, images, split_content(dataset, split), extractor, device, held_out)
 
 

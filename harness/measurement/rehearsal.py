@@ -14,19 +14,11 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 
 import torch
-from torch import Tensor
 
-from harness.contract import HasEncoder, HasLatent, HasLikelihood
-from harness.machine.exceptions import explain
-from harness.machine.precision import autocast
-from harness.machine.process_state import GENERATORS, unchanged
-from harness.machine.seeding import WARM_UP, reseed
-from harness.measurement.evaluation_cost import FREE, CallCost, Work, cost_through
-from harness.measurement.outlook import Costs
-from harness.measurement.sampling import Sampler, evaluating
+from harness.contract import Batch, HasEncoder, HasLatent, HasLikelihood
 from harness.plugins.contract_validation import (
     ContractBroken,
-    validate_images,
+    validate_examples,
     validate_latents,
     validate_likelihood,
 )
@@ -47,13 +39,13 @@ COLD = 2.0
 
 
 def rehearse(
-    sampler: Sampler, images: Tensor, on_call: Callable[[], None], *, compiled: bool = False
+    sampler: Sampler, batch: Batch, on_call: Callable[[], None], *, compiled: bool = False
 ) -> Costs:
     """Call each method that measures a model once, and hold what it returns to the contract.
 
     Args:
         sampler: of a model that is thrown away afterwards.
-        images: uint8 (B, C, H, W) on its device.
+        batch: of training examples, on its device.
         on_call: called after each.
         compiled: whether ``network`` is compiled, which it is not for this.
 
@@ -63,8 +55,11 @@ def rehearse(
     Raises:
         ContractBroken: one returned something else than it should.
     """
-    model, more, images = sampler.model, images[:MORE], images[:FEW]
-    n = len(images)
+    model = sampler.model
+    y = model.condition(batch.y)
+    more = Batch(batch.x[:MORE], None if y is None else y[:MORE])
+    few = batch.x[:FEW]
+    n = len(few)
     costs = Costs(FREE, FREE)
     with unchanged(GENERATORS), ExitStack() as inside:
         if compiled:
@@ -78,17 +73,17 @@ def rehearse(
         if isinstance(model, HasLikelihood):
             with _own_faults("log_likelihood"):
                 score = partial(_score, model, more)
-                costs = costs._replace(likelihood=_cost(score, n, len(more)))
+                costs = costs._replace(likelihood=_cost(score, n, len(more.x)))
             on_call()
         if isinstance(model, HasLatent):
             with _own_faults("latent"), autocast(sampler.precision, sampler.device):
                 z = model.latent(FEW)
                 validate_latents(z, FEW, f"latent({FEW})")
-                validate_images(model.decode(z), FEW, model.spec, f"decode(latent({FEW}))")
+                validate_examples(model.decode(z), FEW, model.spec, f"decode(latent({FEW}))")
             on_call()
         if isinstance(model, HasEncoder):
             with _own_faults("encode"):
-                validate_latents(model.encode(images), n, "encode")
+                validate_latents(model.encode(few), n, "encode")
             on_call()
     return costs
 
@@ -105,19 +100,19 @@ def _cost(timed: Callable[[int], float], few: int, more: int) -> CallCost:
 
 def _sample(sampler: Sampler, n: int) -> float:
     """Draw ``n`` images, and return the seconds that it took."""
-    labels = sampler.labels(n)
+    y = sampler.conditions(n)
     start = time.perf_counter()
     with autocast(sampler.precision, sampler.device):
-        images = sampler.model.sample(n, labels)
-    validate_images(images, n, sampler.model.spec, f"sample({n})")
-    images.max().item()  # waits for the device
+        x = sampler.model.sample(n, y)
+    validate_examples(x, n, sampler.model.spec, f"sample({n})")
+    x.max().item()  # waits for the device
     return time.perf_counter() - start
 
 
-def _score(model: HasLikelihood, images: Tensor, n: int) -> float:
+def _score(model: HasLikelihood, batch: Batch, n: int) -> float:
     """Compute the likelihood of ``n`` images, and return the seconds that it took."""
     start = time.perf_counter()
-    likelihood = model.log_likelihood(images[:n])
+    likelihood = model.log_likelihood(batch.x[:n], None if batch.y is None else batch.y[:n])
     validate_likelihood(likelihood, n)
     likelihood.nats.sum().item()  # waits for the device
     return time.perf_counter() - start

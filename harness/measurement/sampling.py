@@ -1,4 +1,4 @@
-"""Drawing images from a model: seeded by batch, checked, counted."""
+"""Drawing samples from a model: seeded by batch, checked, counted."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import NamedTuple, Self
 import torch
 from torch import Tensor, nn
 
-from harness.contract import Conditional, GenerativeModel
+from harness.contract import GenerativeModel
 from harness.machine.flops import FlopCounter
 from harness.machine.precision import Precision, autocast
-from harness.machine.seeding import LABELS, SAMPLE, derive, reseed
-from harness.plugins.contract_validation import validate_images, validate_levels
+from harness.machine.seeding import SAMPLE, reseed
+from harness.plugins.contract_validation import validate_examples, validate_levels
 
 
 class SamplingCost(NamedTuple):
@@ -58,7 +58,7 @@ class Sampler:
         seed: of the trial; batch ``i`` of set ``k`` is seeded with (seed, k, i).
         batch_size: images drawn at a time.
         precision: of the network's arithmetic.
-        marginal: labels of the training split (N,), from which conditional models get theirs.
+        conditions: y of held-out data (N, ...), from which conditional models sample, in order.
     """
 
     def __init__(
@@ -68,61 +68,63 @@ class Sampler:
         seed: int,
         batch_size: int,
         precision: Precision,
-        marginal: Tensor | None = None,
+        conditions: Tensor | None = None,
     ) -> None:
         self.model = model
         self.seed = seed
         self.batch_size = batch_size
         self.precision: Precision = precision
-        self.marginal = marginal if isinstance(model, Conditional) else None
+        self._conditions = conditions if model.is_conditional(model.spec) else None
         self.device = model.device
 
     def draw(
         self, n: int, set_index: int = 0, on_batch: Callable[[], None] = lambda: None
     ) -> Tensor:
-        """Return ``n`` images of sample set ``set_index`` on the CPU, uint8 (n, C, H, W).
+        """Return ``n`` examples of sample set ``set_index`` on the CPU, uint8 (n, *x.shape).
 
-        The first images of a set do not depend on ``n``.
+        Example ``i`` is drawn from condition ``i`` of the held-out data, where the model takes one.
+        The first examples of a set do not depend on ``n``.
         """
         batches = []
         for index, start in enumerate(range(0, n, self.batch_size)):
             reseed(self.device, self.seed, SAMPLE, set_index, index)
             # Whole batches, cut afterwards: a shorter last batch would draw other noise.
-            images = self.draw_batch(
-                self.batch_size, self.labels(self.batch_size, set_index, index)
-            )
+            x = self.draw_batch(self.batch_size, self.conditions(self.batch_size, start))
             # A copy on the CPU too: a model may fill the same memory anew at its next call.
-            batches.append(images[: n - start].to("cpu", copy=True))
+            batches.append(x[: n - start].to("cpu", copy=True))
             on_batch()
         return torch.cat(batches)
 
-    def draw_batch(self, n: int, labels: Tensor | None = None) -> Tensor:
+    def draw_batch(self, n: int, y: Tensor | None = None) -> Tensor:
         """Return one batch as the model draws it, on the device, checked.
 
         Raises:
             ContractBroken: type, shape or values are not what the contract says.
         """
         with evaluating(self.model), autocast(self.precision, self.device):
-            images = self.model.sample(n, labels)
+            x = self.model.sample(n, y)
         method = f"sample({n})"
-        validate_images(images, n, self.model.spec, method)
-        validate_levels(images, self.model.spec, method)
-        return images
+        validate_examples(x, n, self.model.spec, method)
+        validate_levels(x, self.model.spec, method)
+        return x
 
     def cost(self, n: int = 4) -> SamplingCost:
         """Return what an image costs, counted on one batch of ``n``; a few images are enough."""
         reseed(self.device, self.seed, SAMPLE, 0, 0)
         with CallCounter(self.model.network) as calls, FlopCounter() as counter:
-            self.draw_batch(n, self.labels(n))
+            self.draw_batch(n, self.conditions(n))
         return SamplingCost(calls.total, counter.total / n, dict(counter.uncounted))
 
-    def labels(self, n: int, *path: int) -> Tensor | None:
-        """Return ``n`` labels from the marginal for a conditional model, seeded by ``path``."""
-        if self.marginal is None:
+    def conditions(self, n: int, start: int = 0) -> Tensor | None:
+        """Return ``n`` conditions from number ``start`` on, in the order of the held-out data.
+
+        After the last comes the first again. None for a model that takes none.
+        """
+        if self._conditions is None:
             return None
-        generator = torch.Generator().manual_seed(derive(self.seed, LABELS, *path))
-        chosen = torch.randint(len(self.marginal), (n,), generator=generator)
-        return self.marginal[chosen].to(self.device)
+        return self._conditions[torch.arange(start, start + n) % len(self._conditions)].to(
+            self.device
+        )
 
 
 @contextmanager

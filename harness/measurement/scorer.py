@@ -254,19 +254,24 @@ def measure_likelihood(
     """Score test images in bits per dimension, with the standard error over images."""
     if not isinstance(model, HasLikelihood):
         return Measurement(value=None, reason="the model has no likelihood")
-    chosen = torch.from_numpy(test.images[:images])
+    chosen = torch.from_numpy(test.x[:images])
     if not len(chosen):
         return Measurement(value=None, reason="the data set has no test images")
     spec, device = model.spec, model.device
+    if model.is_conditional(spec) and not spec.paired:
+        return Measurement(value=None, reason="x and y of the data are not paired: no p(x | y)")
+    given = model.condition(None if test.y is None else torch.from_numpy(test.y[: len(chosen)]))
     bits = BitsPerDimension(spec.dimensions)
     # Rows of one model share a line of the leaderboard if they share the kind, also without value.
     kind = likelihood_kind(type(model))
     try:
-        for index, batch in enumerate(torch.split(chosen, batch_size)):
+        for index, start in enumerate(range(0, len(chosen), batch_size)):
+            x = chosen[start : start + batch_size].to(device)
+            y = None if given is None else given[start : start + batch_size].to(device)
             reseed(device, seed, LIKELIHOOD, index)
             with evaluating(model), CallCounter(model.network) as calls:
-                likelihood = model.log_likelihood(batch.to(device))
-            validate_likelihood(likelihood, len(batch))
+                likelihood = model.log_likelihood(x, y)
+            validate_likelihood(likelihood, len(x))
             kind = likelihood.kind
             if impossible := impossible_nats(likelihood, spec):
                 raise ValueError(impossible)
@@ -275,6 +280,8 @@ def measure_likelihood(
     except Exception as fault:
         return Measurement(value=None, kind=kind, reason=_reason(("bits_per_dim",), fault))
     protocol = likelihood_protocol(len(chosen), spec)
+    if given is not None and spec.y is not None:
+        protocol += f", given its {spec.y.kind}"
     protocol += f"; {likelihood.detail}" if likelihood.detail else ""
     took = {"evaluations": calls.total, "k": likelihood.k, "probes": likelihood.probes}
     value = float(bits.compute())
@@ -318,7 +325,7 @@ def measure_speed(
         stands_for = [n for n, of in (("latency", 1), ("images_per_second", largest)) if of == size]
         with guarded(stands_for, measured):
             [speed] = sampling_speed(
-                lambda n: sampler.draw_batch(n, sampler.labels(n)),
+                lambda n: sampler.draw_batch(n, sampler.conditions(n)),
                 [size],
                 sampler.device,
                 seconds=seconds,

@@ -37,7 +37,7 @@ def write_picture(path: Path, draw: Callable[[], bytes | None]) -> None:
 def suspects_png(scorer: SampleScorer, dataset: Dataset, samples: Tensor) -> bytes:
     """Return the samples that look most like copies, beside the training images nearest."""
     suspects, nearest = scorer.suspects(samples, SUSPECTS)
-    originals = dataset.train.images[nearest.numpy()]
+    originals = dataset.train.x[nearest.numpy()]
     return pairs_png(suspects.numpy(), originals, dataset.spec.levels)
 
 

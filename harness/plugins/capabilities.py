@@ -7,7 +7,6 @@ from dataclasses import MISSING, dataclass, fields
 from typing import Any, get_args
 
 from harness.contract import (
-    Conditional,
     GenerativeModel,
     HasEncoder,
     HasLatent,
@@ -39,7 +38,7 @@ class Description:
     """What a model's class tells.
 
     Attributes:
-        capabilities: names of the contract's capabilities that it has.
+        capabilities: names of those of the contract that it has, and kinds of y that it takes.
         likelihood: kind of its likelihood; None if it has none, or if only a score would tell.
         stages: names and shares of the budget.
         settings: its hyper-parameters, in order.
@@ -63,10 +62,11 @@ def describe(model_class: type[GenerativeModel]) -> Description:
 
 def capabilities(model_class: type[GenerativeModel]) -> tuple[str, ...]:
     """Return the names of the capabilities of a model's instances."""
-    by_methods = (HasLikelihood, HasLatent, HasEncoder, Conditional)
+    by_methods = (HasLikelihood, HasLatent, HasEncoder)
     found = [each.__name__ for each in by_methods if issubclass(model_class, each)]
     if hasattr(model_class, "sampling_steps") or "sampling_steps" in _declared(model_class):
         found.append(HasSteps.__name__)
+    found += [f"takes {kind}" for kind in sorted(model_class.takes)]
     return tuple(found)
 
 

@@ -17,6 +17,7 @@ from torch.nn.parameter import is_lazy
 from torch.optim import Optimizer
 
 from harness.contract import (
+    AXES,
     Batch,
     DataSpec,
     GenerativeModel,
@@ -27,7 +28,7 @@ from harness.contract import (
 _CALLS: dict[str, tuple[Any, ...]] = {
     "training_step": (Batch, 0.0),
     "sample": (1, None),
-    "log_likelihood": (Tensor,),
+    "log_likelihood": (Tensor, None),
     "latent": (1,),
     "decode": (Tensor,),
     "encode": (Tensor,),
@@ -67,11 +68,30 @@ def validate_class(model_class: Any) -> None:
     validate_subclass(model_class, GenerativeModel)
     for name, arguments in _CALLS.items():
         _validate_signature(model_class, name, arguments)
+    _validate_kinds(model_class)
     # Properties may follow from the settings: the instance is asked.
     if not isinstance(stages := inspect.getattr_static(model_class, "stages"), property):
         _validate_stages(stages)
     if not isinstance(period := inspect.getattr_static(model_class, "period"), property):
         _validate_period(period)
+
+
+def _validate_kinds(model_class: type[GenerativeModel]) -> None:
+    known = frozenset(AXES)
+    for name, allowed in (("makes", known - {"label"}), ("takes", known)):
+        kinds = getattr(model_class, name)
+        asked = f"the contract asks for a frozenset of {', '.join(sorted(allowed))}"
+        if not isinstance(kinds, frozenset | set):
+            raise ContractBroken(f"{name} is {described(kinds)} {kinds!r:.60}; {asked}")
+        if strangers := kinds - allowed:
+            raise ContractBroken(f"{name} holds {sorted(map(repr, strangers))[0]:.60}; {asked}")
+    if not model_class.makes:
+        raise ContractBroken("makes is empty; the contract asks for the kinds that a model makes")
+    if model_class.needs_condition and not model_class.takes:
+        raise ContractBroken(
+            "needs_condition is set and takes is empty; the contract asks for the kinds of y that "
+            "the model is conditioned on"
+        )
 
 
 def _validate_signature(model_class: type, name: str, arguments: tuple[Any, ...]) -> None:
@@ -97,10 +117,10 @@ def _validate_signature(model_class: type, name: str, arguments: tuple[Any, ...]
 
 _ABSTRACT = GenerativeModel.__abstractmethods__
 _USAGE = {
-    "log_likelihood": "(self, images)",
+    "log_likelihood": "(self, x, y=None)",
     "latent": "(self, n)",
     "decode": "(self, z)",
-    "encode": "(self, images)",
+    "encode": "(self, x)",
 }
 
 
@@ -215,27 +235,27 @@ def validated_losses(losses: Any) -> Mapping[str, Tensor]:
     return losses
 
 
-def validate_images(images: Any, n: int, spec: DataSpec, method: str) -> None:
-    """Hold to type and shape what ``method`` returned as ``n`` images."""
+def validate_examples(x: Any, n: int, spec: DataSpec, method: str) -> None:
+    """Hold to type and shape what ``method`` returned as ``n`` examples of x."""
     expected = (n, *spec.shape)
     asked = f"the contract asks for torch.uint8 {expected}"
-    if not isinstance(images, Tensor):
-        raise ContractBroken(f"{method} returned {described(images)}; {asked}")
-    if images.dtype != torch.uint8 or tuple(images.shape) != expected:
-        raise ContractBroken(f"{method} returned {images.dtype} {tuple(images.shape)}; {asked}")
+    if not isinstance(x, Tensor):
+        raise ContractBroken(f"{method} returned {described(x)}; {asked}")
+    if x.dtype != torch.uint8 or tuple(x.shape) != expected:
+        raise ContractBroken(f"{method} returned {x.dtype} {tuple(x.shape)}; {asked}")
 
 
-def validate_levels(images: Tensor, spec: DataSpec, method: str) -> None:
-    """Hold images that ``method`` returned to the values that the data has."""
-    if spec.levels < 256 and int(images.max()) >= spec.levels:
+def validate_levels(x: Tensor, spec: DataSpec, method: str) -> None:
+    """Hold examples that ``method`` returned to the values that the data has."""
+    if spec.levels < 256 and int(x.max()) >= spec.levels:
         raise ContractBroken(
-            f"{method} returned the value {int(images.max())}; "
+            f"{method} returned the value {int(x.max())}; "
             f"the data has {spec.levels} levels, 0 to {spec.levels - 1}"
         )
 
 
 def validate_likelihood(likelihood: Any, n: int) -> None:
-    """Hold to the contract what ``log_likelihood`` returned of ``n`` images."""
+    """Hold to the contract what ``log_likelihood`` returned of ``n`` examples."""
     if not isinstance(likelihood, LogLikelihood):
         raise ContractBroken(
             f"log_likelihood returned {described(likelihood)}; the contract asks for a "

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from harness.contract import DataSpec
+from harness.contract import AXES, ArraySpec, DataSpec
 from harness.dataset import Dataset, Split
 from harness.errors import shown
 from harness.plugins.contract_validation import ContractBroken, described
@@ -38,9 +39,6 @@ def validated_dataset(dataset: Any, name: str) -> Dataset:
             f"its entropy is {shown(entropy)}; a finite number or None is asked for"
         )
     splits = {kind: _validated(kind, split, dataset.spec) for kind, split in dataset.splits.items()}
-    labelled = [kind for kind, split in splits.items() if split.labels is not None]
-    if labelled and len(labelled) < len(splits):
-        raise ContractBroken(f"there are labels in {', '.join(labelled)} alone; give all or none")
     if all(splits[kind] is split for kind, split in dataset.splits.items()):
         return dataset
     return replace(
@@ -53,16 +51,49 @@ def _validate_spec(spec: Any) -> None:
         raise ContractBroken(
             f"its spec is {described(spec)}; a harness.contract.DataSpec is asked for"
         )
-    shape = spec.shape
-    if not (isinstance(shape, tuple) and len(shape) == 3 and all(_is_whole(n, 1) for n in shape)):
+    for name, array in (("x", spec.x), ("y", spec.y)):
+        if array is not None:
+            _validate_array_spec(name, array)
+    if spec.x.kind == "label":
+        raise ContractBroken("its spec has a label as x; a label is a condition, y")
+    if not isinstance(spec.paired, bool) or (spec.y is None and not spec.paired):
         raise ContractBroken(
-            f"its spec has the shape {shown(shape)}; three whole numbers (C, H, W) are asked for"
+            f"its spec has paired = {shown(spec.paired)}; a truth value is asked for, True where "
+            "there is no y"
         )
-    if not (_is_whole(spec.levels, 2) and spec.levels <= 256):
-        raise ContractBroken(f"its spec has {shown(spec.levels)} levels; 2 to 256 are asked for")
-    if not _is_whole(spec.classes, 0):
+
+
+def _validate_array_spec(name: str, array: Any) -> None:
+    if not isinstance(array, ArraySpec):
         raise ContractBroken(
-            f"its spec has {shown(spec.classes)} classes; a whole number is asked for, 0 for none"
+            f"{name} of its spec is {described(array)}; a harness.contract.ArraySpec is asked for"
+        )
+    kind, shape = array.kind, array.shape
+    if kind not in AXES:
+        raise ContractBroken(
+            f"{name} of its spec is of the kind {shown(kind)}; one of {', '.join(AXES)} is asked "
+            "for"
+        )
+    axes = sum(letter.isalpha() for letter in AXES[kind])
+    if not (
+        isinstance(shape, tuple) and len(shape) == axes and all(_is_whole(n, 1) for n in shape)
+    ):
+        raise ContractBroken(
+            f"{name} of its spec has the shape {shown(shape)}; {kind} has {axes} axes, "
+            f"{AXES[kind]}, whole numbers"
+        )
+    if not _is_whole(array.levels, 1 if kind == "label" else 2):
+        raise ContractBroken(
+            f"{name} of its spec has {shown(array.levels)} levels; a whole number is asked for"
+        )
+    if kind != "label" and array.levels > 256:
+        raise ContractBroken(
+            f"{name} of its spec has {array.levels} levels; 2 to 256 are asked for"
+        )
+    if array.alphabet and (kind != "text" or len(array.alphabet) != array.levels):
+        raise ContractBroken(
+            f"{name} of its spec has an alphabet of {len(array.alphabet)} characters; "
+            f"one for each of the {array.levels} levels of a text is asked for"
         )
 
 
@@ -75,29 +106,56 @@ def _validated(kind: str, split: Any, spec: DataSpec) -> Split:
         raise ContractBroken(
             f"its {kind} split is {described(split)}; a harness.dataset.Split is asked for"
         )
-    images, labels = split.images, split.labels
-    _validate_array(f"the images of {kind}", images, np.uint8, (None, *spec.shape))
-    if not len(images):
-        raise ContractBroken(f"the {kind} split has no images")
-    if spec.levels < 256 and (highest := int(images.max())) >= spec.levels:
+    x, y = split.x, split.y
+    _validate_values(f"{_plural(spec.x)} of {kind}", x, spec.x, None)
+    if not len(x):
+        raise ContractBroken(f"the {kind} split has no {_plural(spec.x)}")
+    if (y is None) != (spec.y is None):
+        if spec.y is None:
+            raise ContractBroken(f"the {kind} split has a condition y; its spec has none")
         raise ContractBroken(
-            f"the images of {kind} hold the value {highest}; its spec says {spec.levels} levels, "
-            f"0 to {spec.levels - 1}"
+            f"the {kind} split has no {_plural(spec.y)} as condition y; its spec has them"
         )
-    if labels is not None:
-        _validate_array(f"the labels of {kind}", labels, np.int64, (len(images),))
-        low, high = int(labels.min()), int(labels.max())
-        if low < 0 or high >= spec.classes:
+    if y is not None and spec.y is not None:
+        _validate_values(f"{_plural(spec.y)} of {kind}", y, spec.y, len(x) if spec.paired else None)
+    truth = _validated_truth(kind, split.truth, len(x) if y is None else len(y))
+    kept = Split(_readable(x), None if y is None else _readable(y), truth)
+    return (
+        split if all(kept.arrays[name] is found for name, found in split.arrays.items()) else kept
+    )
+
+
+def _plural(array: ArraySpec) -> str:
+    return {"image": "images", "label": "labels", "text": "texts", "video": "videos"}.get(
+        array.kind, "sounds"
+    )
+
+
+def _validate_values(what: str, values: Any, array: ArraySpec, n: int | None) -> None:
+    """Hold an array to the type, the shape and the range of its spec."""
+    dtype = np.int64 if array.kind == "label" else np.uint8
+    _validate_array(f"the {what}", values, dtype, (n, *array.shape))
+    if not values.size:
+        return
+    low, high = int(values.min()), int(values.max())
+    if low < 0 or high >= array.levels:
+        number = "classes" if array.kind == "label" else "levels"
+        raise ContractBroken(
+            f"the {what} have values from {low} to {high}; its spec says {array.levels} {number}, "
+            f"0 to {array.levels - 1}"
+        )
+
+
+def _validated_truth(kind: str, truth: Any, n: int) -> dict[str, NDArray[Any]]:
+    if not isinstance(truth, Mapping):
+        raise ContractBroken(f"the truth of {kind} is {described(truth)}; a mapping is asked for")
+    for name, values in truth.items():
+        if not isinstance(values, np.ndarray) or len(values) != n or values.dtype.hasobject:
             raise ContractBroken(
-                f"the labels of {kind} are {low} to {high}; its spec says {spec.classes} classes"
-                + (f", 0 to {spec.classes - 1}" if spec.classes else "")
+                f"the truth {shown(name)} of {kind} is {described(values)}; a numpy array of "
+                f"numbers with {n} entries is asked for"
             )
-    elif spec.classes:
-        raise ContractBroken(
-            f"the {kind} split has no labels; its spec says {spec.classes} classes"
-        )
-    kept = _readable(images), None if labels is None else _readable(labels)
-    return split if (kept[0] is images and kept[1] is labels) else Split(*kept)
+    return {name: _readable(values) for name, values in truth.items()}
 
 
 def _validate_array(what: str, array: Any, dtype: type, shape: tuple[int | None, ...]) -> None:

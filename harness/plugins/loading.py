@@ -147,13 +147,13 @@ def _validate_extractor(extractor: FeatureExtractor, named: str) -> None:
 
 
 def why_not(plugin_class: Any, spec: DataSpec) -> str | None:
-    """Return what ``supports`` says against some data, or None if it says nothing.
+    """Return what a class has against some data, or None if it can run on it.
 
     Raises:
         ContractBroken: it returned something else.
         Exception: whatever it raises.
     """
-    reason = plugin_class.supports(spec)
+    reason = plugin_class.refuses(spec)
     if reason is None or (isinstance(reason, str) and reason):
         return reason
     raise ContractBroken(

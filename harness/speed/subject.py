@@ -22,7 +22,7 @@ def untrained_sampler(
     Args:
         registry: where models and data sets are.
         model: its name.
-        dataset: whose images it makes; conditional models get its labels.
+        dataset: whose kind of x it makes; conditional models get the y of its test split.
         device: where it runs.
 
     Raises:
@@ -30,24 +30,24 @@ def untrained_sampler(
     """
     model_class = load_model(registry, model)
     data = load_dataset(registry, dataset)
-    if reason := model_class.supports(data.spec):
+    if reason := model_class.refuses(data.spec):
         raise UserError(f"{model} does not run on {dataset}: {reason}")
     reseed(device, SEED, BUILD)
     with device:
         built = model_class(data.spec, load_config(registry.model(model), model_class, {}, model))
-    labels = data.train.labels
+    y = data.test.y
     return Sampler(
         built.to(device),
         seed=SEED,
         batch_size=1,
         precision="fp32",
-        marginal=None if labels is None else torch.from_numpy(labels),
+        conditions=None if y is None else torch.from_numpy(y),
     )
 
 
 def draw(sampler: Sampler, n: int) -> None:
     """Draw ``n`` images and wait for them: the function that is timed, everywhere."""
-    sampler.draw_batch(n, sampler.labels(n))
+    sampler.draw_batch(n, sampler.conditions(n))
     synchronise(sampler.device)
 
 

@@ -1,4 +1,4 @@
-"""The order in which a model sees the training images: the harness's, the same for every model."""
+"""The order in which a model sees the training examples: the harness's, the same for all."""
 
 from __future__ import annotations
 
@@ -7,43 +7,76 @@ from torch import Tensor
 
 from harness.contract import Batch
 from harness.dataset import Split
-from harness.machine.seeding import ORDER, derive
+from harness.machine.seeding import CONDITION_ORDER, ORDER, derive
 
 
 class BatchStream:
     """Batches of a split that lives on the device, in a new random order each epoch.
 
     Batch ``i`` is a function of (seed, i) alone, so that a resumed trial continues where it was.
-    Batches run across the border of epochs: no image is dropped, and the last batch is as large as
-    the first.
+    Batches run across the border of epochs: no example is dropped, and the last batch is as large
+    as the first.
+
+    Args:
+        split: of the data.
+        batch_size: examples in a batch.
+        seed: of the trial.
+        device: where the split is kept, and batches are made.
+        paired: whether x and y of a batch belong together; otherwise each has an order of its own.
     """
 
-    def __init__(self, split: Split, batch_size: int, seed: int, device: torch.device) -> None:
-        self.images = torch.from_numpy(split.images).to(device)
-        self.labels = None if split.labels is None else torch.from_numpy(split.labels).to(device)
+    def __init__(
+        self,
+        split: Split,
+        batch_size: int,
+        seed: int,
+        device: torch.device,
+        *,
+        paired: bool = True,
+    ) -> None:
+        self.x = torch.from_numpy(split.x).to(device)
+        self.y = None if split.y is None else torch.from_numpy(split.y).to(device)
         self.batch_size = batch_size
-        self.seed = seed
-        self._orders: dict[int, Tensor] = {}
+        self._x_order = _Order(len(self.x), device, seed, ORDER)
+        self._y_order = self._x_order
+        if self.y is not None and not paired:
+            self._y_order = _Order(len(self.y), device, seed, CONDITION_ORDER)
 
     def batch(self, index: int) -> Batch:
         """Return batch number ``index``."""
-        chosen = self._indices(index * self.batch_size, (index + 1) * self.batch_size)
-        labels = None if self.labels is None else self.labels.index_select(0, chosen)
-        return Batch(self.images.index_select(0, chosen), labels)
+        start, stop = index * self.batch_size, (index + 1) * self.batch_size
+        chosen = self._x_order.indices(start, stop)
+        x = self.x.index_select(0, chosen)
+        if self.y is None:
+            return Batch(x)
+        if self._y_order is not self._x_order:
+            chosen = self._y_order.indices(start, stop)
+        return Batch(x, self.y.index_select(0, chosen))
 
-    def _indices(self, start: int, stop: int) -> Tensor:
-        n = len(self.images)
+
+class _Order:
+    """An endless sequence of indices in which each of ``n`` comes once an epoch."""
+
+    def __init__(self, n: int, device: torch.device, *seed: int) -> None:
+        self.n = n
+        self.device = device
+        self.seed = seed
+        self._epochs: dict[int, Tensor] = {}
+
+    def indices(self, start: int, stop: int) -> Tensor:
+        """Return elements [start, stop) of the sequence."""
+        n = self.n
         epochs = range(start // n, (stop - 1) // n + 1)
         pieces = [
-            self._order(epoch)[max(start - epoch * n, 0) : min(stop - epoch * n, n)]
+            self._epoch(epoch)[max(start - epoch * n, 0) : min(stop - epoch * n, n)]
             for epoch in epochs
         ]
         return pieces[0] if len(pieces) == 1 else torch.cat(pieces)
 
-    def _order(self, epoch: int) -> Tensor:
-        if epoch not in self._orders:
-            generator = torch.Generator().manual_seed(derive(self.seed, ORDER, epoch))
-            order = torch.randperm(len(self.images), generator=generator)
-            self._orders = {e: o for e, o in self._orders.items() if e == epoch - 1}
-            self._orders[epoch] = order.to(self.images.device)
-        return self._orders[epoch]
+    def _epoch(self, epoch: int) -> Tensor:
+        if epoch not in self._epochs:
+            generator = torch.Generator().manual_seed(derive(*self.seed, epoch))
+            order = torch.randperm(self.n, generator=generator)
+            self._epochs = {e: o for e, o in self._epochs.items() if e == epoch - 1}
+            self._epochs[epoch] = order.to(self.device)
+        return self._epochs[epoch]

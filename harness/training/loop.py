@@ -111,7 +111,7 @@ class Training:
         sharing = self.replicas if index else ALONE
         with sharing.share(whole) as batch:
             losses = take_step(self.model, batch, progress, self.precision, self.seed, STEP, index)
-        size = len(whole.images)
+        size = len(whole.x)
         self.average.update(size, self.ledger.images + size)
         self._watch.look()
         self.ledger.record_step(size, cost)

@@ -88,8 +88,8 @@ def take_step(
     model: GenerativeModel, batch: Batch, progress: float, precision: Precision, *seed: int
 ) -> Mapping[str, Tensor]:
     """Take one step of training, seeded, and return its losses."""
-    reseed(batch.images.device, *seed)
-    with autocast(precision, batch.images.device):
+    reseed(batch.x.device, *seed)
+    with autocast(precision, batch.x.device):
         return validated_losses(model.training_step(batch, progress))
 
 

@@ -193,7 +193,7 @@ class TrialRun:
                     )
                 )
             training = self._prepare(replicas)
-            self.sampler = self._sampler(training.model, training.stream)
+            self.sampler = self._sampler(training.model)
             self._spend(training)
         return training
 
@@ -203,7 +203,11 @@ class TrialRun:
         with self.ledger.phase("setup"):
             model = self._build(replicas)
             stream = BatchStream(
-                self.dataset.train, model.config.batch_size, trial.seed, self.device
+                self.dataset.train,
+                model.config.batch_size,
+                trial.seed,
+                self.device,
+                paired=self.dataset.spec.paired,
             )
             self.found["capabilities"] = capabilities(type(model))
             self.found["parameters"] = sum(p.numel() for p in model.parameters())
@@ -248,18 +252,18 @@ class TrialRun:
         copy = copies[0]  # which has been through all stages
         self.loaded_back = LoadedBack(build_anew)
         self.loaded_back.verify(training_state(copy, WeightAverage(copy, trial.averaging)))
-        images = stream.batch(0).images
-        sampler = self._sampler(copy, stream)
-        self.eval_costs = rehearse(sampler, images, beat, compiled=trial.compile)
+        sampler = self._sampler(copy)
+        self.eval_costs = rehearse(sampler, stream.batch(0), beat, compiled=trial.compile)
         return costs
 
-    def _sampler(self, model: GenerativeModel, stream: BatchStream) -> Sampler:
+    def _sampler(self, model: GenerativeModel) -> Sampler:
+        y = self.dataset.test.y
         return Sampler(
             model,
             seed=self.trial.seed,
             batch_size=self.trial.evaluation.batch_size,
             precision=self.trial.precision,
-            marginal=stream.labels,
+            conditions=None if y is None else torch.from_numpy(y),
         )
 
     def _spend(self, training: Training) -> None:
@@ -326,7 +330,7 @@ class TrialRun:
     def _write_files(self, samples: Tensor) -> None:
         images = samples.numpy()
         self.folder.mkdir(parents=True, exist_ok=True)  # a plugin may have removed it
-        np.savez_compressed(self.folder / "samples.npz", images=images)
+        np.savez_compressed(self.folder / "samples.npz", x=images)
         levels = self.dataset.spec.levels
         write_picture(self.folder / "samples.png", lambda: grid_png(images, levels))
         if len(samples) and not self.trial.is_reference:

@@ -91,20 +91,20 @@ class VAE(GenerativeModel):
         """Descend the negative evidence lower bound, in nats per sub-pixel."""
         optimizer = self.optimizers["vae"]
         set_learning_rate(optimizer, self.config.learning_rate * warm_up_cosine(progress))
-        reconstruction, kl = (term.mean() for term in self.elbo(batch.images))
+        reconstruction, kl = (term.mean() for term in self.elbo(batch.x))
         loss = (kl - reconstruction) / self.spec.dimensions
         return {"loss": descend(optimizer, loss, self.config.clip), "kl": kl.detach()}
 
-    def log_likelihood(self, images: Tensor) -> LogLikelihood:
+    def log_likelihood(self, x: Tensor, y: Tensor | None = None) -> LogLikelihood:
         """Bound log P from below by importance sampling from q, which is tighter than the ELBO.
 
         log 1/K sum_k p(x | z_k) p(z_k) / q(z_k | x),   z_k ~ q(z | x).
         """
-        posterior = self.posterior(images)
+        posterior = self.posterior(x)
 
         def log_weight() -> Tensor:
             z = posterior.sample()
-            joint = self.likelihood(z).log_prob(images).flatten(1).sum(1)
+            joint = self.likelihood(z).log_prob(x).flatten(1).sum(1)
             return joint + standard_normal_log_prob(z) - posterior.log_prob(z)
 
         draws = self.config.importance_samples
@@ -123,6 +123,6 @@ class VAE(GenerativeModel):
         """Return the mean of q(z | x), (B, latent)."""
         return self.posterior(images).mean
 
-    def sample(self, n: int, labels: Tensor | None = None) -> Tensor:
+    def sample(self, n: int, y: Tensor | None = None) -> Tensor:
         """Draw z from the prior and decode it."""
         return self.decode(self.latent(n))

@@ -101,10 +101,10 @@ class DDPM(DiffusionModel):
         return from_symmetric(x, self.spec.levels)
 
     @torch.no_grad()
-    def log_likelihood(self, images: Tensor) -> LogLikelihood:
+    def log_likelihood(self, x: Tensor, y: Tensor | None = None) -> LogLikelihood:
         """Return the variational bound of the discrete images."""
         steps, terms = self.schedule.steps, self.config.likelihood_terms
-        nats = variational_bound(self.clipped, self.schedule, images, self.spec.levels, terms)
+        nats = variational_bound(self.clipped, self.schedule, x, self.spec.levels, terms)
         evaluated = min(terms, steps - 1) + 1
         detail = f"variational bound in expectation, T={steps}, {evaluated} stratified evaluations"
         return LogLikelihood(nats, "lower_bound", detail)

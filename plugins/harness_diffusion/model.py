@@ -101,14 +101,14 @@ class DiffusionModel(GenerativeModel):
 
     def training_step(self, batch: Batch, progress: float) -> dict[str, Tensor]:
         """Take one step of Adam on the weighted error of the prediction at random times."""
-        x = self.encode_data(batch.images)
+        x = self.encode_data(batch.x)
         t = self.draw_times(len(x), x.device)
         loss = (self.weight(t) * self.denoiser.loss(x, torch.randn_like(x), t)).mean()
         adam = self.optimizers["adam"]
         set_learning_rate(adam, self.config.learning_rate * warm_up_cosine(progress, FIRST_RATE))
         return {"loss": descend(adam, loss, self.config.clip)}
 
-    def sample(self, n: int, labels: Tensor | None = None) -> Tensor:
+    def sample(self, n: int, y: Tensor | None = None) -> Tensor:
         """Draw ``n`` images, uint8 (n, C, H, W), in ``sampling_steps`` steps."""
         x = self.prior(n)
         x = run(self.sampler, x, self.sampling_times().to(x.device), self.corrector)

@@ -97,12 +97,12 @@ class ScoreSDE(DiffusionModel):
         last = torch.tensor(self.config.last_time, dtype=torch.float64, device=x.device)
         return quantise((self.denoiser(x, last).data + 1) / 2, self.spec.levels)
 
-    def log_likelihood(self, images: Tensor) -> LogLikelihood:
+    def log_likelihood(self, x: Tensor, y: Tensor | None = None) -> LogLikelihood:
         """Return the ODE's log-likelihood of the dequantised images, as one of discrete images.
 
         log P(i) is estimated by log p(x) + D ln 2 - D ln(levels), for x = 2 (i + u) / levels - 1.
         """
-        y, volume = dequantise(images, self.spec.levels)
+        y, volume = dequantise(x, self.spec.levels)
         x = 2 * y - 1
         steps, count = self.config.likelihood_steps, self.config.probes
         start = self.config.first_time

@@ -122,17 +122,17 @@ class RealNVP(GenerativeModel):
         """Descend the negative log-density, in nats per sub-pixel."""
         optimizer = self.optimizers["flow"]
         set_learning_rate(optimizer, self.config.learning_rate * warm_up_cosine(progress))
-        loss = -self.dequantised_log_density(batch.images).mean() / self.spec.dimensions
+        loss = -self.dequantised_log_density(batch.x).mean() / self.spec.dimensions
         return {"loss": descend(optimizer, loss, self.config.clip)}
 
-    def log_likelihood(self, images: Tensor) -> LogLikelihood:
+    def log_likelihood(self, x: Tensor, y: Tensor | None = None) -> LogLikelihood:
         """Bound log P from below by K draws of the dequantisation noise.
 
         P(x) = E_u[p((x + u) / levels)] / levels^D, whose logarithm is at least the expectation of
         log 1/K sum_k p((x + u_k) / levels) / levels^D.
         """
         draws = self.config.dequantisations
-        nats = importance_bound(lambda: self.dequantised_log_density(images), draws)
+        nats = importance_bound(lambda: self.dequantised_log_density(x), draws)
         return LogLikelihood(nats, "lower_bound", f"uniform dequantisation, k={draws}", k=draws)
 
     def latent(self, n: int) -> Tensor:
@@ -148,6 +148,6 @@ class RealNVP(GenerativeModel):
         z, _ = self.network.inverse((images.float() + 0.5) / self.spec.levels)
         return z
 
-    def sample(self, n: int, labels: Tensor | None = None) -> Tensor:
+    def sample(self, n: int, y: Tensor | None = None) -> Tensor:
         """Draw z from the prior and decode it."""
         return self.decode(self.latent(n))

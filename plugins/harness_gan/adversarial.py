@@ -108,7 +108,7 @@ class AdversarialModel(GenerativeModel):
             set_learning_rate(optimizer, self.config.learning_rate * self.rate(progress))
         self.steps += 1
         turn = self.steps % self.config.n_critic == 0
-        real = to_symmetric(batch.images, self.spec.levels)
+        real = to_symmetric(batch.x, self.spec.levels)
         with torch.set_grad_enabled(turn):
             fake = self.network(self.latent(len(real)))
         losses = {"discriminator": self._update_discriminator(real, fake.detach())}
@@ -132,6 +132,6 @@ class AdversarialModel(GenerativeModel):
         """Map latent variables (n, latent) to uint8 images (n, C, H, W)."""
         return from_symmetric(self.network(z), self.spec.levels)
 
-    def sample(self, n: int, labels: Tensor | None = None) -> Tensor:
+    def sample(self, n: int, y: Tensor | None = None) -> Tensor:
         """Draw ``n`` images, uint8 (n, C, H, W), with values in [0, levels)."""
         return self.decode(self.latent(n))

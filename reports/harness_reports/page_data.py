@@ -34,8 +34,8 @@ CAPABILITIES = {
     "HasLikelihood": "likelihood",
     "HasLatent": "latent variable",
     "HasEncoder": "encoder",
-    "Conditional": "class labels",
     "HasSteps": "sampling steps",
+    "takes label": "class labels",
 }
 PICTURE_BYTES = 12 * 2**20
 """Of all pictures on a page; those of the best models come first."""

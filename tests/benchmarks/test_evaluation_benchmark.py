@@ -40,7 +40,7 @@ pytestmark = [
 ]
 N = 10_000
 CALLS = 3
-SPEC = DataSpec((1, 28, 28), levels=256, classes=10)
+SPEC = DataSpec.images((1, 28, 28), levels=256, classes=10)
 
 
 @pytest.fixture(scope="module", autouse=True)

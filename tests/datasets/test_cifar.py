@@ -48,11 +48,11 @@ def mirror(cache, served, monkeypatch, images):
 
 
 def check(dataset, images):
-    assert np.array_equal(dataset.train.images, images[:20])
-    assert np.array_equal(dataset.validation.images, images[20:30])
-    assert np.array_equal(dataset.test.images, images[30:])
-    assert dataset.train.labels.tolist() == [i + j for i in range(5) for j in range(6)][:20]
-    assert dataset.test.labels.tolist() == list(range(5, 11))
+    assert np.array_equal(dataset.train.x, images[:20])
+    assert np.array_equal(dataset.validation.x, images[20:30])
+    assert np.array_equal(dataset.test.x, images[30:])
+    assert dataset.train.y.tolist() == [i + j for i in range(5) for j in range(6)][:20]
+    assert dataset.test.y.tolist() == list(range(5, 11))
     assert (dataset.spec.shape, dataset.spec.levels, dataset.spec.classes) == ((3, 32, 32), 256, 10)
 
 

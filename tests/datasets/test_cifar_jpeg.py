@@ -52,10 +52,10 @@ def test_images_and_labels_are_in_order(placed, images):
     dataset = cifar_jpeg.load()
     splits = (dataset.train, dataset.validation, dataset.test)
     assert [len(split) for split in splits] == [8, 4, 4]
-    found = np.concatenate([split.images for split in splits]).astype(int)
+    found = np.concatenate([split.x for split in splits]).astype(int)
     assert found.shape == (16, 3, 32, 32)
     assert np.abs(found - images).max() <= 4
-    assert np.concatenate([split.labels for split in splits]).tolist() == [*range(10), *range(6)]
+    assert np.concatenate([split.y for split in splits]).tolist() == [*range(10), *range(6)]
     assert (dataset.spec.shape, dataset.spec.levels, dataset.spec.classes) == ((3, 32, 32), 256, 10)
     assert dataset.name == "cifar10-jpeg"
 

@@ -16,7 +16,7 @@ def write(folder, images, suffix="png", start=0):
 
 
 def contents(split):
-    return {image.tobytes() for image in split.images}
+    return {image.tobytes() for image in split.x}
 
 
 @pytest.mark.parametrize("suffix", ["png", "bmp", "tiff", "PNG"])
@@ -39,7 +39,7 @@ def test_colour_images_have_their_channels_first(tmp_path):
 def test_jpeg_is_read(tmp_path):
     write(tmp_path, np.tile(np.arange(40, dtype=np.uint8)[:, None, None] * 6, (1, 8, 8)), "jpg")
     dataset = load(str(tmp_path))
-    greys = {int(image.mean().round()) for s in dataset.splits.values() for image in s.images}
+    greys = {int(image.mean().round()) for s in dataset.splits.values() for image in s.x}
     assert len(greys) == 40
 
 
@@ -51,7 +51,7 @@ def test_subfolders_are_classes(tmp_path):
     assert dataset.spec.classes == 2
     ants = {image.tobytes() for image in GREY[20:]}
     for split in dataset.splits.values():
-        for image, label in zip(split.images, split.labels, strict=True):
+        for image, label in zip(split.x, split.y, strict=True):
             assert label == (0 if image.tobytes() in ants else 1)
 
 
@@ -68,7 +68,7 @@ def test_a_palette_is_looked_up(tmp_path):
         image = Image.fromarray(np.full((4, 4), index % 2, np.uint8), mode="L").convert("P")
         image.putpalette([10, 20, 30, 40, 50, index])
         image.save(tmp_path / f"{index}.png")
-    images = np.concatenate([split.images for split in load(str(tmp_path)).splits.values()])
+    images = np.concatenate([split.x for split in load(str(tmp_path)).splits.values()])
     assert {(10, 20, 30)} < {tuple(image[:, 0, 0].tolist()) for image in images}
 
 

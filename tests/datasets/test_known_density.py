@@ -73,7 +73,7 @@ def test_frequencies_of_samples_are_the_probabilities(name):
 @pytest.mark.parametrize("split", ["train", "validation", "test"])
 def test_the_mean_negative_log_probability_is_the_entropy(name, split):
     dataset = load(name)
-    nats = Density(name).log_probability(dataset.splits[split].images)
+    nats = Density(name).log_probability(dataset.splits[split].x)
     error = nats.std(ddof=1) / math.sqrt(len(nats))
     assert dataset.entropy == Density(name).entropy
     assert abs(-nats.mean() - dataset.entropy) < 4 * error

@@ -65,12 +65,12 @@ def place(root, published, packed):
 def check(dataset, published):
     images = np.frombuffer(published["train-images-idx3-ubyte"][16:], np.uint8).reshape(-1, 1, 4, 3)
     labels = np.frombuffer(published["train-labels-idx1-ubyte"][8:], np.uint8)
-    assert np.array_equal(dataset.train.images, images[:20])
-    assert np.array_equal(dataset.train.labels, labels[:20])
-    assert np.array_equal(dataset.validation.images, images[20:])
-    assert np.array_equal(dataset.validation.labels, labels[20:])
-    assert dataset.test.images.tobytes() == published["t10k-images-idx3-ubyte"][16:]
-    assert dataset.train.images.flags.writeable
+    assert np.array_equal(dataset.train.x, images[:20])
+    assert np.array_equal(dataset.train.y, labels[:20])
+    assert np.array_equal(dataset.validation.x, images[20:])
+    assert np.array_equal(dataset.validation.y, labels[20:])
+    assert dataset.test.x.tobytes() == published["t10k-images-idx3-ubyte"][16:]
+    assert dataset.train.x.flags.writeable
     assert dataset.spec.shape == (1, 4, 3)
     assert (dataset.spec.levels, dataset.spec.classes) == (256, 10)
 
@@ -158,9 +158,9 @@ def test_the_published_files(cache, monkeypatch):
     monkeypatch.setenv(files.VARIABLE, str(real_data()))
     dataset = mnist.load_fashion_mnist()
     assert [len(split) for split in dataset.splits.values()] == [55_000, 5_000, 10_000]
-    assert np.bincount(dataset.test.labels).tolist() == [1_000] * 10
-    assert np.abs(np.bincount(dataset.validation.labels) - 500).max() < 100
+    assert np.bincount(dataset.test.y).tolist() == [1_000] * 10
+    assert np.abs(np.bincount(dataset.validation.y) - 500).max() < 100
     # Mean grey value of the published train file over 255, as many tutorials normalise by.
-    total = sum(split.images.sum() for split in (dataset.train, dataset.validation))
+    total = sum(split.x.sum() for split in (dataset.train, dataset.validation))
     assert total / (60_000 * 784 * 255) == pytest.approx(0.2860, abs=5e-5)
     assert dataset.fingerprint == "b53f45b4d6b20d4ea16c989bc9ac02c56876c229d6b383f2700d076a5614ca1b"

@@ -21,7 +21,7 @@ def save(tmp_path):
 
 
 def gathered(dataset):
-    return {image.tobytes() for split in dataset.splits.values() for image in split.images}
+    return {image.tobytes() for split in dataset.splits.values() for image in split.x}
 
 
 def test_three_layouts_give_channels_first(save):
@@ -30,8 +30,8 @@ def test_three_layouts_give_channels_first(save):
     last = load(save(images=RGB.transpose(0, 2, 3, 1)))
     assert first.spec.shape == last.spec.shape == (3, 5, 4)
     assert gathered(first) == {image.tobytes() for image in RGB}
-    assert [s.images.tobytes() for s in first.splits.values()] == [
-        s.images.tobytes() for s in last.splits.values()
+    assert [s.x.tobytes() for s in first.splits.values()] == [
+        s.x.tobytes() for s in last.splits.values()
     ]
 
 
@@ -42,7 +42,7 @@ def test_labels_stay_with_their_images(save):
     assert dataset.spec.classes == 4
     assert [len(split) for split in dataset.splits.values()] == [48, 6, 6]
     for split in dataset.splits.values():
-        for image, label in zip(split.images, split.labels, strict=True):
+        for image, label in zip(split.x, split.y, strict=True):
             assert pairs[image.tobytes()] == label
 
 
@@ -53,13 +53,13 @@ def test_given_splits_are_kept(save):
     for split, expected in zip(
         dataset.splits.values(), (GREY[:40], GREY[40:50], GREY[50:]), strict=True
     ):
-        assert np.array_equal(split.images[:, 0], expected)
+        assert np.array_equal(split.x[:, 0], expected)
 
 
 def test_validation_comes_from_the_train_split_alone(save):
     dataset = load(save(train_images=GREY[:50], test_images=GREY[50:]))
     assert [len(split) for split in dataset.splits.values()] == [45, 5, 10]
-    assert np.array_equal(dataset.test.images[:, 0], GREY[50:])
+    assert np.array_equal(dataset.test.x[:, 0], GREY[50:])
 
 
 def test_levels(save):

@@ -20,12 +20,12 @@ def test_copies_share_a_split_and_none_is_lost(pixels, classes, seed):
     labels = np.random.default_rng(seed).integers(classes, size=len(images))
     splits = split_by_content(images, labels, (0.6, 0.1, 0.3))
 
-    parts = [set(split.images.ravel().tolist()) for split in splits]
+    parts = [set(split.x.ravel().tolist()) for split in splits]
     assert sum(map(len, parts)) == len(set().union(*parts)) == len(set(pixels))
     together = [
         pair
         for split in splits
-        for pair in zip(split.images.ravel().tolist(), split.labels.tolist(), strict=True)
+        for pair in zip(split.x.ravel().tolist(), split.y.tolist(), strict=True)
     ]
     assert sorted(together) == sorted(zip(pixels, labels.tolist(), strict=True))
 
@@ -36,7 +36,7 @@ def test_each_class_is_divided_by_the_fractions():
     fractions = (0.6, 0.1, 0.3)
     labels = np.repeat(np.arange(4, dtype=np.int64), sizes)
     for split, fraction in zip(split_by_content(images, labels, fractions), fractions, strict=True):
-        np.testing.assert_array_equal(np.bincount(split.labels), fraction * sizes)
+        np.testing.assert_array_equal(np.bincount(split.y), fraction * sizes)
 
 
 def test_many_small_classes_fill_every_split():
@@ -56,4 +56,4 @@ def test_order_does_not_matter(labelled):
         images[order], None if labels is None else labels[order], (0.8, 0.1, 0.1)
     )
     for one, other in zip(splits, shuffled, strict=True):
-        assert set(one.images.ravel()) == set(other.images.ravel())
+        assert set(one.x.ravel()) == set(other.x.ravel())

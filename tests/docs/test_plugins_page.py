@@ -18,7 +18,7 @@ from support.pages import blocks
 from harness.contract import Batch, DataSpec, HasLikelihood
 from harness.scaffold import Family, render
 
-SPEC = DataSpec((1, 2, 2), levels=4)
+SPEC = DataSpec.images((1, 2, 2), levels=4)
 
 # In the place of "digits", whose six systems take minutes.
 BRIEF = """

@@ -25,7 +25,7 @@ HERE = Path(__file__).parent
 PROJECTS = {path.parent.name: path.parent for path in sorted(HERE.glob("*/pyproject.toml"))}
 DDPM, NSF = "harness_diffusers_ddpm", "harness_zuko_nsf"
 SMALL = {DDPM: {}, NSF: {"couplings": 4, "width": 64}}
-SPEC = DataSpec((1, 8, 8), levels=17, classes=10)
+SPEC = DataSpec.images((1, 8, 8), levels=17, classes=10)
 
 
 def told_by(monkeypatch, name):
@@ -134,7 +134,7 @@ def std_of_samples(std, signal):
 
 @pytest.mark.parametrize("steps", [50, 400])
 def test_ddpm_samples_the_data_from_the_ideal_denoiser(build, steps):
-    model = build(DDPM, DataSpec((1, 8, 8)), width=8)
+    model = build(DDPM, DataSpec.images((1, 8, 8)), width=8)
     model.sampling_steps = steps
     model.network = IdealNoise(model.scheduler, mean=0.2, std=0.15)
     with torch.no_grad():
@@ -156,7 +156,7 @@ def test_ddpm_has_the_schedule_of_the_paper(build):
 
 def test_ddpm_trains_towards_the_ideal_denoiser(build):
     """At the ideal denoiser the loss is the mean over t of Var(e | x_t)."""
-    model = build(DDPM, DataSpec((1, 16, 16)), width=8)
+    model = build(DDPM, DataSpec.images((1, 16, 16)), width=8)
     model.network = IdealNoise(model.scheduler, mean=0.2, std=0.15)
     x = 0.2 + 0.15 * torch.randn(512, 1, 16, 16)
     batch = Batch(((x + 1) * 127.5).round().clamp(0, 255).to(torch.uint8), None)

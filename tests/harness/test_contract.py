@@ -9,7 +9,6 @@ from support.toy_models import Histogram, TwoPlayers, TwoStages
 from harness.checks import NotApplicable, checks_for
 from harness.contract import (
     Batch,
-    Conditional,
     DataSpec,
     HasEncoder,
     HasLatent,
@@ -21,7 +20,7 @@ from harness.contract import (
     to_symmetric,
 )
 
-SPEC = DataSpec((1, 4, 4), levels=5, classes=3)
+SPEC = DataSpec.images((1, 4, 4), levels=5, classes=3)
 TOYS = (Histogram, TwoPlayers, TwoStages)
 
 
@@ -82,15 +81,15 @@ def test_the_first_stage_learns_to_reconstruct_and_the_second_the_codes():
     model, data = build(TwoStages), batch()
     for step in range(400):
         model.training_step(data, step / 400)
-    codes = model.encode(data.images)
+    codes = model.encode(data.x)
     assert torch.allclose(model.mean, codes.mean(0), atol=0.05)
     assert torch.allclose(model.log_scale.exp(), codes.std(0, correction=0), rtol=0.05)
 
 
 def test_capabilities_are_found_by_isinstance():
-    capabilities = (HasLikelihood, HasLatent, HasEncoder, HasSteps, Conditional)
+    capabilities = (HasLikelihood, HasLatent, HasEncoder, HasSteps)
     found = {toy: {c.__name__ for c in capabilities if isinstance(build(toy), c)} for toy in TOYS}
-    assert found[Histogram] == {"HasLikelihood", "Conditional"}
+    assert found[Histogram] == {"HasLikelihood"}
     assert found[TwoPlayers] == {"HasLatent"}
     assert found[TwoStages] == {"HasLatent", "HasEncoder"}
 
@@ -151,4 +150,4 @@ def test_values_beyond_the_ends_are_clamped():
 
 
 def test_dimensions_are_the_product_of_the_shape():
-    assert DataSpec((3, 4, 5)).dimensions == 60
+    assert DataSpec.images((3, 4, 5)).dimensions == 60

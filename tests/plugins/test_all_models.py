@@ -6,8 +6,11 @@ from harness.checks import NotApplicable, check_samples, check_training_step, ch
 from harness.contract import DataSpec
 from harness.plugins.registry import registry
 
-SMALL = DataSpec((1, 8, 8), levels=17, classes=10)
-LARGE = (DataSpec((1, 28, 28), levels=256, classes=10), DataSpec((3, 32, 32), levels=256))
+SMALL = DataSpec.images((1, 8, 8), levels=17, classes=10)
+LARGE = (
+    DataSpec.images((1, 28, 28), levels=256, classes=10),
+    DataSpec.images((3, 32, 32), levels=256),
+)
 MODELS = {name: registry().load(entry.info) for name, entry in registry().models.items()}
 
 

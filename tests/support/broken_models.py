@@ -33,17 +33,17 @@ class Table(GenerativeModel):
         return self.logits().log_softmax(1)[torch.arange(pixels.shape[1]), pixels].sum(1)
 
     def training_step(self, batch: Batch, progress: float) -> dict[str, Tensor]:
-        loss = -self.nats(batch.images).mean()
+        loss = -self.nats(batch.x).mean()
         for optimizer in self.optimizers.values():
             optimizer.zero_grad()
             loss.backward(retain_graph=True)
             optimizer.step()
         return {"nats": loss.detach()}
 
-    def log_likelihood(self, images: Tensor) -> LogLikelihood:
-        return LogLikelihood(self.nats(images), "exact")
+    def log_likelihood(self, x: Tensor, y: Tensor | None = None) -> LogLikelihood:
+        return LogLikelihood(self.nats(x), "exact")
 
-    def sample(self, n: int, labels: Tensor | None = None) -> Tensor:
+    def sample(self, n: int, y: Tensor | None = None) -> Tensor:
         drawn = Categorical(logits=self.logits()).sample((n,))
         return drawn.view(n, *self.spec.shape).to(torch.uint8)
 
@@ -79,7 +79,7 @@ class WithoutOptimizers(Table):
         self.own = {"adam": torch.optim.Adam(self.parameters(), 0.05)}
 
     def training_step(self, batch, progress):
-        return {"nats": -self.nats(batch.images).mean().detach()}
+        return {"nats": -self.nats(batch.x).mean().detach()}
 
 
 class Lazy(Table):
@@ -102,9 +102,9 @@ class Counting(Table):
         return self.network(self.counts).log()
 
     def training_step(self, batch, progress):
-        pixels = batch.images.flatten(1).long()
+        pixels = batch.x.flatten(1).long()
         self.counts += nn.functional.one_hot(pixels, self.spec.levels).float().sum(0)
-        return {"nats": -self.nats(batch.images).mean()}
+        return {"nats": -self.nats(batch.x).mean()}
 
 
 class NumpyRate(Table):
@@ -128,7 +128,7 @@ class GrowingBank(Table):
         self.register_buffer("bank", torch.zeros(0, spec.dimensions))
 
     def training_step(self, batch, progress):
-        self.bank = torch.cat([self.bank, batch.images.flatten(1).float()[:1]])[-500:]
+        self.bank = torch.cat([self.bank, batch.x.flatten(1).float()[:1]])[-500:]
         return super().training_step(batch, progress)
 
 
@@ -144,7 +144,7 @@ class LateBuffer(Table):
     def training_step(self, batch, progress):
         self.steps -= 1
         if self.scale is None and self.steps < 0:
-            self.scale = batch.images.float().std()
+            self.scale = batch.x.float().std()
         return super().training_step(batch, progress)
 
 

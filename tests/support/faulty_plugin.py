@@ -92,18 +92,18 @@ class Steady(GenerativeModel):
 
     def training_step(self, batch: Batch, progress: float) -> dict[str, Tensor]:
         time.sleep(self.config.step_seconds)
-        loss = -self._nats(batch.images).mean() + 0.0 * torch.rand(())
+        loss = -self._nats(batch.x).mean() + 0.0 * torch.rand(())
         self.optimizers["adam"].zero_grad()
         loss.backward()
         self.optimizers["adam"].step()
         return {"nats": loss.detach()}
 
-    def sample(self, n: int, labels: Tensor | None = None) -> Tensor:
+    def sample(self, n: int, y: Tensor | None = None) -> Tensor:
         drawn = torch.multinomial(self.log_p().exp(), n, replacement=True)
         return drawn.T.reshape(n, *self.spec.shape).to(torch.uint8)
 
-    def log_likelihood(self, images: Tensor) -> LogLikelihood:
-        return LogLikelihood(self._nats(images), "exact")
+    def log_likelihood(self, x: Tensor, y: Tensor | None = None) -> LogLikelihood:
+        return LogLikelihood(self._nats(x), "exact")
 
     def _nats(self, images: Tensor) -> Tensor:
         index = images.flatten(1).long().unsqueeze(2)
@@ -145,7 +145,7 @@ class OverflowsMemory(Steady):
 
 
 class SamplesFloats(Steady):
-    def sample(self, n, labels=None):
+    def sample(self, n, y=None):
         return super().sample(n).float()
 
 
@@ -166,7 +166,7 @@ class ExitsAsIfDone(Steady):
 
 
 class ExitsAsIfStopped(Steady):
-    def sample(self, n, labels=None):
+    def sample(self, n, y=None):
         os._exit(75)
 
 
@@ -202,7 +202,7 @@ class HangsAtBirth(Steady):
 
 
 class HangsInSample(Steady):
-    def sample(self, n, labels=None):
+    def sample(self, n, y=None):
         threading.Event().wait()
 
 
@@ -211,7 +211,7 @@ class Idles(Steady):
 
     def training_step(self, batch, progress):
         time.sleep(0.05)
-        return {"nats": -self._nats(batch.images).mean().detach()}
+        return {"nats": -self._nats(batch.x).mean().detach()}
 
 
 class KillsItself(Steady):
@@ -259,8 +259,8 @@ class Disturbs(Steady):
         disturb()
         return losses
 
-    def sample(self, n, labels=None):
-        images = super().sample(n, labels)
+    def sample(self, n, y=None):
+        images = super().sample(n, y)
         disturb()
         return images
 
@@ -272,9 +272,9 @@ class RemovesItsFolder(Steady):
         remove_folder()
         return super().training_step(batch, progress)
 
-    def sample(self, n, labels=None):
+    def sample(self, n, y=None):
         remove_folder()
-        return super().sample(n, labels)
+        return super().sample(n, y)
 
 
 class TalksForEver(Steady):

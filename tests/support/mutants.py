@@ -9,14 +9,14 @@ from dataclasses import dataclass
 import torch
 from support.toy_densities import Autoregression, Couplings, Flow, MonteCarloBound
 from support.toy_diffusion import Diffusion
-from support.toy_models import Histogram, TwoPlayers, TwoStages
+from support.toy_models import Histogram, Mixture, TwoPlayers, TwoStages
 from support.toy_pixelcnn import PixelCNN, wide_kernels
 from torch import Tensor, nn
 from torch.optim import Adam
 
 from harness.contract import Batch, GenerativeModel, LogLikelihood, from_symmetric
 
-ORIGINALS = (Autoregression, Flow, Diffusion, Histogram, TwoPlayers, TwoStages)
+ORIGINALS = (Autoregression, Flow, Diffusion, Histogram, Mixture, TwoPlayers, TwoStages)
 
 
 @dataclass(frozen=True)
@@ -74,42 +74,42 @@ class LeakInTheMask(Autoregression):
 
 @caught_by("total_probability", "in nats, of whole images")
 class BitsForNats(Autoregression):
-    def log_likelihood(self, images):
-        nats = super().log_likelihood(images).nats
+    def log_likelihood(self, x, y=None):
+        nats = super().log_likelihood(x).nats
         return LogLikelihood(nats / torch.tensor(2.0).log(), "exact")
 
 
 @caught_by("total_probability", "promises too much")
 class MeanForSum(Autoregression):
-    def log_likelihood(self, images):
-        return LogLikelihood(super().log_likelihood(images).nats / self.spec.dimensions, "exact")
+    def log_likelihood(self, x, y=None):
+        return LogLikelihood(super().log_likelihood(x).nats / self.spec.dimensions, "exact")
 
 
 @caught_by("total_probability", r"sum to 10 .*with the prior of the classes")
-class SumWithoutPrior(Histogram):
+class SumWithoutPrior(Mixture):
     """log sum_y P(x | y), as if every class had the probability 1."""
 
-    def log_likelihood(self, images):
-        return LogLikelihood(self.nats_of_classes(images).logsumexp(0), "exact")
+    def log_likelihood(self, x, y=None):
+        return LogLikelihood(self.nats_of_classes(x).logsumexp(0), "exact")
 
 
 @caught_by("total_probability", "nor of the best y alone")
-class BestClass(Histogram):
-    def log_likelihood(self, images):
-        return LogLikelihood(self.nats_of_classes(images).amax(0), "exact")
+class BestClass(Mixture):
+    def log_likelihood(self, x, y=None):
+        return LogLikelihood(self.nats_of_classes(x).amax(0), "exact")
 
 
 @caught_by("total_probability", r"an exact likelihood's sum to 1; .*over all levels and classes")
-class BestClassWithItsPrior(Histogram):
-    def log_likelihood(self, images):
-        nats = self.nats_of_classes(images)
+class BestClassWithItsPrior(Mixture):
+    def log_likelihood(self, x, y=None):
+        nats = self.nats_of_classes(x)
         return LogLikelihood(nats.amax(0) - torch.tensor(float(len(nats))).log(), "exact")
 
 
 @caught_by("total_probability", "this lower_bound promises too much")
 class BestOfItsDraws(MonteCarloBound):
-    def log_likelihood(self, images):
-        return LogLikelihood(self.weights(images).amax(0), "lower_bound", k=self.draws)
+    def log_likelihood(self, x, y=None):
+        return LogLikelihood(self.weights(x).amax(0), "lower_bound", k=self.draws)
 
 
 @caught_by("entropy", "noise added to dequantise")
@@ -138,7 +138,7 @@ class BlindSpotOfWideKernels(PixelCNN):
 
 @caught_by("frequencies", "of two distributions")
 class Temperature(Autoregression):
-    def sample(self, n, labels=None):
+    def sample(self, n, y=None):
         x = torch.zeros(n, self.spec.dimensions, dtype=torch.int64)
         for d in range(self.spec.dimensions):
             cold = (self.logits(x)[:, d] / 0.8).softmax(1)
@@ -148,8 +148,8 @@ class Temperature(Autoregression):
 
 @caught_by("frequencies", "order that only one of them has")
 class SamplesBackwards(Autoregression):
-    def sample(self, n, labels=None):
-        return super().sample(n, labels).flip(3)
+    def sample(self, n, y=None):
+        return super().sample(n, y).flip(3)
 
 
 @caught_by("latent_round_trip", "not the other's inverse")
@@ -173,20 +173,20 @@ class EncodesToImages(Flow):
 
 @caught_by("samples", "levels end at 4")
 class OutOfRange(Diffusion):
-    def sample(self, n, labels=None):
-        return super().sample(n, labels) + self.spec.levels - 1
+    def sample(self, n, y=None):
+        return super().sample(n, y) + self.spec.levels - 1
 
 
 @caught_by("samples", "torch.float32; images are torch.uint8")
 class WrongType(Diffusion):
-    def sample(self, n, labels=None):
-        return super().sample(n, labels) / (self.spec.levels - 1)
+    def sample(self, n, y=None):
+        return super().sample(n, y) / (self.spec.levels - 1)
 
 
 @caught_by("samples", "left the model in training mode")
 class TrainsToSample(Diffusion):
-    def sample(self, n, labels=None):
-        images = super().sample(n, labels)
+    def sample(self, n, y=None):
+        images = super().sample(n, y)
         self.train()
         return images
 
@@ -211,8 +211,8 @@ class IgnoresLabels(Diffusion):
 
 @caught_by("labels", "in the same way")
 class LabelsOffByOne(Diffusion):
-    def sample(self, n, labels=None):
-        shifted = None if labels is None else (labels + 1) % self.classes
+    def sample(self, n, y=None):
+        shifted = None if y is None else (y + 1) % self.classes
         return super().sample(n, shifted)
 
 
@@ -220,8 +220,8 @@ class LabelsOffByOne(Diffusion):
 class TransposesSamples(Autoregression):
     """As likely as the images, if rows are taken for columns."""
 
-    def sample(self, n, labels=None):
-        return super().sample(n, labels).transpose(2, 3)
+    def sample(self, n, y=None):
+        return super().sample(n, y).transpose(2, 3)
 
 
 @caught_by("evaluations", "read self.sampling_steps")
@@ -254,7 +254,7 @@ class BatchStatistics(TwoPlayers):
 class MutatesTheBatch(Histogram):
     def training_step(self, batch, progress):
         losses = super().training_step(batch, progress)
-        batch.images.copy_(batch.images.flip(3))
+        batch.x.copy_(batch.x.flip(3))
         return losses
 
 
@@ -262,7 +262,7 @@ class MutatesTheBatch(Histogram):
 class MutatesLabels(Histogram):
     def training_step(self, batch, progress):
         losses = super().training_step(batch, progress)
-        batch.labels.zero_()
+        batch.y.zero_()
         return losses
 
 
@@ -283,8 +283,8 @@ class ForgottenParameters(TwoStages):
 class TwoBatchesAStep(Histogram):
     def training_step(self, batch, progress):
         for half in (slice(0, None, 2), slice(1, None, 2)):
-            labels = None if batch.labels is None else batch.labels[half]
-            losses = super().training_step(Batch(batch.images[half], labels), progress)
+            labels = None if batch.y is None else batch.y[half]
+            losses = super().training_step(Batch(batch.x[half], labels), progress)
         return losses
 
 
@@ -419,7 +419,7 @@ class SameLatents(TwoPlayers):
         super().__init__(spec, config)
         self.register_buffer("z", torch.randn(4096, 4))
 
-    def sample(self, n, labels=None):
+    def sample(self, n, y=None):
         return self.decode(self.z[:n])
 
 
@@ -467,7 +467,7 @@ class HoldsTheGraph(Autoregression):
     total: Tensor | float = 0.0
 
     def training_step(self, batch, progress):
-        self.total = self.total + self.log_likelihood(batch.images).nats.mean()
+        self.total = self.total + self.log_likelihood(batch.x).nats.mean()
         return super().training_step(batch, progress)
 
 
@@ -476,15 +476,15 @@ class HoldsTheGraph(Autoregression):
 
 @caught_by("sizes", "derive sizes from spec")
 class SquareImagesOnly(Diffusion):
-    def sample(self, n, labels=None):
+    def sample(self, n, y=None):
         side = self.spec.shape[1]
-        return super().sample(n, labels).view(n, -1, side, side)
+        return super().sample(n, y).view(n, -1, side, side)
 
 
 @caught_by("sizes", "training_step fails")
 class NeedsLabels(Histogram):
     def training_step(self, batch, progress):
-        return super().training_step(Batch(batch.images, batch.labels.long()), progress)
+        return super().training_step(Batch(batch.x, batch.y.long()), progress)
 
 
 @caught_by("types", r"training_step returned a float as the loss 'nats'")

@@ -24,7 +24,7 @@ from harness.training.parallel.replicas import Alone, NotParallel, Replicas
 from harness.training.step_costs import measure_steps
 
 CPU = torch.device("cpu")
-SPEC = DataSpec((1, 8, 8), 17, 3)
+SPEC = DataSpec.images((1, 8, 8), 17, 3)
 
 
 class Penalised(Alternating):
@@ -38,7 +38,7 @@ class Penalised(Alternating):
         self.optimizers["critic"] = torch.optim.Adam(self.critic.parameters(), lr=0.01)
 
     def training_step(self, batch: Batch, progress: float) -> dict[str, Tensor]:
-        x = batch.images.float().flatten(1)
+        x = batch.x.float().flatten(1)
         mix = torch.rand(len(x), 1)
         between = (mix * x + (1 - mix) * torch.zeros_like(x).normal_()).requires_grad_()
         score = self.critic(between)
@@ -61,7 +61,7 @@ class Codebook(Regressor):
         self.register_buffer("codebook", torch.zeros(spec.dimensions))
 
     def training_step(self, batch: Batch, progress: float) -> dict[str, Tensor]:
-        self.codebook.lerp_(batch.images.float().flatten(1).mean(0), 0.1)
+        self.codebook.lerp_(batch.x.float().flatten(1).mean(0), 0.1)
         return super().training_step(batch, progress)
 
 

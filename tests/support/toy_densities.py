@@ -33,7 +33,7 @@ class Density(GenerativeModel):
     Config = DensityConfig
 
     def training_step(self, batch: Batch, progress: float) -> dict[str, Tensor]:
-        loss = -self.log_likelihood(batch.images).nats.mean() / self.spec.dimensions
+        loss = -self.log_likelihood(batch.x).nats.mean() / self.spec.dimensions
         return {"nats": self.descend(loss)}
 
     def descend(self, loss: Tensor) -> Tensor:
@@ -75,12 +75,12 @@ class Autoregression(Density):
     def logits(self, x: Tensor) -> Tensor:
         return self.network(F.one_hot(x, self.spec.levels).float())
 
-    def log_likelihood(self, images: Tensor) -> LogLikelihood:
-        x = images.flatten(1).long()
+    def log_likelihood(self, x: Tensor, y: Tensor | None = None) -> LogLikelihood:
+        x = x.flatten(1).long()
         nats = self.logits(x).log_softmax(2).gather(2, x.unsqueeze(2))
         return LogLikelihood(nats.sum((1, 2)), "exact")
 
-    def sample(self, n: int, labels: Tensor | None = None) -> Tensor:
+    def sample(self, n: int, y: Tensor | None = None) -> Tensor:
         x = torch.zeros(n, self.spec.dimensions, dtype=torch.int64)
         for d in range(self.spec.dimensions):
             x[:, d] = torch.multinomial(self.logits(x)[:, d].softmax(1), 1).squeeze(1)
@@ -101,11 +101,11 @@ class MonteCarloBound(Autoregression):
         return exact + 4.33 * torch.randn(self.draws, len(images))
 
     def training_step(self, batch: Batch, progress: float) -> dict[str, Tensor]:
-        loss = -super().log_likelihood(batch.images).nats.mean() / self.spec.dimensions
+        loss = -super().log_likelihood(batch.x).nats.mean() / self.spec.dimensions
         return {"nats": self.descend(loss)}
 
-    def log_likelihood(self, images: Tensor) -> LogLikelihood:
-        nats = self.weights(images).mean(0)
+    def log_likelihood(self, x: Tensor, y: Tensor | None = None) -> LogLikelihood:
+        nats = self.weights(x).mean(0)
         return LogLikelihood(nats, "lower_bound", k=self.draws)
 
 
@@ -156,8 +156,8 @@ class Flow(Density):
     def dequantise(self, images: Tensor) -> tuple[Tensor, float]:
         return dequantise(images, self.spec.levels)
 
-    def log_likelihood(self, images: Tensor) -> LogLikelihood:
-        y, volume = self.dequantise(images)
+    def log_likelihood(self, x: Tensor, y: Tensor | None = None) -> LogLikelihood:
+        y, volume = self.dequantise(x)
         z, log_det = self.network.inverse(y.flatten(1))
         log_prior = -0.5 * (z.square() + math.log(2 * math.pi)).sum(1)
         return LogLikelihood(log_prior + log_det + volume, "lower_bound")
@@ -171,5 +171,5 @@ class Flow(Density):
     def decode(self, z: Tensor) -> Tensor:
         return quantise(self.network(z), self.spec.levels).view(-1, *self.spec.shape)
 
-    def sample(self, n: int, labels: Tensor | None = None) -> Tensor:
+    def sample(self, n: int, y: Tensor | None = None) -> Tensor:
         return self.decode(self.latent(n))

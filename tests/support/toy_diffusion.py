@@ -11,7 +11,6 @@ from torch.optim import Adam
 
 from harness.contract import (
     Batch,
-    Conditional,
     DataSpec,
     GenerativeModel,
     from_symmetric,
@@ -42,10 +41,11 @@ class Predictor(nn.Module):
         return self.data(self.leave(hidden))
 
 
-class Diffusion(GenerativeModel, Conditional):
+class Diffusion(GenerativeModel):
     """x_t = cos(pi t / 2) x + sin(pi t / 2) e; the network predicts x, and DDIM samples."""
 
     Config = DiffusionConfig
+    takes = frozenset({"label"})
 
     def __init__(self, spec: DataSpec, config: DiffusionConfig) -> None:
         super().__init__(spec, config)
@@ -55,10 +55,10 @@ class Diffusion(GenerativeModel, Conditional):
         self.optimizers = {"adam": Adam(self.parameters(), config.learning_rate)}
 
     def training_step(self, batch: Batch, progress: float) -> dict[str, Tensor]:
-        x = to_symmetric(batch.images, self.spec.levels).flatten(1)
+        x = to_symmetric(batch.x, self.spec.levels).flatten(1)
         t, e = self.times(len(x)), self.noise(x)
         a, s = self.schedule(t)
-        y = self.labels(batch.labels, len(x))
+        y = self.labels(batch.y, len(x))
         loss = self.weight(progress) * (self.network(a * x + s * e, t, y) - x).square().mean()
         adam = self.optimizers["adam"]
         adam.param_groups[0]["lr"] = self.config.learning_rate * self.decay(progress)
@@ -90,8 +90,8 @@ class Diffusion(GenerativeModel, Conditional):
         n = self.sampling_steps
         return [(i / n, (i - 1) / n) for i in range(n, 0, -1)]
 
-    def sample(self, n: int, labels: Tensor | None = None) -> Tensor:
-        y = self.labels(labels, n)
+    def sample(self, n: int, y: Tensor | None = None) -> Tensor:
+        y = self.labels(y, n)
         state = torch.randn(n, self.spec.dimensions)
         for now, then in self.steps():
             t = torch.full((n, 1), now)

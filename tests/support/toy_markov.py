@@ -30,8 +30,8 @@ class MarkovChain(Density):
         """Undo ``pixels``."""
         return pixels.view(-1, *self.spec.shape).to(torch.uint8)
 
-    def log_likelihood(self, images: Tensor) -> LogLikelihood:
-        x = self.pixels(images)
+    def log_likelihood(self, x: Tensor, y: Tensor | None = None) -> LogLikelihood:
+        x = self.pixels(x)
         before = F.pad(x, (self.order, 0), value=self.spec.levels)
         context = sum(
             before[:, lag : lag + x.shape[1]] * (self.spec.levels + 1) ** lag
@@ -40,7 +40,7 @@ class MarkovChain(Density):
         nats = self.network(context).log_softmax(2).gather(2, x[..., None])
         return LogLikelihood(nats.sum((1, 2)), "exact")
 
-    def sample(self, n: int, labels: Tensor | None = None) -> Tensor:
+    def sample(self, n: int, y: Tensor | None = None) -> Tensor:
         x = torch.full((n, self.order + self.spec.dimensions), self.spec.levels)
         places = (self.spec.levels + 1) ** torch.arange(self.order)
         for i in range(self.spec.dimensions):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -11,7 +12,6 @@ from torch.optim import Adam
 
 from harness.contract import (
     Batch,
-    Conditional,
     DataSpec,
     GenerativeModel,
     LogLikelihood,
@@ -28,10 +28,11 @@ class ToyConfig:
     n_critic: int = setting(3, "updates of the discriminator for one of the generator")
 
 
-class Histogram(GenerativeModel, Conditional):
+class Histogram(GenerativeModel):
     """One loss: independent pixels, P(x | y) = prod_d softmax(w_dy)_{x_d}; exact."""
 
     Config = ToyConfig
+    takes = frozenset({"label"})
 
     def __init__(self, spec: DataSpec, config: ToyConfig) -> None:
         super().__init__(spec, config)
@@ -39,38 +40,49 @@ class Histogram(GenerativeModel, Conditional):
         self.optimizers = {"all": Adam(self.parameters(), config.learning_rate)}
 
     def training_step(self, batch: Batch, progress: float) -> dict[str, Tensor]:
-        logits = self._logits(batch.labels, len(batch.images))
-        loss = F.cross_entropy(logits.flatten(0, 1), batch.images.long().flatten())
+        logits = self._logits(batch.y, len(batch.x))
+        loss = F.cross_entropy(logits.flatten(0, 1), batch.x.long().flatten())
         self.optimizers["all"].zero_grad()
         loss.backward()
         self.optimizers["all"].step()
         return {"nats": loss.detach()}
 
-    def sample(self, n: int, labels: Tensor | None = None) -> Tensor:
-        probabilities = self._logits(labels, n).softmax(2)
+    def sample(self, n: int, y: Tensor | None = None) -> Tensor:
+        probabilities = self._logits(y, n).softmax(2)
         # Inversion: the level is the number of cumulative probabilities below u ~ U[0, 1).
         u = torch.rand(n, self.spec.dimensions, 1)
         levels = (probabilities.cumsum(2)[..., :-1] < u).sum(2)
         return levels.view(n, *self.spec.shape).to(torch.uint8)
 
-    def log_likelihood(self, images: Tensor) -> LogLikelihood:
-        nats = self.nats_of_classes(images)
-        return LogLikelihood(nats.logsumexp(0) - torch.tensor(float(len(nats))).log(), "exact")
-
-    def nats_of_classes(self, images: Tensor) -> Tensor:
-        """Return log P(x | y) of each class, (K, B)."""
-        n, classes = len(images), max(self.spec.classes, 1)
-        pixels = images.long().flatten(1).unsqueeze(2)
-        nats = [
-            self._logits(torch.full((n,), y), n).log_softmax(2).gather(2, pixels).sum((1, 2))
-            for y in range(classes)
-        ]
-        return torch.stack(nats)
+    def log_likelihood(self, x: Tensor, y: Tensor | None = None) -> LogLikelihood:
+        values = x.long().flatten(1).unsqueeze(2)
+        nats = self._logits(y, len(x)).log_softmax(2).gather(2, values).sum((1, 2))
+        return LogLikelihood(nats, "exact")
 
     def _logits(self, labels: Tensor | None, n: int) -> Tensor:
         """Return (n, D, levels); class 0 stands in where there are no labels."""
         labels = torch.zeros(n, dtype=torch.int64) if labels is None else labels
         return self.network(labels).view(n, self.spec.dimensions, self.spec.levels)
+
+
+class Mixture(Histogram):
+    """The same without a condition: P(x) = sum_y P(x | y) / K, whatever labels the data has."""
+
+    takes = frozenset()
+
+    def sample(self, n: int, y: Tensor | None = None) -> Tensor:
+        return super().sample(n, torch.randint(max(self.spec.classes, 1), (n,)))
+
+    def log_likelihood(self, x: Tensor, y: Tensor | None = None) -> LogLikelihood:
+        nats = self.nats_of_classes(x)
+        return LogLikelihood(nats.logsumexp(0) - math.log(len(nats)), "exact")
+
+    def nats_of_classes(self, x: Tensor) -> Tensor:
+        """Return log P(x | y) of each class, (K, B)."""
+        labels = torch.arange(max(self.spec.classes, 1))
+        return torch.stack(
+            [super(Mixture, self).log_likelihood(x, y.expand(len(x))).nats for y in labels]
+        )
 
 
 class TwoPlayers(GenerativeModel):
@@ -99,7 +111,7 @@ class TwoPlayers(GenerativeModel):
 
     def training_step(self, batch: Batch, progress: float) -> dict[str, Tensor]:
         self.steps += 1
-        real = to_symmetric(batch.images, self.spec.levels).flatten(1)
+        real = to_symmetric(batch.x, self.spec.levels).flatten(1)
         fake = self.network(self.latent(len(real)))
         of_real, of_fake = self.discriminator(real), self.discriminator(fake.detach())
         losses = {"discriminator": F.softplus(-of_real).mean() + F.softplus(of_fake).mean()}
@@ -120,7 +132,7 @@ class TwoPlayers(GenerativeModel):
     def decode(self, z: Tensor) -> Tensor:
         return from_symmetric(self.network(z), self.spec.levels).view(-1, *self.spec.shape)
 
-    def sample(self, n: int, labels: Tensor | None = None) -> Tensor:
+    def sample(self, n: int, y: Tensor | None = None) -> Tensor:
         return self.decode(self.latent(n))
 
 
@@ -144,11 +156,11 @@ class TwoStages(GenerativeModel):
 
     def training_step(self, batch: Batch, progress: float) -> dict[str, Tensor]:
         stage = "autoencoder" if progress < self.stages[0][1] else "prior"
-        x = to_symmetric(batch.images, self.spec.levels).flatten(1)
+        x = to_symmetric(batch.x, self.spec.levels).flatten(1)
         if stage == "autoencoder":
             loss = (self.network(self.encoder(x)) - x).square().mean()
         else:
-            z = self.encode(batch.images)
+            z = self.encode(batch.x)
             residual = (z - self.mean) / self.log_scale.exp()
             loss = (residual.square() / 2 + self.log_scale).sum(1).mean()
         self.optimizers[stage].zero_grad()
@@ -166,5 +178,5 @@ class TwoStages(GenerativeModel):
     def decode(self, z: Tensor) -> Tensor:
         return from_symmetric(self.network(z), self.spec.levels).view(-1, *self.spec.shape)
 
-    def sample(self, n: int, labels: Tensor | None = None) -> Tensor:
+    def sample(self, n: int, y: Tensor | None = None) -> Tensor:
         return self.decode(self.latent(n))

@@ -63,11 +63,11 @@ class PixelCNN(Density):
     def logits(self, images: Tensor) -> Tensor:
         return self.network(images.float() / (self.spec.levels - 1))
 
-    def log_likelihood(self, images: Tensor) -> LogLikelihood:
-        nats = -F.cross_entropy(self.logits(images), images[:, 0].long(), reduction="none")
+    def log_likelihood(self, x: Tensor, y: Tensor | None = None) -> LogLikelihood:
+        nats = -F.cross_entropy(self.logits(x), x[:, 0].long(), reduction="none")
         return LogLikelihood(nats.sum((1, 2)), "exact")
 
-    def sample(self, n: int, labels: Tensor | None = None) -> Tensor:
+    def sample(self, n: int, y: Tensor | None = None) -> Tensor:
         x = torch.zeros(n, *self.spec.shape, dtype=torch.uint8)
         for row in range(self.spec.shape[1]):
             for column in range(self.spec.shape[2]):

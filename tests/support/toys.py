@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from harness.contract import Batch, Conditional, DataSpec, GenerativeModel, setting
+from harness.contract import Batch, DataSpec, GenerativeModel, setting
 from harness.dataset import Dataset, Split
 
-SPEC = DataSpec((1, 2, 2), levels=4, classes=3)
+SPEC = DataSpec.images((1, 2, 2), levels=4, classes=3)
 
 
 def split(n: int, seed: int = 0, spec: DataSpec = SPEC) -> Split:
@@ -44,14 +44,14 @@ class Regressor(GenerativeModel):
         self.optimizers = {"adam": torch.optim.Adam(self.parameters(), lr=0.01)}
 
     def training_step(self, batch: Batch, progress: float) -> dict[str, Tensor]:
-        x = batch.images.float().flatten(1)
+        x = batch.x.float().flatten(1)
         loss = (self.network(torch.randn_like(x)) - x).square().mean()
         self.optimizers["adam"].zero_grad()
         loss.backward()
         self.optimizers["adam"].step()
         return {"loss": loss}
 
-    def sample(self, n: int, labels: Tensor | None = None) -> Tensor:
+    def sample(self, n: int, y: Tensor | None = None) -> Tensor:
         z = torch.randn(n, self.spec.dimensions, device=next(self.parameters()).device)
         x = self.network(z).round().clamp(0, self.spec.levels - 1)
         return x.reshape(n, *self.spec.shape).to(torch.uint8)
@@ -69,7 +69,7 @@ class Alternating(Regressor):
 
     def training_step(self, batch: Batch, progress: float) -> dict[str, Tensor]:
         self.calls += 1
-        loss = self.critic(batch.images.float().flatten(1)).square().mean()
+        loss = self.critic(batch.x.float().flatten(1)).square().mean()
         self.optimizers["critic"].zero_grad()
         loss.backward()
         self.optimizers["critic"].step()
@@ -85,10 +85,12 @@ class Alternating(Regressor):
         self.calls = state["calls"]
 
 
-class LabelPainter(Regressor, Conditional):
+class LabelPainter(Regressor):
     """Paints its label into every pixel."""
 
-    def sample(self, n: int, labels: Tensor | None = None) -> Tensor:
-        assert labels is not None
+    takes = frozenset({"label"})
+
+    def sample(self, n: int, y: Tensor | None = None) -> Tensor:
+        assert y is not None
         super().sample(n)
-        return labels.to(torch.uint8).view(n, 1, 1, 1).expand(n, *self.spec.shape).contiguous()
+        return y.to(torch.uint8).view(n, 1, 1, 1).expand(n, *self.spec.shape).contiguous()

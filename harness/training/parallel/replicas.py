@@ -106,13 +106,13 @@ class Replicas(Alone):
     @contextmanager
     def share(self, batch: Batch) -> Iterator[Batch]:
         """Give this process its part of a batch; inside, noise and moments are the batch's."""
-        rows = len(batch.images) // self.count
+        rows = len(batch.x) // self.count
         mine = slice(self.rank * rows, (self.rank + 1) * rows)
-        labels = None if batch.labels is None else batch.labels[mine]
+        labels = None if batch.y is None else batch.y[mine]
         self._sharing = True
         try:
             with WholeBatchNoise(rows, self.rank, self.count):
-                yield Batch(batch.images[mine], labels)
+                yield Batch(batch.x[mine], labels)
         finally:
             self._sharing = False
 

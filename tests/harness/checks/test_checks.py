@@ -24,7 +24,7 @@ from harness.checks.noise import PerImageNoise
 from harness.checks.subject import differences
 from harness.contract import DataSpec, LogLikelihood
 
-SPEC = DataSpec((1, 4, 4), levels=5, classes=3)
+SPEC = DataSpec.images((1, 4, 4), levels=5, classes=3)
 
 
 def test_which_checks_apply_follows_from_what_a_model_can_do():
@@ -80,19 +80,19 @@ def test_config(model_class, message):
 
 
 class FloatSamples(Histogram):
-    def sample(self, n, labels=None):
-        return super().sample(n, labels).float()
+    def sample(self, n, y=None):
+        return super().sample(n, y).float()
 
 
 class BeyondLevels(Histogram):
-    def sample(self, n, labels=None):
-        return super().sample(n, labels) + 1
+    def sample(self, n, y=None):
+        return super().sample(n, y) + 1
 
 
 class OwnGenerator(Histogram):
     generator = torch.Generator()
 
-    def sample(self, n, labels=None):
+    def sample(self, n, y=None):
         return torch.randint(5, (n, *SPEC.shape), generator=self.generator).to(torch.uint8)
 
 
@@ -101,9 +101,9 @@ class WanderingBuffer(Histogram):
         super().__init__(spec, config)
         self.register_buffer("drawn", torch.zeros(()))
 
-    def sample(self, n, labels=None):
+    def sample(self, n, y=None):
         self.drawn += n
-        return super().sample(n, labels)
+        return super().sample(n, y)
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_samples(model_class, message):
 class ChangesBatch(Histogram):
     def training_step(self, batch, progress):
         losses = super().training_step(batch, progress)
-        batch.images.zero_()
+        batch.x.zero_()
         return losses
 
 
@@ -195,8 +195,8 @@ class Centred(TwoPlayers):
 
 
 class NormalisedScores(Histogram):
-    def log_likelihood(self, images):
-        nats = super().log_likelihood(images).nats
+    def log_likelihood(self, x, y=None):
+        nats = super().log_likelihood(x).nats
         return LogLikelihood(nats - 0.1 * nats.mean(), "exact")
 
 
@@ -230,8 +230,8 @@ class NoVolume(Histogram):
 
     kind = "exact"
 
-    def log_likelihood(self, images):
-        nats = super().log_likelihood(images).nats
+    def log_likelihood(self, x, y=None):
+        nats = super().log_likelihood(x).nats
         return LogLikelihood(nats + self.spec.dimensions * math.log(2), self.kind)
 
 
@@ -242,14 +242,14 @@ class BoundWithoutVolume(NoVolume):
 class Missing(Histogram):
     """Loses a tenth of the mass, which an exact likelihood may not."""
 
-    def log_likelihood(self, images):
-        nats = super().log_likelihood(images).nats
+    def log_likelihood(self, x, y=None):
+        nats = super().log_likelihood(x).nats
         return LogLikelihood(nats + math.log(0.9), "exact")
 
 
 class MissingBound(Missing):
-    def log_likelihood(self, images):
-        return super().log_likelihood(images)._replace(kind="lower_bound")
+    def log_likelihood(self, x, y=None):
+        return super().log_likelihood(x)._replace(kind="lower_bound")
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ def images(n=60, seed=0):
 
 def sound(**changes):
     splits = {name: images(seed=i) for i, name in enumerate(("train", "validation", "test"))}
-    return Dataset("toy", DataSpec((1, 4, 4), levels=5, classes=3), **splits | changes)
+    return Dataset("toy", DataSpec.images((1, 4, 4), levels=5, classes=3), **splits | changes)
 
 
 def test_a_sound_data_set_passes():
@@ -69,7 +69,7 @@ def unseeded():
 
 
 def train_in_test():
-    return sound(test=replace(images(seed=2), images=images(seed=0).images))
+    return sound(test=replace(images(seed=2), x=images(seed=0).x))
 
 
 def validation_in_train():
@@ -77,15 +77,15 @@ def validation_in_train():
 
 
 def levels_of_a_byte():
-    return replace(sound(), spec=DataSpec((1, 4, 4), levels=256, classes=3))
+    return replace(sound(), spec=DataSpec.images((1, 4, 4), levels=256, classes=3))
 
 
 def a_class_too_many():
-    return replace(sound(), spec=DataSpec((1, 4, 4), levels=5, classes=4))
+    return replace(sound(), spec=DataSpec.images((1, 4, 4), levels=5, classes=4))
 
 
 def floats():
-    return sound(train=Split(images().images / 4, images().labels))
+    return sound(train=Split(images().x / 4, images().y))
 
 
 def raises():

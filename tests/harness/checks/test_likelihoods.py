@@ -6,7 +6,7 @@ import pytest
 import torch
 from support.toy_densities import Autoregression, MonteCarloBound
 from support.toy_markov import DownColumns, MarkovChain, SecondOrder, ThirdOrder
-from support.toy_models import Histogram
+from support.toy_models import Histogram, Mixture
 from support.toy_pixelcnn import PixelCNN
 
 from harness.checks import (
@@ -22,7 +22,7 @@ from harness.checks import (
 from harness.checks.probability import jackknifed_log_total
 from harness.contract import DataSpec, LogLikelihood
 
-SPEC = DataSpec((1, 4, 4), levels=5, classes=3)
+SPEC = DataSpec.images((1, 4, 4), levels=5, classes=3)
 
 
 # Noise of a bound
@@ -39,8 +39,8 @@ class NoiseOfTheBatch(MonteCarloBound):
 class ImportanceWeighted(MonteCarloBound):
     """log 1/K sum_k w_k with E[w_k] = P(x), so that E[log ...] <= log P(x)."""
 
-    def log_likelihood(self, images):
-        weights = self.weights(images) - 4.33**2 / 2
+    def log_likelihood(self, x, y=None):
+        weights = self.weights(x) - 4.33**2 / 2
         return LogLikelihood(weights.logsumexp(0) - math.log(self.draws), "lower_bound")
 
 
@@ -105,7 +105,7 @@ def test_one_convolution_sees_little_and_has_no_hole():
 # Sizes that a check chooses
 
 
-class HalvesTwice(Histogram):
+class HalvesTwice(Mixture):
     """Needs sides that 4 divides, says so of no size, and forgets the prior of classes."""
 
     def __init__(self, spec, config):
@@ -113,20 +113,20 @@ class HalvesTwice(Histogram):
         if spec.shape[1] % 4 or spec.shape[2] % 4:
             raise RuntimeError("sizes of tensors must match")
 
-    def log_likelihood(self, images):
-        return LogLikelihood(self.nats_of_classes(images).logsumexp(0), "exact")
+    def log_likelihood(self, x, y=None):
+        return LogLikelihood(self.nats_of_classes(x).logsumexp(0), "exact")
 
 
 class EightByEight(Histogram):
     """Fails, in an assertion of its own, on all that is smaller."""
 
-    def log_likelihood(self, images):
-        assert images.shape[2] >= 8, "eight rows at least"
-        return super().log_likelihood(images)
+    def log_likelihood(self, x, y=None):
+        assert x.shape[2] >= 8, "eight rows at least"
+        return super().log_likelihood(x, y)
 
 
 class ScoresNothing(Histogram):
-    def log_likelihood(self, images):
+    def log_likelihood(self, x, y=None):
         raise ZeroDivisionError("planted")
 
 
@@ -138,11 +138,11 @@ def test_another_small_size_is_tried_where_one_does_not_fit():
 @pytest.mark.parametrize("check", [check_total_probability, check_coverage])
 def test_a_size_that_the_check_chose_is_not_held_against_the_model(check):
     with pytest.raises(NotApplicable, match=r"small images of this check.*eight rows at least"):
-        check(EightByEight, DataSpec((1, 8, 8), levels=17, classes=10), {})
+        check(EightByEight, DataSpec.images((1, 8, 8), levels=17, classes=10), {})
 
 
 def test_noise_of_the_datas_own_size_is_scored_where_a_small_one_does_not_fit():
-    check_entropy(EightByEight, DataSpec((1, 8, 8), levels=17, classes=10), {})
+    check_entropy(EightByEight, DataSpec.images((1, 8, 8), levels=17, classes=10), {})
 
 
 def test_what_fails_at_the_datas_own_size_too_is_the_models_error():
@@ -178,13 +178,11 @@ def test_a_round_trip_holds_no_other_size_against_the_model():
 class WantsLabels(Histogram):
     """Data without labels are refused, and samples without a label not to be had."""
 
-    @classmethod
-    def supports(cls, spec):
-        return None if spec.classes else "unlabelled data"
+    needs_condition = True
 
-    def sample(self, n, labels=None):
-        assert labels is not None
-        return super().sample(n, labels)
+    def sample(self, n, y=None):
+        assert y is not None
+        return super().sample(n, y)
 
 
 def test_a_model_that_wants_labels_is_checked_with_them():

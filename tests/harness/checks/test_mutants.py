@@ -8,7 +8,7 @@ from support.mutants import MUTANTS, ORIGINALS
 from harness.checks import NotApplicable, checks_for
 from harness.contract import DataSpec
 
-SPEC = DataSpec((1, 4, 4), levels=5, classes=3)
+SPEC = DataSpec.images((1, 4, 4), levels=5, classes=3)
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.model_class.__name__)

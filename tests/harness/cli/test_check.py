@@ -17,7 +17,7 @@ from harness.cli import app
 from harness.contract import DataSpec
 from harness.errors import UserError
 
-SPEC = DataSpec((1, 4, 4), levels=5, classes=3)
+SPEC = DataSpec.images((1, 4, 4), levels=5, classes=3)
 
 
 def told(*words):
@@ -66,12 +66,12 @@ class Raises(TwoStages):
 
 
 class Asserts(TwoStages):
-    def sample(self, n, labels=None):
+    def sample(self, n, y=None):
         raise AssertionError("planted")
 
 
 class Endless(TwoStages):
-    def sample(self, n, labels=None):
+    def sample(self, n, y=None):
         while True:
             self.network(torch.zeros(n, 4))
 

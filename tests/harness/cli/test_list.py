@@ -143,14 +143,15 @@ SETTLED_PLUGIN = """
 """
 SETTLED_MODEL = """
     from dataclasses import dataclass
-    from harness.contract import Conditional, GenerativeModel, LogLikelihood, setting
-    class Settled(GenerativeModel, Conditional):
+    from harness.contract import GenerativeModel, LogLikelihood, setting
+    class Settled(GenerativeModel):
+        takes = frozenset({"label"})
         @dataclass(frozen=True)
         class Config:
             batch_size: int = setting(8, "images a step")
             depth: int = setting(3, "layers [of] it")
-        def log_likelihood(self, images):
-            return LogLikelihood(images, "lower_bound")
+        def log_likelihood(self, x, y=None):
+            return LogLikelihood(x, "lower_bound")
 """
 
 
@@ -168,7 +169,7 @@ def test_verbose_models_tell_what_their_classes_know(settled_site):
     assert lines == [
         "family fam",
         "paper Doe, 2020",
-        "capabilities HasLikelihood, Conditional",
+        "capabilities HasLikelihood, takes label",
         "likelihood lower_bound",
         "class settled_model:Settled",
         "from settled-plugin 1.0",
@@ -183,7 +184,7 @@ def test_a_class_that_cannot_be_imported_says_so_and_the_rest_is_told(settled_si
     models = {model["name"]: model for model in told["models"]}
     assert "No module named 'no_such_module'" in models["absent"]["fault"]
     assert models["settled"]["likelihood"] == "lower_bound"
-    assert models["settled"]["capabilities"] == ["HasLikelihood", "Conditional"]
+    assert models["settled"]["capabilities"] == ["HasLikelihood", "takes label"]
     assert models["settled"]["settings"][1] == {
         "name": "depth",
         "type": "int",

@@ -61,7 +61,7 @@ def evaluate(samples, reference, **options):
 
 def frechet(a, b, levels=256):
     """The distance in pixels of grey images (N, H, W), by the parts that tests hold elsewhere."""
-    ruler = Pixels(DataSpec((1, *a.shape[1:]), levels))
+    ruler = Pixels(DataSpec.images((1, *a.shape[1:]), levels))
     found = (extract(ruler, x[:, None]) for x in (a, b))
     return float(frechet_distance(*(moments(f.vectors for f in batches) for batches in found)))
 
@@ -92,7 +92,7 @@ def test_a_data_set_is_compared_with_by_both_of_its_splits(tmp_path):
     source = file(tmp_path / "fake.npz", images=fake, levels=17)
     found = evaluate(source, "digits", features="pixels")
     for name, split in (("fid", data.train), ("fid_test", data.test)):
-        expected = frechet(fake, split.images[:, 0], levels=17)
+        expected = frechet(fake, split.x[:, 0], levels=17)
         assert found.metrics[name].value == pytest.approx(expected, rel=1e-9)
 
 
@@ -111,7 +111,7 @@ def test_the_train_reference_is_the_headline_and_the_reference_held_out(tmp_path
     assert found.metrics["fid"].value == pytest.approx(frechet(fake, trained), rel=1e-9)
     assert found.metrics["fid_test"].value == pytest.approx(frechet(fake, other), rel=1e-9)
     assert names[1] in found.reference and names[2] in found.reference
-    test = digits.load().test.images
+    test = digits.load().test.x
     source = file(tmp_path / "d.npz", images=test[:50], levels=17)
     found = evaluate(source, "digits", train_reference=source, features="pixels")
     assert f"against {len(test)} of test" in found.metrics["fid_test"].protocol
@@ -131,7 +131,7 @@ def test_jpeg_few_images_unequal_numbers_and_another_scale_are_warned_of(tmp_pat
 
 
 def moments_file(path, images, **more):
-    ruler = Pixels(DataSpec((1, *images.shape[1:])))
+    ruler = Pixels(DataSpec.images((1, *images.shape[1:])))
     vectors = torch.cat([f.vectors for f in extract(ruler, images[:, None])]).double().numpy()
     return file(path, mu=vectors.mean(0), sigma=np.cov(vectors.T), **more)
 
@@ -175,7 +175,7 @@ def test_features_that_resize_take_images_of_any_size(tmp_path, inception):
     reference = folder(tmp_path / "real", photographs)
     source = file(tmp_path / "fake.npz", images=pictures(10, shape=(16, 16, 3)))
     found = evaluate(source, reference, features="inception", metrics=["kid", "is"])
-    ruler = Inception(DataSpec((3, 16, 16)))
+    ruler = Inception(DataSpec.images((3, 16, 16)))
     alone = [
         ruler(torch.from_numpy(np.atleast_3d(image).transpose(2, 0, 1).copy())[None])
         for image in photographs
@@ -196,10 +196,10 @@ def test_features_that_resize_take_images_of_any_size(tmp_path, inception):
 
 def test_the_inception_score_stands_beside_that_of_the_real_images(tmp_path):
     data = digits.load()
-    source = file(tmp_path / "fake.npz", images=data.test.images[:50], levels=17)
+    source = file(tmp_path / "fake.npz", images=data.test.x[:50], levels=17)
     found = evaluate(source, "digits", metrics=["fid", "is"])
     assert list(found.metrics) == ["fid", "is", "is_real", "fid_test"]
-    real = file(tmp_path / "train.npz", images=data.train.images, levels=17)
+    real = file(tmp_path / "train.npz", images=data.train.x, levels=17)
     expected = evaluate(real, "digits", metrics=["is"]).metrics["is"].value
     assert found.metrics["is_real"].value == pytest.approx(expected, rel=1e-9)
     assert f"{len(data.train)} of train" in found.metrics["is_real"].protocol
@@ -276,7 +276,7 @@ def test_an_archive_under_the_name_of_an_array_is_refused(tmp_path):
 
 @pytest.fixture
 def evaluated(tmp_path):
-    images = digits.load().test.images[:200]
+    images = digits.load().test.x[:200]
     noisy = np.clip(images.astype(int) + pictures(200, shape=(1, 8, 8), top=4), 0, 16)
     source = file(tmp_path / "noisy.npz", images=noisy.astype(np.uint8))
     reference = file(tmp_path / "real.npz", images=images, levels=17)
@@ -378,9 +378,9 @@ def test_a_library_is_asked_in_a_process_for_the_metrics_that_are_wanted():
 def test_json_has_no_infinity(tmp_path):
     """Classes that no real image has are infinitely far from theirs."""
     data = digits.load()
-    labels = data.test.labels
-    real = file(tmp_path / "real.npz", images=data.test.images[labels == 0], levels=17)
-    fake = file(tmp_path / "fake.npz", images=data.test.images[labels == 1], levels=17)
+    labels = data.test.y
+    real = file(tmp_path / "real.npz", images=data.test.x[labels == 0], levels=17)
+    fake = file(tmp_path / "fake.npz", images=data.test.x[labels == 1], levels=17)
     command = ["evaluate", fake, "--reference", real, "--features", "digits-classifier"]
     done = CliRunner().invoke(app, [*command, "--metrics", "label_kl,fid", "--json"])
 

@@ -116,7 +116,7 @@ def test_a_trial_that_resumes_is_not_held_to_its_old_seal(store):
 @pytest.mark.parametrize("damage", [flip, cut])
 def test_damaged_reference_features_are_computed_again(tmp_path, monkeypatch, damage):
     monkeypatch.setenv(VARIABLE, str(tmp_path))
-    spec = DataSpec((1, 4, 4))
+    spec = DataSpec.images((1, 4, 4))
     images = np.random.default_rng(0).integers(0, 256, (50, 1, 4, 4), np.uint8)
     data = Dataset("noise", spec, *(Split(images[i::3]) for i in range(3)))
     extractor = Pixels(spec)

@@ -32,8 +32,8 @@ def images_for(classifier: type[Classifier], n: int = 20) -> torch.Tensor:
 
 
 def accuracy(extractor, split):
-    predicted = [features.logits.argmax(1) for features in extract(extractor, split.images)]
-    return (torch.cat(predicted).numpy() == split.labels).mean()
+    predicted = [features.logits.argmax(1) for features in extract(extractor, split.x)]
+    return (torch.cat(predicted).numpy() == split.y).mean()
 
 
 def hold_to_the_cards(dataset, tolerance):
@@ -127,8 +127,8 @@ def test_leaves_the_precision_of_others_alone(tf32):
 def test_measures_only_what_it_was_trained_on(classifier):
     known = classifier.trained_on
     assert classifier.supports(known) is None
-    assert classifier.supports(DataSpec(known.shape, known.levels, classes=0)) is None
-    for other in (DataSpec((3, 33, 33)), DataSpec(known.shape, levels=5)):
+    assert classifier.supports(DataSpec.images(known.shape, known.levels, classes=0)) is None
+    for other in (DataSpec.images((3, 33, 33)), DataSpec.images(known.shape, levels=5)):
         reason = classifier.supports(other)
         assert f"with {other.levels} levels" in reason and "pixels" in reason
         with pytest.raises(ValueError, match=f"the {classifier.data} classifier measures"):

@@ -16,7 +16,7 @@ from harness.features.inception import (
 from harness.features.published_weights import PublishedWeights, WeightsError
 from harness.measurement.references import extract
 
-GREY, RGB = DataSpec((1, 28, 28)), DataSpec((3, 32, 32))
+GREY, RGB = DataSpec.images((1, 28, 28)), DataSpec.images((3, 32, 32))
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,9 @@ def test_features_are_those_of_clean_fid(ours, mode, spec, folder):
     assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("spec", [GREY, RGB, DataSpec((3, 400, 310))], ids=["grey", "rgb", "large"])
+@pytest.mark.parametrize(
+    "spec", [GREY, RGB, DataSpec.images((3, 400, 310))], ids=["grey", "rgb", "large"]
+)
 def test_the_legacy_mode_of_pytorch_resizes_and_scales_as_clean_fid(spec):
     """Its network is another file of the same weights, so the stand-in takes its place."""
     images = photographs(spec)
@@ -90,7 +92,7 @@ def test_modes_and_levels_have_digests_of_their_own():
         Inception(RGB),
         InceptionLegacyTensorFlow(RGB),
         InceptionLegacyPyTorch(RGB),
-        Inception(DataSpec((3, 32, 32), levels=17)),
+        Inception(DataSpec.images((3, 32, 32), levels=17)),
     ]
     assert len({extractor.digest for extractor in extractors}) == 4
     assert Inception(RGB).digest == Inception(GREY).digest
@@ -112,7 +114,7 @@ def test_the_published_file_is_asked_for(tmp_path, monkeypatch):
 
 def test_other_images_are_refused():
     with pytest.raises(ValueError, match="grey or RGB"):
-        Inception(DataSpec((2, 8, 8)))
+        Inception(DataSpec.images((2, 8, 8)))
 
 
 @pytest.mark.parametrize("ours", [Inception, InceptionLegacyPyTorch, InceptionLegacyTensorFlow])

@@ -7,7 +7,7 @@ from harness.features.pixels import Pixels
 
 
 def test_small_grey_images_are_only_scaled():
-    spec = DataSpec((1, 8, 8), levels=17)
+    spec = DataSpec.images((1, 8, 8), levels=17)
     images = torch.randint(17, (5, 1, 8, 8)).to(torch.uint8)
     vectors, logits = Pixels(spec)(images)
     assert logits is None
@@ -16,7 +16,7 @@ def test_small_grey_images_are_only_scaled():
 
 def test_large_images_are_averaged_over_areas():
     images = torch.randint(256, (5, 1, 32, 32)).to(torch.uint8)
-    extractor = Pixels(DataSpec((1, 32, 32)))
+    extractor = Pixels(DataSpec.images((1, 32, 32)))
     blocks = images.double().reshape(5, 16, 2, 16, 2).mean((2, 4)) / 255
     assert_close(extractor(images).vectors.double(), blocks.flatten(1), rtol=0, atol=1e-6)
 
@@ -33,19 +33,23 @@ def test_large_images_are_averaged_over_areas():
     ],
 )
 def test_values_are_at_most_256(shape, d):
-    extractor = Pixels(DataSpec(shape))
+    extractor = Pixels(DataSpec.images(shape))
     assert extractor.dimensions == d and extractor.classes == 0
     full = torch.full((2, *shape), 255, dtype=torch.uint8)
     assert_close(extractor(full).vectors, torch.ones(2, d))
 
 
 def test_digests_tell_specs_apart():
-    specs = [DataSpec((1, 8, 8)), DataSpec((1, 8, 8), levels=17), DataSpec((1, 28, 28))]
+    specs = [
+        DataSpec.images((1, 8, 8)),
+        DataSpec.images((1, 8, 8), levels=17),
+        DataSpec.images((1, 28, 28)),
+    ]
     assert len({Pixels(spec).digest for spec in specs}) == 3
-    assert Pixels(specs[0]).digest == Pixels(DataSpec((1, 8, 8))).digest
+    assert Pixels(specs[0]).digest == Pixels(DataSpec.images((1, 8, 8))).digest
 
 
 def test_refuses_what_is_no_image():
-    assert "(C, H, W)" in (Pixels.supports(DataSpec((3, 5, 8, 8))) or "")
+    assert "(C, H, W)" in (Pixels.supports(DataSpec.images((3, 5, 8, 8))) or "")
     with pytest.raises(ValueError, match="C, H, W"):
-        Pixels(DataSpec((3, 5, 8, 8)))
+        Pixels(DataSpec.images((3, 5, 8, 8)))

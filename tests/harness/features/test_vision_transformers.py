@@ -14,7 +14,7 @@ from harness.errors import UserError
 from harness.features.published_weights import PublishedWeights
 from harness.features.vision_transformers import CLIP, DINOv2, interpolate_positions
 
-RGB = DataSpec((3, 20, 20))
+RGB = DataSpec.images((3, 20, 20))
 TINY = {"patch_size": 14, "embed_dim": 24, "depth": 2, "num_heads": 2}
 
 
@@ -162,4 +162,4 @@ def test_without_timm_the_message_says_what_to_install(monkeypatch):
 
 def test_other_images_are_refused():
     with pytest.raises(ValueError, match="grey or RGB"):
-        DINOv2(DataSpec((2, 8, 8)))
+        DINOv2(DataSpec.images((2, 8, 8)))

@@ -241,7 +241,7 @@ def test_results_are_those_without_the_counter():
 def test_counts_on_the_meta_device_as_on_the_cpu(name):
     """A model that decides nothing by its values can be counted where nothing is computed."""
     model_class = registry().load(registry().model(name).info)
-    model = model_class(DataSpec((1, 8, 8), levels=17), model_class.Config()).eval()
+    model = model_class(DataSpec.images((1, 8, 8), levels=17), model_class.Config()).eval()
     if isinstance(model, HasSteps):
         model.sampling_steps = 2
     totals = []

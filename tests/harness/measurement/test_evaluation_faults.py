@@ -39,8 +39,8 @@ class Scored(Regressor):
         super().__init__(SPEC, Config())
         self.answer = answer
 
-    def log_likelihood(self, images):
-        return self.answer(len(images))
+    def log_likelihood(self, x, y=None):
+        return self.answer(len(x))
 
 
 def likelihood(answer, images=8, test=None, **options):
@@ -111,7 +111,7 @@ def test_a_trial_that_is_asked_to_stop_stops_in_the_middle_of_a_measurement():
         likelihood(fair, on_batch=interrupt)
     scorer = SampleScorer(dataset(60), Pixels(SPEC), {"fid": FrechetDistance}, CPU)
     with pytest.raises(Interrupted):
-        scorer.score([torch.from_numpy(split(20).images)], interrupt)
+        scorer.score([torch.from_numpy(split(20).x)], interrupt)
     sampler = Sampler(Regressor(), seed=0, batch_size=8, precision="fp32")
     with pytest.raises(Interrupted):
         measure_speed(sampler, (1,), 0.0, interrupt)
@@ -166,7 +166,7 @@ def test_a_metric_that_fails_leaves_its_reason_and_all_the_others():
         "unlabelled": Unlabelled,
         "stranger": Stranger,
     }
-    images = torch.from_numpy(split(100, seed=9).images)
+    images = torch.from_numpy(split(100, seed=9).x)
     data = dataset(60)
     alone = SampleScorer(data, Pixels(SPEC), {"fid": FrechetDistance}, CPU).score([images])
     found = SampleScorer(data, Pixels(SPEC), metrics, CPU).score([images])
@@ -193,7 +193,7 @@ def test_features_that_cannot_be_taken_are_the_reason_of_every_metric_of_them():
     scorer = SampleScorer(data, Pixels(SPEC), {"fid": FrechetDistance}, CPU)
     scorer.references["train"].moments, scorer.references["test"].moments  # noqa: B018
     scorer.extractor = Broken(SPEC)
-    found = scorer.score([torch.from_numpy(split(20).images)])
+    found = scorer.score([torch.from_numpy(split(20).x)])
     assert set(found) == {"fid", "fid_test"}
     assert all("no such kernel" in m.reason and m.value is None for m in found.values())
 
@@ -203,7 +203,7 @@ class Limited(Regressor):
 
     most = 4
 
-    def sample(self, n, labels=None):
+    def sample(self, n, y=None):
         if n > self.most:
             raise NO_MEMORY
         return super().sample(n)
@@ -220,7 +220,7 @@ def test_a_batch_that_is_too_large_to_be_timed_costs_its_own_figure_alone():
 
 def test_a_cost_that_cannot_be_counted_leaves_the_speed():
     class Picky(Regressor):
-        def sample(self, n, labels=None):
+        def sample(self, n, y=None):
             if n == 4:
                 raise RuntimeError("never four at once")
             return super().sample(n)
@@ -233,9 +233,9 @@ def test_a_cost_that_cannot_be_counted_leaves_the_speed():
 
 def test_operators_without_a_flop_count_are_in_the_protocol_of_the_count():
     class Summing(Regressor):
-        def sample(self, n, labels=None):
+        def sample(self, n, y=None):
             torch.ones(3).cumsum(0)
-            return super().sample(n, labels)
+            return super().sample(n, y)
 
     found = measure_speed(Sampler(Summing(), seed=0, batch_size=8, precision="fp32"), (1,), 0.0)
     told = "counted by dispatch; without a formula: aten.cumsum (1 a batch)"
@@ -270,10 +270,10 @@ def test_a_trained_model_keeps_its_figures_whatever_else_fails(tmp_path, monkeyp
         build(self, spec, config)
         self.register_buffer("in_bfloat16", torch.ones(3, dtype=torch.bfloat16))
 
-    def few(self, n, labels=None):
+    def few(self, n, y=None):
         if n == 64:
             raise NO_MEMORY
-        return sample(self, n, labels)
+        return sample(self, n, y)
 
     def fail(*_):
         raise RuntimeError("it was worth a try")

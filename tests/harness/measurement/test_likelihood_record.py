@@ -18,7 +18,7 @@ from harness.metrics.frechet import FrechetDistance
 from harness.plugins.registry import registry
 from harness.row import Measurement, Row
 
-SMALL = DataSpec((1, 4, 4), levels=17, classes=2)
+SMALL = DataSpec.images((1, 4, 4), levels=17, classes=2)
 TOOK = {
     "vae": ({"importance_samples": 5}, {"k": 5, "evaluations": 5}),
     "realnvp": ({"dequantisations": 3}, {"k": 3}),
@@ -53,10 +53,10 @@ def test_the_record_says_what_it_took(name):
 
 def test_evaluations_are_counted_not_claimed():
     class Busy(Regressor):
-        def log_likelihood(self, images):
+        def log_likelihood(self, x, y=None):
             for _ in range(6):
                 self.network(torch.zeros(1, 4))
-            return LogLikelihood(-images.flatten(1).sum(1).float(), "exact")
+            return LogLikelihood(-x.flatten(1).sum(1).float(), "exact")
 
     model = Busy(SPEC, Config())
     found = measure_likelihood(model, split(20), images=20, batch_size=8, seed=0)

@@ -25,8 +25,8 @@ def cache(tmp_path, monkeypatch):
 
 def likelihood(nats, kind="exact", spec=SPEC, n=8):
     class Scored(Regressor):
-        def log_likelihood(self, images):
-            found = nats(len(images)) if callable(nats) else torch.full((len(images),), nats)
+        def log_likelihood(self, x, y=None):
+            found = nats(len(x)) if callable(nats) else torch.full((len(x),), nats)
             return LogLikelihood(found, kind)
 
     model = Scored(spec, Config())
@@ -48,7 +48,7 @@ def test_one_image_of_a_probability_above_1_is_enough():
     assert "1 of 4" in found.reason and "up to 0.1 nats" in found.reason
 
 
-@pytest.mark.parametrize("spec", [SPEC, DataSpec((3, 32, 32), 256, 10)])
+@pytest.mark.parametrize("spec", [SPEC, DataSpec.images((3, 32, 32), 256, 10)])
 def test_a_certain_image_may_be_off_by_the_rounding_of_float32(spec):
     """log p = (D ln L) - (D ln L) in float32, a unit in the last place too large."""
     nats = spec.dimensions * math.log(spec.levels)
@@ -84,7 +84,7 @@ class Answer(SampleMetric):
 def scored(answer, name="share"):
     metric = type("Own", (Answer,), {"answer": answer})
     scorer = SampleScorer(dataset(60), Pixels(SPEC), {name: metric}, CPU)
-    return scorer.score([torch.from_numpy(split(20).images)])[name]
+    return scorer.score([torch.from_numpy(split(20).x)])[name]
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_a_distance_below_zero_is_no_distance(monkeypatch, name):
     below = {name: Figure(torch.tensor(-0.5)) for name in ("fid", "fid_mean_term")}
     monkeypatch.setattr(FrechetDistance, "compute", lambda self: below)
     scorer = SampleScorer(dataset(60), Pixels(SPEC), {name: FrechetDistance}, CPU)
-    found = scorer.score([torch.from_numpy(split(20).images)])
+    found = scorer.score([torch.from_numpy(split(20).x)])
     assert (
         found[name].reason
         == found[f"{name}_test"].reason
@@ -145,7 +145,7 @@ def test_a_distance_below_zero_is_no_distance(monkeypatch, name):
 
 def test_sets_of_samples_that_are_equal_tell_of_no_uncertainty():
     scorer = SampleScorer(dataset(60), Pixels(SPEC), {"fid": FrechetDistance}, CPU)
-    one, other = (torch.from_numpy(split(20, seed).images) for seed in (1, 2))
+    one, other = (torch.from_numpy(split(20, seed).x) for seed in (1, 2))
     for sets in ([one, one.clone()], [one, other, one]):
         found = scorer.score(sets)["fid"]
         assert found.value > 0 and found.error is None
@@ -156,9 +156,9 @@ def test_sets_of_samples_that_are_equal_tell_of_no_uncertainty():
 
 def test_a_model_that_seeds_itself_has_no_uncertainty():
     class Seeded(Regressor):
-        def sample(self, n, labels=None):
+        def sample(self, n, y=None):
             torch.manual_seed(1)
-            return super().sample(n, labels)
+            return super().sample(n, y)
 
     sampler = Sampler(Seeded(), seed=0, batch_size=20, precision="fp32")
     scorer = SampleScorer(dataset(60), Pixels(SPEC), {"fid": FrechetDistance}, CPU)

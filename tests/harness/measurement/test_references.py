@@ -13,7 +13,7 @@ from harness.features.base import FeatureExtractor, Features
 from harness.features.pixels import Pixels
 from harness.measurement.references import cache_path, dataset_reference, extract, split_content
 
-SPEC = DataSpec((1, 4, 4), levels=8)
+SPEC = DataSpec.images((1, 4, 4), levels=8)
 
 
 class Counting(Pixels):
@@ -49,7 +49,7 @@ def path_of(dataset, split, extractor):
 
 
 def expected(part):
-    x = torch.from_numpy(part.images).double().flatten(1) / 7
+    x = torch.from_numpy(part.x).double().flatten(1) / 7
     return x.mean(0), torch.cov(x.T)
 
 
@@ -131,7 +131,7 @@ def test_features_in_memory_that_the_extractor_uses_again_are_kept():
             self.own[: len(vectors)] = vectors
             return Features(self.own[: len(vectors)], None)
 
-    images = split(25, 0).images
+    images = split(25, 0).x
     found, right = (
         torch.cat([f.vectors for f in list(extract(extractor, images, batch_size=10))])
         for extractor in (Reusing(SPEC), Pixels(SPEC))
@@ -173,7 +173,7 @@ class Noting(FeatureExtractor):
 
 @pytest.mark.parametrize("convert", [np.asarray, torch.as_tensor])
 def test_extraction_is_in_order_in_eval_mode_without_gradients(convert):
-    images = split(25, 0).images
+    images = split(25, 0).x
     extractor = Noting(SPEC).train()
     found = torch.cat([f.vectors for f in extract(extractor, convert(images), batch_size=10)])
     assert extractor.notes == [(10, False, True), (10, False, True), (5, False, True)]
@@ -181,7 +181,7 @@ def test_extraction_is_in_order_in_eval_mode_without_gradients(convert):
 
 
 def test_inference_mode_does_not_leak_between_batches():
-    for _ in extract(Pixels(SPEC), split(20, 0).images, batch_size=10):
+    for _ in extract(Pixels(SPEC), split(20, 0).x, batch_size=10):
         assert not torch.is_inference_mode_enabled()
 
 

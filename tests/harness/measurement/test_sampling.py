@@ -33,9 +33,9 @@ def test_the_model_is_in_eval_mode_and_without_gradients_and_comes_back():
     seen = []
 
     class Spy(Regressor):
-        def sample(self, n, labels=None):
+        def sample(self, n, y=None):
             seen.append((self.training, torch.is_grad_enabled()))
-            return super().sample(n, labels)
+            return super().sample(n, y)
 
     one = sampler(Spy)
     one.model.train()
@@ -46,10 +46,10 @@ def test_the_model_is_in_eval_mode_and_without_gradients_and_comes_back():
 
 def test_nfe_and_flops_are_counted():
     class Iterative(Regressor):
-        def sample(self, n, labels=None):
+        def sample(self, n, y=None):
             for _ in range(6):
                 self.network(torch.randn(n, 4))
-            return super().sample(n, labels)
+            return super().sample(n, y)
 
     cost = sampler(Iterative).cost()
     assert cost.evaluations == 7
@@ -57,12 +57,13 @@ def test_nfe_and_flops_are_counted():
     assert sampler(Iterative).cost(n=2) == cost
 
 
-def test_conditional_models_get_labels_from_the_marginal():
-    marginal = torch.tensor([0] * 70 + [2] * 30)
-    drawn = sampler(LabelPainter, batch_size=500, marginal=marginal).draw(4000)
-    share = (drawn[:, 0, 0, 0] == 2).double().mean()
-    assert set(drawn.unique().tolist()) == {0, 2}
-    assert abs(share - 0.3) < 4 * (0.3 * 0.7 / 4000) ** 0.5
+def test_sample_i_is_drawn_from_condition_i_whatever_the_batch_and_the_set():
+    y = torch.tensor([0, 2, 1, 1, 2, 0, 2])
+    for batch_size in (1, 3, 8):
+        drawn = sampler(LabelPainter, batch_size=batch_size, conditions=y)
+        for set_index in (0, 1):
+            assert torch.equal(drawn.draw(7, set_index)[:, 0, 0, 0].long(), y)
+    assert drawn.draw(9)[7:, 0, 0, 0].tolist() == [0, 2]
 
 
 class Reusing(Regressor):
@@ -72,8 +73,8 @@ class Reusing(Regressor):
         super().__init__(spec, config)
         self.register_buffer("drawn", torch.zeros(64, *spec.shape, dtype=torch.uint8))
 
-    def sample(self, n, labels=None):
-        self.drawn[:n] = super().sample(n, labels)
+    def sample(self, n, y=None):
+        self.drawn[:n] = super().sample(n, y)
         return self.drawn[:n]
 
     def latent(self, n):
@@ -100,7 +101,7 @@ def test_interpolated_images_in_memory_that_the_model_uses_again_are_kept():
 
 def test_samples_that_are_expanded_or_transposed_are_drawn_as_they_look():
     class Repeated(Regressor):
-        def sample(self, n, labels=None):
+        def sample(self, n, y=None):
             image = torch.randint(4, (1, *self.spec.shape), dtype=torch.uint8)
             return image.transpose(2, 3).expand(n, *self.spec.shape)
 
@@ -110,7 +111,7 @@ def test_samples_that_are_expanded_or_transposed_are_drawn_as_they_look():
 
 
 def test_unconditional_models_get_no_labels():
-    assert sampler(marginal=torch.tensor([1])).labels(5) is None
+    assert sampler(conditions=torch.tensor([1])).conditions(5) is None
 
 
 @pytest.mark.parametrize(
@@ -124,7 +125,7 @@ def test_unconditional_models_get_no_labels():
 )
 def test_samples_that_break_the_contract_are_refused(samples, message):
     class Wrong(Regressor):
-        def sample(self, n, labels=None):
+        def sample(self, n, y=None):
             return samples
 
     with pytest.raises(ContractBroken, match=message):
@@ -133,10 +134,10 @@ def test_samples_that_break_the_contract_are_refused(samples, message):
 
 def test_operators_without_a_formula_are_listed_beside_the_cost():
     class Summing(Regressor):
-        def sample(self, n, labels=None):
+        def sample(self, n, y=None):
             torch.ones(3).cumsum(0)
             torch.ones(3).cumsum(0)
-            return super().sample(n, labels)
+            return super().sample(n, y)
 
     cost = sampler(Summing).cost()
     assert cost.uncounted == {"aten.cumsum": 2}

@@ -44,18 +44,18 @@ def frechet(a, b):
 
 
 def test_samples_are_compared_with_train_and_with_test(scorer):
-    images = split(100, seed=9).images
+    images = split(100, seed=9).x
     scores = scorer.score([torch.from_numpy(images)])
     data = dataset(600)
-    assert scores["fid"].value == pytest.approx(frechet(images, data.train.images), rel=1e-4)
-    assert scores["fid_test"].value == pytest.approx(frechet(images, data.test.images), rel=1e-4)
+    assert scores["fid"].value == pytest.approx(frechet(images, data.train.x), rel=1e-4)
+    assert scores["fid_test"].value == pytest.approx(frechet(images, data.test.x), rel=1e-4)
     assert "100 samples against 600 of train" in scores["fid"].protocol
     assert "100 samples against 300 of test" in scores["fid_test"].protocol
     assert scores["fid"].error is None
 
 
 def test_the_value_is_the_mean_over_sets_and_the_error_their_standard_deviation(scorer):
-    sets = [torch.from_numpy(split(100, seed=seed).images) for seed in (5, 6, 7)]
+    sets = [torch.from_numpy(split(100, seed=seed).x) for seed in (5, 6, 7)]
     alone = [scorer.score([images])["fid"].value for images in sets]
     together = scorer.score(sets)["fid"]
     assert together.value == pytest.approx(np.mean(alone))
@@ -64,10 +64,10 @@ def test_the_value_is_the_mean_over_sets_and_the_error_their_standard_deviation(
 
 
 def test_a_metric_without_a_value_says_why(scorer):
-    score = scorer.score([torch.from_numpy(split(50).images)])["is"]
+    score = scorer.score([torch.from_numpy(split(50).x)])["is"]
     assert score.value is None
     assert "logits" in score.reason
-    single = scorer.score([torch.from_numpy(split(1).images)])["fid"]
+    single = scorer.score([torch.from_numpy(split(1).x)])["fid"]
     assert single.value is None
     assert "at least 2 images" in single.reason
 
@@ -81,13 +81,13 @@ class Endless(FrechetDistance):
 def test_a_figure_that_is_infinite_is_none_also_in_a_mean():
     scorer = SampleScorer(dataset(60), Pixels(SPEC), {"fid": Endless}, torch.device("cpu"))
     for sets in (1, 2):
-        found = scorer.score([torch.from_numpy(split(20).images)] * sets)["fid"]
+        found = scorer.score([torch.from_numpy(split(20).x)] * sets)["fid"]
         assert (found.value, found.error, found.reason) == (None, None, "it came out inf")
 
 
 class Uniform(Regressor):
-    def log_likelihood(self, images):
-        nats = torch.full((len(images),), -SPEC.dimensions * math.log(SPEC.levels))
+    def log_likelihood(self, x, y=None):
+        nats = torch.full((len(x),), -SPEC.dimensions * math.log(SPEC.levels))
         return LogLikelihood(nats, "exact", "in closed form")
 
 
@@ -102,12 +102,12 @@ def test_a_uniform_model_scores_the_logarithm_of_the_levels():
 
 def test_the_standard_error_is_that_of_the_mean_over_images():
     class Brightness(Regressor):
-        def log_likelihood(self, images):
-            return LogLikelihood(-images.float().flatten(1).sum(1), "lower_bound")
+        def log_likelihood(self, x, y=None):
+            return LogLikelihood(-x.float().flatten(1).sum(1), "lower_bound")
 
     test = split(40)
     found = measure_likelihood(Brightness(), test, images=40, batch_size=7, seed=0)
-    bits = test.images.reshape(40, -1).sum(1) / (SPEC.dimensions * math.log(2))
+    bits = test.x.reshape(40, -1).sum(1) / (SPEC.dimensions * math.log(2))
     assert found.value == pytest.approx(bits.mean())
     assert found.error == pytest.approx(bits.std(ddof=1) / 40**0.5)
 
@@ -119,8 +119,8 @@ def test_no_likelihood_and_an_infinite_one_say_so():
     )
 
     class Impossible(Regressor):
-        def log_likelihood(self, images):
-            return LogLikelihood(torch.full((len(images),), -math.inf), "exact")
+        def log_likelihood(self, x, y=None):
+            return LogLikelihood(torch.full((len(x),), -math.inf), "exact")
 
     found = measure_likelihood(Impossible(), split(8), images=8, batch_size=8, seed=0)
     assert found.value is None
@@ -139,10 +139,8 @@ def test_speed_takes_the_table_from_the_largest_batch_and_latency_from_the_small
 def test_real_images_are_the_test_split_and_null_is_the_better_of_noise_and_mean(scorer):
     data = dataset(600)
     real, images = measure_real(data, scorer, len(data.test))
-    assert torch.equal(images, torch.from_numpy(data.test.images))
-    assert real["fid"].value == pytest.approx(
-        frechet(data.test.images, data.train.images), rel=1e-4
-    )
+    assert torch.equal(images, torch.from_numpy(data.test.x))
+    assert real["fid"].value == pytest.approx(frechet(data.test.x, data.train.x), rel=1e-4)
     assert real["fid_test"].value is None
     null, images = measure_null(data, scorer, 200, {"fid": True, "is": False})
     # The data is noise itself: noise is better than the mean image.
@@ -156,7 +154,7 @@ def test_fewer_real_images_are_a_fixed_choice_of_the_test_split(scorer):
     _, images = measure_real(data, scorer, 50)
     _, again = measure_real(data, scorer, 50)
     assert torch.equal(images, again)
-    members = {image.tobytes() for image in data.test.images}
+    members = {image.tobytes() for image in data.test.x}
     assert all(image.numpy().tobytes() in members for image in images)
 
 
@@ -172,7 +170,7 @@ ALL = {
 @pytest.fixture
 def pictures():
     """Data whose images differ, unlike the four pixels of the toy."""
-    spec = DataSpec((1, 4, 4), levels=256, classes=3)
+    spec = DataSpec.images((1, 4, 4), levels=256, classes=3)
     return Dataset("pictures", spec, *(split(n, n, spec) for n in (600, 10, 300)))
 
 
@@ -184,7 +182,7 @@ def test_a_metric_under_several_names_is_computed_once(pictures, monkeypatch):
     runs = []
     compute = Neighbours.compute
     monkeypatch.setattr(Neighbours, "compute", lambda self: runs.append(1) or compute(self))
-    scores = score_all(pictures).score([torch.from_numpy(pictures.train.images[:50])])
+    scores = score_all(pictures).score([torch.from_numpy(pictures.train.x[:50])])
     assert len(runs) == 1
     assert scores["precision"].value == 1
     assert "precision_test" not in scores
@@ -193,8 +191,8 @@ def test_a_metric_under_several_names_is_computed_once(pictures, monkeypatch):
 
 def test_copies_carry_their_warning_and_stay_flagged_in_a_mean(pictures):
     scorer = score_all(pictures)
-    copies = torch.from_numpy(pictures.train.images[:200])
-    new = torch.from_numpy(split(200, 7, pictures.spec).images)
+    copies = torch.from_numpy(pictures.train.x[:200])
+    new = torch.from_numpy(split(200, 7, pictures.spec).x)
     assert scorer.score([new])["memorisation"].reason is None
     together = scorer.score([new, copies])["memorisation"]
     assert together.value == pytest.approx(0.5, abs=0.02)
@@ -202,17 +200,17 @@ def test_copies_carry_their_warning_and_stay_flagged_in_a_mean(pictures):
 
 
 def test_a_total_copier_carries_its_warning_though_the_test_split_holds_copies_too(pictures):
-    test = pictures.test.images.copy()
-    test[:15] = pictures.train.images[:15]
-    scorer = score_all(replace(pictures, test=Split(test, pictures.test.labels)))
-    found = scorer.score([torch.from_numpy(pictures.train.images[-200:])])["memorisation"]
+    test = pictures.test.x.copy()
+    test[:15] = pictures.train.x[:15]
+    scorer = score_all(replace(pictures, test=Split(test, pictures.test.y)))
+    found = scorer.score([torch.from_numpy(pictures.train.x[-200:])])["memorisation"]
     assert found.value == 1
     assert "copies its training data" in found.reason
 
 
 def test_a_standard_error_is_that_of_the_one_set(pictures):
     scorer = score_all(pictures)
-    sets = [torch.from_numpy(split(100, seed, pictures.spec).images) for seed in (5, 6)]
+    sets = [torch.from_numpy(split(100, seed, pictures.spec).x) for seed in (5, 6)]
     alone = [scorer.score([images])["kid"] for images in sets]
     assert all(measurement.error > 0 for measurement in alone)
     spread = np.std([measurement.value for measurement in alone], ddof=1)
@@ -226,11 +224,11 @@ def test_curves_are_of_quick_metrics_only(pictures):
 
 
 def test_suspects_are_the_copies_with_their_originals(pictures):
-    new = torch.from_numpy(split(20, 7, pictures.spec).images)
-    copies = torch.from_numpy(pictures.train.images[[3, 500]])
+    new = torch.from_numpy(split(20, 7, pictures.spec).x)
+    copies = torch.from_numpy(pictures.train.x[[3, 500]])
     suspects, originals = score_all(pictures).suspects(torch.cat([new, copies]), 2)
     assert sorted(originals.tolist()) == [3, 500]
-    assert torch.equal(suspects, torch.from_numpy(pictures.train.images[originals.numpy()]))
+    assert torch.equal(suspects, torch.from_numpy(pictures.train.x[originals.numpy()]))
 
 
 def test_the_test_set_is_not_compared_with_itself(pictures):

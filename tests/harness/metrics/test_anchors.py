@@ -19,7 +19,7 @@ def images(n, levels, shape, seed=0):
     return np.random.default_rng(seed).integers(0, levels, (n, *shape)).astype(np.uint8)
 
 
-@pytest.mark.parametrize("spec", [DataSpec((1, 2, 2), 4), DataSpec((3, 1, 2), 2)])
+@pytest.mark.parametrize("spec", [DataSpec.images((1, 2, 2), 4), DataSpec.images((3, 1, 2), 2)])
 @pytest.mark.parametrize("context", COUNTED.values(), ids=COUNTED)
 def test_probability_sums_to_one(context, spec):
     train = images(20, spec.levels, spec.shape) // 2
@@ -82,8 +82,8 @@ def test_two_neighbours_agree_with_counting_one_pixel_at_a_time():
 def test_a_histogram_finds_the_entropy_of_independent_pixels():
     """Counting costs K / 2N = 48 / 40,000 nats of 20, next to nothing."""
     data = known_density.load("independent")
-    model = ContextCounts(data.train.images, data.spec.levels, position)
-    nats = model.log_likelihood(data.test.images)
+    model = ContextCounts(data.train.x, data.spec.levels, position)
+    nats = model.log_likelihood(data.test.x)
     assert -nats.mean() == pytest.approx(data.entropy, abs=3 * nats.std() / len(nats) ** 0.5)
 
 

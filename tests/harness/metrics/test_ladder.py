@@ -90,6 +90,6 @@ def test_copies_widen_the_gap_of_fid_to_train_and_to_test(script):
     data, drawn = script.generator_and_held_out(script.load_dataset(script.registry(), "digits"))
     metrics = {"fid_gap": MemorisationInformedDistance}
     scorer = script.SampleScorer(data, Pixels(data.spec), metrics, torch.device("cpu"))
-    images = torch.from_numpy(drawn.images)
+    images = torch.from_numpy(drawn.x)
     copied = [script.copies(data, images, None, strength) for strength in script.STEPS]
     assert rises([-scorer.score([some])["fid_gap"].value for some in copied])

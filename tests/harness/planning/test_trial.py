@@ -122,8 +122,8 @@ def test_settings_keep_their_types():
 
 def test_the_test_split_is_disjoint_from_what_a_model_sees():
     data = load_dataset(registry(), "digits")
-    train = {image.tobytes() for image in data.train.images}
-    assert not train & {image.tobytes() for image in data.test.images}
+    train = {image.tobytes() for image in data.train.x}
+    assert not train & {image.tobytes() for image in data.test.x}
 
 
 def test_an_entry_is_resolved_once_however_many_seeds_it_has(monkeypatch):

@@ -18,8 +18,8 @@ from harness.plugins.capabilities import (
 )
 from harness.plugins.registry import registry
 
-CAPABILITIES = ("HasLikelihood", "HasLatent", "HasEncoder", "Conditional", "HasSteps")
-SPEC = DataSpec((1, 8, 8), levels=17, classes=10)
+CAPABILITIES = ("HasLikelihood", "HasLatent", "HasEncoder", "HasSteps")
+SPEC = DataSpec.images((1, 8, 8), levels=17, classes=10)
 INSTALLED = [registry().load(entry.info) for entry in registry().models.values()]
 
 
@@ -31,6 +31,7 @@ INSTALLED = [registry().load(entry.info) for entry in registry().models.values()
 def test_a_class_has_the_capabilities_of_its_instances(model_class):
     model = model_class(SPEC, model_class.Config())
     found = [name for name in CAPABILITIES if isinstance(model, getattr(contract, name))]
+    found += [f"takes {kind}" for kind in sorted(model.takes)]
     assert list(capabilities(model_class)) == found
 
 
@@ -40,7 +41,7 @@ def test_the_kind_of_a_likelihood_is_that_of_its_values(model_class):
     if "HasLikelihood" not in capabilities(model_class):
         assert told is None
         return
-    spec = DataSpec((1, 2, 2), levels=4)
+    spec = DataSpec.images((1, 2, 2), levels=4)
     model = model_class(spec, model_class.Config()).eval()
     with torch.no_grad():
         assert told == model.log_likelihood(torch.zeros(1, 1, 2, 2, dtype=torch.uint8)).kind
@@ -48,13 +49,13 @@ def test_the_kind_of_a_likelihood_is_that_of_its_values(model_class):
 
 def test_a_kind_that_only_a_score_would_tell_is_unknown():
     class Undecided(Histogram):
-        def log_likelihood(self, images):
-            nats = super().log_likelihood(images).nats
+        def log_likelihood(self, x, y=None):
+            nats = super().log_likelihood(x).nats
             return LogLikelihood(nats, "exact") if len(nats) else LogLikelihood(nats, "estimate")
 
     class Passed(Histogram):
-        def log_likelihood(self, images):
-            return super().log_likelihood(images)
+        def log_likelihood(self, x, y=None):
+            return super().log_likelihood(x)
 
     assert likelihood_kind(Undecided) is None and likelihood_kind(Passed) is None
 

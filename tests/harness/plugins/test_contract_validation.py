@@ -155,9 +155,9 @@ def test_a_sound_model_is_let_through_and_its_trial_is_not_changed(tmp_path, mon
     expected = random.Random(3).random(), np.random.RandomState(3).random_sample()
 
     class Noisy(Table):
-        def sample(self, n, labels=None):
+        def sample(self, n, y=None):
             random.random(), np.random.random_sample()
-            return super().sample(n, labels)
+            return super().sample(n, y)
 
     with_it = trained(Noisy, tmp_path)
     assert (random.random(), np.random.random_sample()) == expected

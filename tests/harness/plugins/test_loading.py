@@ -183,27 +183,36 @@ def images(array, labels=True, of="train"):
     return changed(**{of: Split(array, numbers)})
 
 
-GOOD = split(8).images
+GOOD = split(8).x
 DATASETS = [
     (3, "it is an int; a function is asked for"),
     (lambda: None, "its function returned None; a harness.dataset.Dataset is asked for"),
     (lambda: 1 / 0, r"raised ZeroDivisionError: division by zero \(test_loading.py:"),
     (changed(name="digits"), "its name is 'digits'; 'toy' was asked for"),
     (changed(spec=(1, 2, 2)), "its spec is a tuple; a harness.contract.DataSpec"),
-    (changed(spec=DataSpec((2, 2), 4, 3)), r"the shape \(2, 2\); three whole numbers"),
-    (changed(spec=DataSpec([1, 2, 2], 4, 3)), r"the shape \[1, 2, 2\]; three whole numbers"),
-    (changed(spec=DataSpec((1, 2, 2), 300, 3)), "300 levels; 2 to 256"),
-    (changed(spec=DataSpec((1, 2, 2), 4, -1)), "-1 classes; a whole number"),
     (
-        changed(spec=DataSpec((1, 2, 3), 4, 3)),
+        changed(spec=DataSpec.images((2, 2), 4, 3)),
+        r"the shape \(2, 2\); image has 3 axes",
+    ),
+    (changed(spec=DataSpec.images([1, 2, 2], 4, 3)), r"the shape \[1, 2, 2\]; image has 3 axes"),
+    (changed(spec=DataSpec.images((1, 2, 2), 300, 3)), "300 levels; 2 to 256"),
+    (changed(spec=DataSpec.images((1, 2, 2), 4, -1)), "y of its spec has -1 levels"),
+    (
+        changed(spec=DataSpec.images((1, 2, 3), 4, 3)),
         r"images of train are .*\(60, 1, 2, 2\).*\(N, 1, 2, 3\)",
     ),
     (
-        changed(spec=DataSpec((1, 2, 2), 3, 3)),
-        "images of train hold the value 3.* 3 levels, 0 to 2",
+        changed(spec=DataSpec.images((1, 2, 2), 3, 3)),
+        "images of train have values from 0 to 3; .* 3 levels, 0 to 2",
     ),
-    (changed(spec=DataSpec((1, 2, 2), 4, 2)), "labels of train are 0 to 2.* 2 classes, 0 to 1"),
-    (changed(spec=DataSpec((1, 2, 2), 4, 0)), "labels of train are 0 to 2.* 0 classes"),
+    (
+        changed(spec=DataSpec.images((1, 2, 2), 4, 2)),
+        "labels of train have values from 0 to 2.* 2 classes, 0 to 1",
+    ),
+    (
+        changed(spec=DataSpec.images((1, 2, 2), 4, 0)),
+        "train split has a condition y",
+    ),
     (changed(test=None), "its test split is None; a harness.dataset.Split"),
     (changed(validation=(GOOD, None)), "its validation split is a tuple"),
     (changed(entropy=float("nan")), "its entropy is nan"),
@@ -211,12 +220,12 @@ DATASETS = [
     (images(torch.from_numpy(GOOD)), "images of train are a tensor torch.uint8"),
     (images(GOOD[:0]), "the train split has no images"),
     (images(GOOD[:, :, :1], of="test"), r"images of test are \|u1 \(8, 1, 1, 2\)"),
-    (images(GOOD, labels=None), "the train split has no labels; its spec says 3 classes"),
+    (images(GOOD, labels=None), "the train split has no labels as condition y; its spec has them"),
     (images(GOOD, labels=np.zeros(8, np.int32)), r"labels of train are <i4 \(8,\).*int64 \(8,\)"),
     (images(GOOD, labels=np.zeros(7, np.int64)), r"labels of train are <i8 \(7,\).*int64 \(8,\)"),
     (images(GOOD, labels=np.zeros(8, ">i8")), r"labels of train are >i8 \(8,\)"),
     (images(GOOD, labels=[0] * 8), "labels of train are a list"),
-    (images(GOOD, labels=np.full(8, -1)), "labels of train are -1 to -1"),
+    (images(GOOD, labels=np.full(8, -1)), "labels of train have values from -1 to -1"),
 ]
 
 
@@ -230,7 +239,7 @@ def test_a_data_set_that_is_none_is_refused_by_name(load, message, monkeypatch):
 def test_images_in_another_order_of_memory_are_put_in_order(monkeypatch):
     turned = images(GOOD[:, :, ::-1])
     registry = registry_with(monkeypatch, datasets={"toy": turned})
-    found = load_dataset(registry, "toy").train.images
+    found = load_dataset(registry, "toy").train.x
     assert np.array_equal(found, GOOD[:, :, ::-1])
     assert torch.from_numpy(found).shape == (8, 1, 2, 2)
 

@@ -77,17 +77,17 @@ PROJECT = {
 
             def training_step(self, batch, progress):
                 adam = self.optimizers["adam"]
-                loss = -self.log_likelihood(batch.images).nats.mean()
+                loss = -self.log_likelihood(batch.x).nats.mean()
                 adam.zero_grad()
                 loss.backward()
                 adam.step()
                 return {"loss": loss.detach()}
 
-            def sample(self, n, labels=None):
+            def sample(self, n, y=None):
                 levels = torch.multinomial(self.network().exp(), n, replacement=True)
                 return levels.T.reshape(n, *self.spec.shape).to(torch.uint8)
 
-            def log_likelihood(self, images):
+            def log_likelihood(self, x, y=None):
                 table = self.network().expand(len(images), -1, -1)
                 levels = images.flatten(1).long().unsqueeze(2)
                 return LogLikelihood(table.gather(2, levels).sum((1, 2)), "exact")
@@ -133,7 +133,7 @@ from harness.plugins.registry import registry
 info = registry().model("pixel-histogram").info
 PixelHistogram = registry().load(info)
 assert list(PluginFiles(info.target).packages) == ["pixel_histogram"]
-spec = DataSpec((1, 1, 2), levels=4)
+spec = DataSpec.images((1, 1, 2), levels=4)
 model = PixelHistogram(spec, PixelHistogram.Config())
 assert isinstance(model, GenerativeModel) and isinstance(model, HasLikelihood)
 # Pixel 0 is 3 in half of the images, else 1; pixel 1 is always 2.

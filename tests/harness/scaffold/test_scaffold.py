@@ -29,7 +29,7 @@ from harness.planning.trial import REFERENCES
 from harness.plugins.kinds import Kind
 from harness.scaffold import RESERVED, SUMMARIES, TYPES, Family, render, write_plugin
 
-SPEC = DataSpec((1, 4, 4), levels=5, classes=3)
+SPEC = DataSpec.images((1, 4, 4), levels=5, classes=3)
 OTHER_KINDS = [kind for kind in Kind if kind is not Kind.model]
 
 
@@ -60,7 +60,9 @@ CHECKS = [
 
 
 @pytest.mark.parametrize("check", CHECKS)
-@pytest.mark.parametrize("spec", [SPEC, DataSpec((3, 6, 5), levels=256)], ids=["gray", "colour"])
+@pytest.mark.parametrize(
+    "spec", [SPEC, DataSpec.images((3, 6, 5), levels=256)], ids=["gray", "colour"]
+)
 def test_every_template_passes_the_checks(check, spec):
     try:
         check.run(spec)
@@ -69,7 +71,7 @@ def test_every_template_passes_the_checks(check, spec):
 
 
 def test_the_linear_autoregression_draws_what_it_scores():
-    spec = DataSpec((1, 1, 3), levels=3)
+    spec = DataSpec.images((1, 1, 3), levels=3)
     model = build(Family.likelihood, spec)
     with torch.no_grad():
         for parameter in model.parameters():
@@ -93,7 +95,7 @@ def test_a_sub_pixel_of_the_linear_autoregression_sees_those_before_it_alone():
 
 
 def test_the_flows_density_is_that_of_its_samples_by_autograd():
-    model = build(Family.flow, DataSpec((1, 2, 2), levels=4), layers=4, width=8).double()
+    model = build(Family.flow, DataSpec.images((1, 2, 2), levels=4), layers=4, width=8).double()
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.add_(torch.randn_like(parameter), alpha=0.3)
@@ -131,7 +133,7 @@ def assert_moments(images, mean, std):
 
 
 def test_diffusion_with_the_ideal_denoiser_draws_the_gaussian():
-    model = build(Family.diffusion, DataSpec((1, 4, 4)), sampling_steps=200)
+    model = build(Family.diffusion, DataSpec.images((1, 4, 4)), sampling_steps=200)
 
     def ideal(x_t, t):
         a, s = (t[:, None] * math.pi / 2).cos(), (t[:, None] * math.pi / 2).sin()
@@ -143,7 +145,7 @@ def test_diffusion_with_the_ideal_denoiser_draws_the_gaussian():
 
 
 def test_diffusion_learns_v_of_the_states_it_is_shown():
-    model = build(Family.diffusion, DataSpec((1, 4, 4)))
+    model = build(Family.diffusion, DataSpec.images((1, 4, 4)))
     white = torch.full((64, 1, 4, 4), 255, dtype=torch.uint8)
 
     def ideal(x_t, t):
@@ -156,7 +158,7 @@ def test_diffusion_learns_v_of_the_states_it_is_shown():
 
 
 def test_the_conditional_model_with_the_ideal_velocity_draws_each_classs_gaussian():
-    model = build(Family.conditional, DataSpec((1, 4, 4), classes=2), sampling_steps=300)
+    model = build(Family.conditional, DataSpec.images((1, 4, 4), classes=2), sampling_steps=300)
     means = torch.tensor([-0.3, 0.4])
 
     def ideal(x_t, t, y):
@@ -170,7 +172,7 @@ def test_the_conditional_model_with_the_ideal_velocity_draws_each_classs_gaussia
 
 
 def test_the_conditional_model_learns_the_velocity_of_the_states_it_is_shown():
-    model = build(Family.conditional, DataSpec((1, 4, 4)))
+    model = build(Family.conditional, DataSpec.images((1, 4, 4)))
     white = torch.full((64, 1, 4, 4), 255, dtype=torch.uint8)
 
     def ideal(x_t, t, y):
@@ -182,7 +184,7 @@ def test_the_conditional_model_learns_the_velocity_of_the_states_it_is_shown():
 
 
 def test_the_conditional_model_learns_which_label_is_which():
-    model = build(Family.conditional, DataSpec((1, 2, 2), classes=2), width=32)
+    model = build(Family.conditional, DataSpec.images((1, 2, 2), classes=2), width=32)
     labels = torch.arange(64) % 2
     images = (labels * 255).to(torch.uint8)[:, None, None, None].expand(-1, 1, 2, 2)
     for step in range(300):
@@ -363,5 +365,5 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
 
 def test_the_autoregression_refuses_images_that_it_would_never_finish():
     supports = model_of(Family.likelihood).supports
-    assert supports(DataSpec((1, 28, 28))) is None
-    assert "3072 sub-pixels" in supports(DataSpec((3, 32, 32)))
+    assert supports(DataSpec.images((1, 28, 28))) is None
+    assert "3072 sub-pixels" in supports(DataSpec.images((3, 32, 32)))

@@ -45,7 +45,7 @@ PLUGIN = """
         def training_step(self, batch, progress):
             return {}
 
-        def sample(self, n, labels=None):
+        def sample(self, n, y=None):
             if n > 4:
                 os.kill(os.getpid(), signal.SIGKILL)
             return torch.zeros(n, *self.spec.shape, dtype=torch.uint8)
@@ -66,8 +66,8 @@ def plugin(tmp_path, monkeypatch):
 
 def sampler(model):
     torch.manual_seed(0)
-    marginal = torch.arange(SPEC.classes)
-    return Sampler(model, seed=0, batch_size=1, precision="fp32", marginal=marginal)
+    y = torch.arange(SPEC.classes)
+    return Sampler(model, seed=0, batch_size=1, precision="fp32", conditions=y)
 
 
 def run(model, sizes=(1, 2, 4, 8), seconds=0.0, longest=60.0):
@@ -79,7 +79,7 @@ class Limited(Regressor):
 
     error: Exception = MemoryError()
 
-    def sample(self, n, labels=None):
+    def sample(self, n, y=None):
         if n > 4:
             raise self.error
         return super().sample(n)
@@ -98,7 +98,7 @@ def test_the_first_call_of_all_is_the_cold_start():
     calls = []
 
     class Recording(Regressor):
-        def sample(self, n, labels=None):
+        def sample(self, n, y=None):
             calls.append(n)
             return super().sample(n)
 
@@ -178,7 +178,7 @@ def test_a_sweep_that_measured_nothing_has_a_line_that_says_why():
 class Summing(Regressor):
     """Calls an operator without a formula."""
 
-    def sample(self, n, labels=None):
+    def sample(self, n, y=None):
         torch.ones(3).cumsum(0)
         return super().sample(n)
 

@@ -17,7 +17,7 @@ def numbered(n):
 
 
 def numbers(stream, batches):
-    return torch.cat([stream.batch(i).images.flatten() for i in range(batches)]).tolist()
+    return torch.cat([stream.batch(i).x.flatten() for i in range(batches)]).tolist()
 
 
 @pytest.mark.parametrize(("n", "batch_size"), [(12, 4), (10, 4), (7, 3), (5, 8), (3, 7), (1, 4)])
@@ -31,24 +31,24 @@ def test_labels_stay_with_their_images():
     stream = BatchStream(numbered(10), 4, seed=0, device=CPU)
     for index in range(7):
         batch = stream.batch(index)
-        assert batch.images.flatten().tolist() == batch.labels.tolist()
+        assert batch.x.flatten().tolist() == batch.y.tolist()
 
 
 def test_a_batch_depends_on_its_index_and_the_seed_alone():
     stream = BatchStream(numbered(50), 16, seed=1, device=CPU)
-    in_order = [stream.batch(i).images for i in range(9)]
+    in_order = [stream.batch(i).x for i in range(9)]
     fresh = BatchStream(numbered(50), 16, seed=1, device=CPU)
     for index in (8, 0, 3, 7, 3):
-        assert torch.equal(fresh.batch(index).images, in_order[index])
+        assert torch.equal(fresh.batch(index).x, in_order[index])
     other = BatchStream(numbered(50), 16, seed=2, device=CPU)
-    assert not torch.equal(other.batch(0).images, in_order[0])
+    assert not torch.equal(other.batch(0).x, in_order[0])
 
 
 def test_epochs_differ_in_order():
     stream = BatchStream(numbered(50), 50, seed=1, device=CPU)
-    assert not torch.equal(stream.batch(0).images, stream.batch(1).images)
+    assert not torch.equal(stream.batch(0).x, stream.batch(1).x)
 
 
 def test_unlabelled_data_gives_no_labels():
-    split = Split(numbered(4).images)
-    assert BatchStream(split, 2, seed=0, device=CPU).batch(0).labels is None
+    split = Split(numbered(4).x)
+    assert BatchStream(split, 2, seed=0, device=CPU).batch(0).y is None

@@ -26,7 +26,7 @@ class Unrolled(Regressor):
         return 1 + int(49 * progress)
 
     def training_step(self, batch, progress):
-        x = batch.images.float().flatten(1)
+        x = batch.x.float().flatten(1)
         loss = sum(self.network(x).square().mean() for _ in range(self.times(progress)))
         self.optimizers["adam"].zero_grad()
         loss.backward()
@@ -130,7 +130,7 @@ class Uncounted(Unrolled):
     """All of its work is in an operator without a formula."""
 
     def training_step(self, batch, progress):
-        x = batch.images.float().flatten(1).cumsum(1)
+        x = batch.x.float().flatten(1).cumsum(1)
         loss = (self.network.weight.sum() * x.mean()).square()
         self.optimizers["adam"].zero_grad()
         loss.backward()

@@ -14,7 +14,7 @@ from harness_autoencoders.vae import VAE, VAEConfig
 from harness_datasets.known_density import Density
 from harness_nets.gaussian import standard_normal_log_prob
 
-TINY = DataSpec((1, 2, 2), levels=4)
+TINY = DataSpec.images((1, 2, 2), levels=4)
 
 
 def tiny(**settings):
@@ -168,7 +168,7 @@ def test_resuming_is_bitwise():
 def test_overfits_eight_images():
     torch.manual_seed(0)
     images = torch.randint(17, (8, 1, 8, 8), dtype=torch.uint8)
-    model = VAE(DataSpec((1, 8, 8), 17), tiny(batch_size=8, latent=8))
+    model = VAE(DataSpec.images((1, 8, 8), 17), tiny(batch_size=8, latent=8))
     losses = train(model, images, 60)
     assert losses[-1] < losses[0] - 0.2
 
@@ -177,11 +177,11 @@ def test_overfits_eight_images():
     "spec",
     [
         TINY,
-        DataSpec((1, 1, 1), 2),
-        DataSpec((1, 8, 8), 17),
-        DataSpec((1, 28, 28), 256),
-        DataSpec((3, 32, 32), 256),
-        DataSpec((3, 5, 11), 9),
+        DataSpec.images((1, 1, 1), 2),
+        DataSpec.images((1, 8, 8), 17),
+        DataSpec.images((1, 28, 28), 256),
+        DataSpec.images((3, 32, 32), 256),
+        DataSpec.images((3, 5, 11), 9),
     ],
 )
 def test_sizes_derive_from_the_spec(spec):

@@ -17,7 +17,7 @@ from harness_diffusion.bound import (
 from harness_diffusion.denoisers import Clipped, Prediction
 from harness_diffusion.schedules import DiscreteSchedule, linear_betas
 
-TINY = DataSpec((1, 2, 2), levels=4)
+TINY = DataSpec.images((1, 2, 2), levels=4)
 
 
 def process(steps):

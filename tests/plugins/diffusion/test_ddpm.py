@@ -14,7 +14,7 @@ from harness.errors import UserError
 from harness.plugins.hyper_parameters import resolve_config
 from harness_diffusion.ddpm import DDPM, DDPMConfig, build_schedule, evenly_spaced_steps
 
-TINY = DataSpec((1, 2, 2), levels=4)
+TINY = DataSpec.images((1, 2, 2), levels=4)
 SMALL = DDPMConfig(batch_size=16, channels=8, sampling_steps=4, likelihood_terms=4)
 
 
@@ -49,7 +49,7 @@ def test_first_noise_is_the_papers_or_a_quarter_of_the_distance_of_levels():
 @pytest.mark.parametrize("sampler", ["ancestral", "ddim"])
 def test_samples_of_an_ideal_network_are_the_data_rounded(sampler):
     """N(0.1, 0.2^2) in [-1, 1], on 256 levels."""
-    model = build(DataSpec((1, 4, 4), levels=256), sampler=sampler, sampling_steps=250)
+    model = build(DataSpec.images((1, 4, 4), levels=256), sampler=sampler, sampling_steps=250)
     model.network = NoiseNetwork(GaussianOracle(model.schedule, 0.1, 0.2))
     torch.manual_seed(0)
     model.prior = lambda n: torch.randn(n, 1, 4, 4)
@@ -133,4 +133,4 @@ def test_unknown_settings_are_named():
 
 
 def test_needs_images():
-    assert "needs images" in DDPM.supports(DataSpec((8,), levels=4))
+    assert "needs images" in DDPM.supports(DataSpec.images((8,), levels=4))

@@ -12,7 +12,7 @@ from support.oracles import GaussianOracle, NoiseNetwork, UniformOracle
 from harness.contract import Batch, DataSpec
 from harness_diffusion.score_sde import ScoreSDE, ScoreSDEConfig
 
-TINY = DataSpec((1, 2, 2), levels=4)
+TINY = DataSpec.images((1, 2, 2), levels=4)
 SMALL = ScoreSDEConfig(batch_size=16, channels=8, sampling_steps=4, likelihood_steps=8)
 
 
@@ -30,7 +30,7 @@ def with_oracle(model, oracle):
 @pytest.mark.parametrize("sampler", ["predictor-corrector", "euler-maruyama", "probability-flow"])
 def test_samples_of_an_ideal_network_are_the_data_cut_to_levels(sampler):
     """N(0.1, 0.2^2) in [-1, 1); level k of 256 holds [k, k + 1) / 128 - 1."""
-    model = build(DataSpec((1, 4, 4), levels=256), sampler=sampler, sampling_steps=150)
+    model = build(DataSpec.images((1, 4, 4), levels=256), sampler=sampler, sampling_steps=150)
     with_oracle(model, GaussianOracle(model.schedule, 0.1, 0.2))
     torch.manual_seed(0)
     with torch.no_grad():
@@ -41,7 +41,7 @@ def test_samples_of_an_ideal_network_are_the_data_cut_to_levels(sampler):
 
 @pytest.mark.parametrize("levels", [4, 17])
 def test_uniform_data_score_the_logarithm_of_the_levels(levels):
-    model = build(DataSpec((1, 2, 2), levels=levels), likelihood_steps=32)
+    model = build(DataSpec.images((1, 2, 2), levels=levels), likelihood_steps=32)
     with_oracle(model, UniformOracle(model.schedule))
     torch.manual_seed(0)
     images = torch.randint(levels, (500, 1, 2, 2), dtype=torch.uint8)

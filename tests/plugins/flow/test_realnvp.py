@@ -13,7 +13,7 @@ from harness_datasets.known_density import Density
 from harness_flow.bijection import Bijection
 from harness_flow.realnvp import RealNVP, RealNVPConfig
 
-TINY = DataSpec((1, 2, 2), levels=4)
+TINY = DataSpec.images((1, 2, 2), levels=4)
 SMALL = RealNVPConfig(batch_size=32, width=8, blocks=1, learning_rate=5e-3)
 
 
@@ -46,7 +46,7 @@ def test_has_the_capabilities():
 
 @pytest.mark.parametrize("levels", [2, 17, 256])
 def test_the_uniform_density_scores_exactly_log2_levels_bits_per_dimension(levels):
-    spec = DataSpec((2, 4, 4), levels)
+    spec = DataSpec.images((2, 4, 4), levels)
     model = realnvp(spec)
     model.network = UniformFlow(spec.shape)
     images = torch.randint(levels, (5, *spec.shape), dtype=torch.uint8)
@@ -66,7 +66,7 @@ def grid(nodes, low, high):
 
 @torch.no_grad()
 def test_the_density_of_two_pixels_integrates_to_one():
-    model = realnvp(DataSpec((1, 1, 2), 4)).double()
+    model = realnvp(DataSpec.images((1, 1, 2), 4)).double()
     logits, area = grid(200, -12, 12)
     p = logits.sigmoid()
     slope = (p * (1 - p) / 0.9).flatten(1).prod(1)
@@ -76,7 +76,7 @@ def test_the_density_of_two_pixels_integrates_to_one():
 
 @torch.no_grad()
 def test_the_bound_with_many_draws_approaches_the_probability_of_the_images_cell():
-    model = realnvp(DataSpec((1, 1, 2), 4), dequantisations=1000).double()
+    model = realnvp(DataSpec.images((1, 1, 2), 4), dequantisations=1000).double()
     images = all_images(model.spec)
     inside, area = grid(40, 0, 0.25)
     corners = images.double() / 4
@@ -120,7 +120,9 @@ def test_no_likelihood_is_below_the_entropy_of_a_known_density():
     assert nats.mean() < TINY.dimensions * math.log(4)
 
 
-@pytest.mark.parametrize("spec", [TINY, DataSpec((1, 8, 8), 17), DataSpec((3, 8, 8), 256)])
+@pytest.mark.parametrize(
+    "spec", [TINY, DataSpec.images((1, 8, 8), 17), DataSpec.images((3, 8, 8), 256)]
+)
 @torch.no_grad()
 def test_decoding_what_was_encoded_gives_the_image_back(spec):
     model = realnvp(spec, 0.03)
@@ -130,7 +132,7 @@ def test_decoding_what_was_encoded_gives_the_image_back(spec):
 
 @torch.no_grad()
 def test_sampling_inverts_the_density_exactly():
-    model = realnvp(DataSpec((1, 8, 8), 17), 0.05)
+    model = realnvp(DataSpec.images((1, 8, 8), 17), 0.05)
     z = model.latent(16)
     assert z.shape == (16, 64)
     torch.testing.assert_close(model.network.inverse(model.network(z))[0], z, atol=2e-3, rtol=1e-3)
@@ -138,7 +140,7 @@ def test_sampling_inverts_the_density_exactly():
 
 @torch.no_grad()
 def test_samples_follow_the_density():
-    model = realnvp(DataSpec((1, 1, 2), 2))
+    model = realnvp(DataSpec.images((1, 1, 2), 2))
     bright, area = grid(200, 0.5, 1)
     probability = float(model.log_density(bright.float()).exp().sum() * area)
     y = model.network(model.latent(40_000)).flatten(1)
@@ -148,7 +150,7 @@ def test_samples_follow_the_density():
 
 @torch.no_grad()
 def test_batches_do_not_matter_in_evaluation():
-    model = realnvp(DataSpec((1, 8, 8), 17), 0.05)
+    model = realnvp(DataSpec.images((1, 8, 8), 17), 0.05)
     y, z = torch.rand(12, 1, 8, 8), model.latent(12)
     torch.testing.assert_close(
         model.log_density(y),
@@ -175,7 +177,7 @@ def test_resuming_is_bitwise():
 def test_overfits_eight_images():
     images = torch.randint(17, (8, 1, 8, 8), dtype=torch.uint8)
     torch.manual_seed(0)
-    model = RealNVP(DataSpec((1, 8, 8), 17), RealNVPConfig(batch_size=8, width=16, blocks=1))
+    model = RealNVP(DataSpec.images((1, 8, 8), 17), RealNVPConfig(batch_size=8, width=16, blocks=1))
     losses = train(model, images, 40)
     assert losses[-1] < losses[0] - 0.2
 
@@ -184,10 +186,10 @@ def test_overfits_eight_images():
     "spec",
     [
         TINY,
-        DataSpec((1, 8, 8), 17),
-        DataSpec((1, 28, 28), 256),
-        DataSpec((3, 32, 32), 256),
-        DataSpec((3, 5, 6), 9),
+        DataSpec.images((1, 8, 8), 17),
+        DataSpec.images((1, 28, 28), 256),
+        DataSpec.images((3, 32, 32), 256),
+        DataSpec.images((3, 5, 6), 9),
     ],
 )
 def test_sizes_derive_from_the_spec(spec):
@@ -200,5 +202,5 @@ def test_sizes_derive_from_the_spec(spec):
 
 
 def test_a_single_pixel_is_refused_with_the_reason():
-    assert "two pixels" in (RealNVP.supports(DataSpec((3, 1, 1))) or "")
+    assert "two pixels" in (RealNVP.supports(DataSpec.images((3, 1, 1))) or "")
     assert RealNVP.supports(TINY) is None

@@ -12,7 +12,7 @@ FAKE = torch.tensor([0.1, 0.3, 0.6])
 
 def model(**targets):
     torch.manual_seed(0)
-    return LSGAN(DataSpec((1, 8, 8), levels=17), LSGANConfig(width=4, latent=4, **targets))
+    return LSGAN(DataSpec.images((1, 8, 8), levels=17), LSGANConfig(width=4, latent=4, **targets))
 
 
 def discriminator_loss(players, logits):

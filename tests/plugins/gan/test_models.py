@@ -10,7 +10,7 @@ from harness_gan.dcgan import DCGAN
 from harness_gan.lsgan import LSGAN
 from harness_gan.sngan import SNGAN
 
-SPEC = DataSpec((1, 8, 8), levels=17)
+SPEC = DataSpec.images((1, 8, 8), levels=17)
 MODELS = pytest.mark.parametrize(
     "model_class", [DCGAN, LSGAN, SNGAN], ids=lambda model: model.__name__
 )
@@ -52,7 +52,7 @@ def same(a, b):
     ids=str,
 )
 def test_every_supported_size_trains_and_samples(model_class, shape, levels):
-    spec = DataSpec(shape, levels)
+    spec = DataSpec.images(shape, levels)
     assert model_class.supports(spec) is None
     model = build(model_class, spec)
     for _ in range(model.period):
@@ -65,7 +65,7 @@ def test_every_supported_size_trains_and_samples(model_class, shape, levels):
 
 @MODELS
 def test_sides_that_do_not_halve_are_refused_with_the_reason(model_class):
-    assert "33x32" in model_class.supports(DataSpec((3, 33, 32)))
+    assert "33x32" in model_class.supports(DataSpec.images((3, 33, 32)))
 
 
 @MODELS
@@ -109,7 +109,7 @@ def test_the_dcgan_discriminator_keeps_no_statistics_and_the_generator_does():
 
 
 def test_dcgan_starts_from_the_papers_weights():
-    model = build(DCGAN, DataSpec((3, 32, 32)), width=32)
+    model = build(DCGAN, DataSpec.images((3, 32, 32)), width=32)
     spread = torch.cat([p.detach().flatten() for p in model.parameters() if p.ndim > 1]).std()
     assert spread.item() == pytest.approx(0.02, rel=0.02)
 
@@ -177,6 +177,6 @@ def test_the_learning_rate_of_sngan_falls_to_zero():
 @MODELS
 def test_the_batch_is_not_changed(model_class):
     data = batch()
-    before = data.images.clone()
+    before = data.x.clone()
     build(model_class).training_step(data, 0.0)
-    assert torch.equal(data.images, before)
+    assert torch.equal(data.x, before)

@@ -52,7 +52,7 @@ class DiffusersDDPM(GenerativeModel):
 
     def training_step(self, batch: Batch, progress: float) -> dict[str, Tensor]:
         """Descend |e - e(x_t, t)|^2 at uniform t."""
-        x = to_symmetric(batch.images, self.spec.levels)
+        x = to_symmetric(batch.x, self.spec.levels)
         e, t = torch.randn_like(x), torch.randint(len(self.scheduler), x.shape[:1], device=x.device)
         predicted = self.network(self.scheduler.add_noise(x, e, t), t).sample
         loss = (predicted.float() - e).square().mean()
@@ -63,7 +63,7 @@ class DiffusersDDPM(GenerativeModel):
         adam.step()
         return {"loss": loss.detach()}
 
-    def sample(self, n: int, labels: Tensor | None = None) -> Tensor:
+    def sample(self, n: int, y: Tensor | None = None) -> Tensor:
         """Draw ``n`` images, uint8, in ``sampling_steps`` steps of the scheduler."""
         x = torch.randn(n, *self.spec.shape, device=self.device)
         self.scheduler.set_timesteps(self.sampling_steps)

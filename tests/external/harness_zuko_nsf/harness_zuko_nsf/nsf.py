@@ -61,7 +61,7 @@ class ZukoNSF(GenerativeModel):
 
     def training_step(self, batch: Batch, progress: float) -> dict[str, Tensor]:
         """Descend the negative log-density, in nats a sub-pixel."""
-        loss = -self.dequantised_log_density(batch.images).mean() / self.spec.dimensions
+        loss = -self.dequantised_log_density(batch.x).mean() / self.spec.dimensions
         adam = self.optimizers["adam"]
         adam.param_groups[0]["lr"] = self.config.learning_rate * math.cos(progress * math.pi / 2)
         adam.zero_grad()
@@ -70,10 +70,10 @@ class ZukoNSF(GenerativeModel):
         adam.step()
         return {"loss": loss.detach()}
 
-    def log_likelihood(self, images: Tensor) -> LogLikelihood:
+    def log_likelihood(self, x: Tensor, y: Tensor | None = None) -> LogLikelihood:
         """Bound log P from below by K draws of the noise: log 1/K sum_k p(x + u_k) / levels^D."""
         k = self.config.dequantisations
-        draws = torch.stack([self.dequantised_log_density(images) for _ in range(k)])
+        draws = torch.stack([self.dequantised_log_density(x) for _ in range(k)])
         nats = draws.logsumexp(0) - math.log(k)
         return LogLikelihood(nats, "lower_bound", f"uniform dequantisation, k={k}")
 
@@ -87,6 +87,6 @@ class ZukoNSF(GenerativeModel):
             x = self.network().transform.inv(z)
         return quantise((x / BOUND + 1) / 2, self.spec.levels).view(-1, *self.spec.shape)
 
-    def sample(self, n: int, labels: Tensor | None = None) -> Tensor:
+    def sample(self, n: int, y: Tensor | None = None) -> Tensor:
         """Draw z from the prior and decode it."""
         return self.decode(self.latent(n))
