@@ -16,6 +16,13 @@ from functools import partial
 import torch
 
 from harness.contract import Batch, HasEncoder, HasLatent, HasLikelihood
+from harness.machine.exceptions import explain
+from harness.machine.precision import autocast
+from harness.machine.process_state import GENERATORS, unchanged
+from harness.machine.seeding import WARM_UP, reseed
+from harness.measurement.evaluation_cost import FREE, CallCost, Work, cost_through
+from harness.measurement.outlook import Costs
+from harness.measurement.sampling import Sampler, evaluating
 from harness.plugins.contract_validation import (
     ContractBroken,
     validate_examples,
