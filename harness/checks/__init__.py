@@ -70,30 +70,41 @@ __all__ = [
     "checks_for",
 ]
 
-# Where a failure is to be mended, and the capabilities without which there is nothing to check.
-_CHECKS: tuple[tuple[Function, str, tuple[type, ...]], ...] = (
-    (check_config, "Config", ()),
-    (check_types, "", ()),
-    (check_samples, "sample", ()),
-    (check_training_step, "training_step", ()),
-    (check_updates, "training_step", ()),
-    (check_period, "__init__", ()),
-    (check_progress, "training_step", ()),
-    (check_seeds, "training_step", ()),
-    (check_memory, "training_step", ()),
-    (check_bitwise_resume, "training_step", ()),
-    (check_average, "training_step", ()),
-    (check_sizes, "__init__", ()),
-    (check_evaluations, "sample", ()),
-    (check_batch_independence, "sample", ()),
-    (check_latent_round_trip, "encode", (HasEncoder, HasLatent)),
-    (check_total_probability, "log_likelihood", (HasLikelihood,)),
-    (check_entropy, "log_likelihood", (HasLikelihood,)),
-    (check_frequencies, "sample", (HasLikelihood,)),
-    (check_coverage, "log_likelihood", (HasLikelihood,)),
-    (check_overfits, "training_step", ()),
-    (check_resemblance, "sample", ()),
-    (check_labels, "sample", ()),
+Applies = Callable[[type[GenerativeModel]], bool]
+
+
+def _having(*capabilities: type) -> Applies:
+    return lambda model_class: all(issubclass(model_class, each) for each in capabilities)
+
+
+def _takes_a_condition(model_class: type[GenerativeModel]) -> bool:
+    return bool(model_class.takes)
+
+
+# Where a failure is to be mended, and whether there is anything to check of a class.
+_CHECKS: tuple[tuple[Function, str, Applies], ...] = (
+    (check_config, "Config", _having()),
+    (check_types, "", _having()),
+    (check_samples, "sample", _having()),
+    (check_training_step, "training_step", _having()),
+    (check_updates, "training_step", _having()),
+    (check_period, "__init__", _having()),
+    (check_progress, "training_step", _having()),
+    (check_seeds, "training_step", _having()),
+    (check_memory, "training_step", _having()),
+    (check_bitwise_resume, "training_step", _having()),
+    (check_average, "training_step", _having()),
+    (check_sizes, "__init__", _having()),
+    (check_evaluations, "sample", _having()),
+    (check_batch_independence, "sample", _having()),
+    (check_latent_round_trip, "encode", _having(HasEncoder, HasLatent)),
+    (check_total_probability, "log_likelihood", _having(HasLikelihood)),
+    (check_entropy, "log_likelihood", _having(HasLikelihood)),
+    (check_frequencies, "sample", _having(HasLikelihood)),
+    (check_coverage, "log_likelihood", _having(HasLikelihood)),
+    (check_overfits, "training_step", _having()),
+    (check_resemblance, "sample", _having()),
+    (check_labels, "sample", _takes_a_condition),
 )
 
 
@@ -135,6 +146,6 @@ def checks_for(model_class: type[GenerativeModel]) -> list[Check]:
             model_class=model_class,
             suspect=suspect,
         )
-        for function, suspect, needs in _CHECKS
-        if all(issubclass(model_class, capability) for capability in needs)
+        for function, suspect, applies in _CHECKS
+        if applies(model_class)
     ]
