@@ -163,4 +163,4 @@ def test_the_published_files(cache, monkeypatch):
     # Mean grey value of the published train file over 255, as many tutorials normalise by.
     total = sum(split.x.sum() for split in (dataset.train, dataset.validation))
     assert total / (60_000 * 784 * 255) == pytest.approx(0.2860, abs=5e-5)
-    assert dataset.fingerprint == "b53f45b4d6b20d4ea16c989bc9ac02c56876c229d6b383f2700d076a5614ca1b"
+    assert dataset.fingerprint == "518374b35565da0b1795bcfbd95f36f1a9269527aabd3a6a3a747545cc68f6c3"

@@ -88,8 +88,8 @@ PROJECT = {
                 return levels.T.reshape(n, *self.spec.shape).to(torch.uint8)
 
             def log_likelihood(self, x, y=None):
-                table = self.network().expand(len(images), -1, -1)
-                levels = images.flatten(1).long().unsqueeze(2)
+                table = self.network().expand(len(x), -1, -1)
+                levels = x.flatten(1).long().unsqueeze(2)
                 return LogLikelihood(table.gather(2, levels).sum((1, 2)), "exact")
     ''',
 }
