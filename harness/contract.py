@@ -234,6 +234,23 @@ class GenerativeModel(nn.Module, ABC):
         """
 
 
+class LatentVariableModel(GenerativeModel):
+    """A model whose samples are decoded draws from a prior: x = decode(z), z ~ p(z)."""
+
+    @abstractmethod
+    def sample_prior(self, n: int) -> Tensor:
+        """Draw ``n`` latent variables z from the prior, (n, ...), on the model's device."""
+
+    @abstractmethod
+    def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        """Map latent variables, given y where ``is_conditional``, to uint8 (n, *x.shape)."""
+
+    def sample(self, n: int, y: Tensor | None = None) -> Tensor:
+        """Draw ``n`` latent variables from the prior and decode them, uint8 (n, *x.shape)."""
+        z = self.sample_prior(n)
+        return self.decode(z) if y is None else self.decode(z, y)
+
+
 @runtime_checkable
 class HasLikelihood(Protocol):
     """The model can score examples."""
@@ -246,11 +263,11 @@ class HasLikelihood(Protocol):
 class HasLatent(Protocol):
     """The model maps a latent variable to images."""
 
-    def latent(self, n: int) -> Tensor:
+    def sample_prior(self, n: int) -> Tensor:
         """Draw ``n`` latent variables from the prior, (n, ...)."""
 
-    def decode(self, z: Tensor) -> Tensor:
-        """Map latent variables to uint8 images (n, C, H, W)."""
+    def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
+        """Map latent variables, given y where ``is_conditional``, to uint8 (n, *x.shape)."""
 
 
 @runtime_checkable

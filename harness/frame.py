@@ -14,7 +14,7 @@ from harness.row import Row
 LEADING = (
     "label",
     "model",
-    "family",
+    "type",
     "dataset",
     "seed",
     "status",

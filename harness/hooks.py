@@ -24,26 +24,24 @@ class Info:
         name: unique among its kind; what a benchmark file says.
         summary: one line.
         target: import string of the implementation, "package.module:attribute".
-        tags: free words to filter by.
     """
 
     name: str
     summary: str
     target: str
-    tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class ModelInfo(Info):
     """A ``GenerativeModel`` class.
 
+    What it can do is found in the class, its paper in the docstring of the module.
+
     Attributes:
-        family: type of the system, as tables print it ("variational autoencoder").
-        paper: reference with its arXiv number or DOI.
+        type: of the system, as tables print it ("variational autoencoder").
     """
 
-    family: str = ""
-    paper: str = ""
+    type: str = ""
 
 
 @dataclass(frozen=True)

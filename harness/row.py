@@ -100,7 +100,7 @@ class Row(_Record):
         trial: identity, the hash of everything resolved.
         label: what tables call the entry; the model's name unless the benchmark says otherwise.
         model: the plugin's name; "real" and "null" are references, not models.
-        family: type of the system.
+        type: of the system, as tables print it.
         capabilities: names of the contract's capabilities that the model has; empty where no model
             was built.
         config: every hyper-parameter, defaults included.
@@ -123,7 +123,7 @@ class Row(_Record):
     fingerprint: str
     model: str
     label: str
-    family: str = ""
+    type: str = ""
     capabilities: tuple[str, ...] = ()
     seed: int
     budget: str

@@ -41,12 +41,14 @@ def models_of(package: str) -> str:
 
 
 def _section(info: Any, source: Any) -> str:
-    paper = info.paper
+    from harness.plugins.papers import paper  # found where the path leads
+
+    reference = paper(info.target)
     for pattern, link in _LINKS:
-        paper = pattern.sub(link, paper)
+        reference = pattern.sub(link, reference)
     module, _, name = info.target.partition(":")
     model = source[module.partition(".")[2]][name]
-    lines = [f"### {info.name}", "", info.summary, "", paper, ""]
+    lines = [f"### {info.name}", "", info.summary, "", reference, ""]
     lines += ["| setting | type | default | meaning |", "|---|---|---|---|"]
     lines += [f"| {' | '.join(_cells(field))} |" for field in settings(model)]
     return "\n".join([*lines, ""])
@@ -55,8 +57,6 @@ def _section(info: Any, source: Any) -> str:
 def settings(model: Class) -> Iterator[Attribute]:
     """Yield the fields of a model's ``Config``, in the order of its dataclass."""
     config = model.members["Config"]
-    if isinstance(config, Attribute):
-        config = model.module[str(config.value)]
     fields: dict[str, Attribute] = {}
     for base in (*reversed(config.mro()), config):
         fields |= {n: a for n, a in base.attributes.items() if isinstance(a.value, ExprCall)}

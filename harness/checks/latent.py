@@ -22,16 +22,16 @@ def check_latent_round_trip(
     """
     model = build(model_class, spec, overrides)
     if not (isinstance(model, HasEncoder) and isinstance(model, HasLatent)):
-        raise NotApplicable("needs latent, decode and encode")
+        raise NotApplicable("needs sample_prior, decode and encode")
     batch = noise_batch(spec, 8)
     # Layers that start from the data's moments see them, then layers that start at zero stir.
     train(model, batch, range(model.period), model.period)
     stir(model)
     model.eval()
     with seeded(0), torch.no_grad():
-        codes, drawn = model.encode(batch.x), model.latent(len(batch.x))
+        codes, drawn = model.encode(batch.x), model.sample_prior(len(batch.x))
         assert codes.shape == drawn.shape, (
-            f"encode gives {tuple(codes.shape)}, but latent {tuple(drawn.shape)}: decode "
+            f"encode gives {tuple(codes.shape)}, but sample_prior {tuple(drawn.shape)}: decode "
             "cannot take both"
         )
         decoded = model.decode(codes)
@@ -60,6 +60,6 @@ def _keeps_dimensions(
             # Nobody asked for this size; `sizes` holds the model to those that it has to take.
             return False
         assert isinstance(model, HasLatent)
-        if model.latent(1).numel() != size.dimensions:
+        if model.sample_prior(1).numel() != size.dimensions:
             return False
     return True

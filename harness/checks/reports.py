@@ -105,7 +105,7 @@ def _many() -> list[Row]:
     failed = [_failed(f"failed-{i}", 0, status) for i, status in enumerate(ENDINGS)]
     reference: dict[str, Any] = {
         "model": "real",
-        "family": "",
+        "type": "",
         "budget": "",
         "usage": Usage(),
         "parameters": None,
@@ -126,7 +126,7 @@ def _row(label: str, seed: int, dataset: str = "first", fid: float = 300.0, **ch
         "fingerprint": "f" * 64,
         "model": "model",
         "label": label,
-        "family": "autoregressive",
+        "type": "autoregressive",
         "seed": seed,
         "budget": "20 device-seconds",
         "config": {"batch_size": 64},

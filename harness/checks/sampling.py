@@ -49,7 +49,7 @@ def check_samples(
         )
     if isinstance(model, HasLatent):
         with seeded(0), torch.no_grad():
-            check_images(model.decode(model.latent(3)), 3, spec, "decode")
+            check_images(model.decode(model.sample_prior(3)), 3, spec, "decode")
     assert not model.training, "sample left the model in training mode"
     different = differences(before, _tensors(model))
     assert not different, f"sampling in eval mode changed the model's {', '.join(different[:5])}"
@@ -85,7 +85,7 @@ def check_batch_independence(
     _compare_images("sample", lambda first, size: draw(model, size, first=first))
     if isinstance(model, HasLatent):
         with seeded(0):
-            z = model.latent(n)
+            z = model.sample_prior(n)
         _compare_images("decode", lambda first, size: model.decode(z[first : first + size]))
     if isinstance(model, HasLikelihood):
         x, y = noise_batch(spec, n)

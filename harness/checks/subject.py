@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +18,8 @@ from harness.contract import (
     LogLikelihood,
 )
 from harness.machine.seeding import derive
+
+Module = TypeVar("Module", bound=nn.Module)
 
 
 class NotApplicable(Exception):
@@ -125,11 +127,12 @@ def all_images(spec: DataSpec) -> Tensor:
     return torch.cartesian_prod(*[pixels] * spec.dimensions).view(-1, *spec.shape)
 
 
-def stir(model: nn.Module, scale: float = 0.05) -> None:
+def stir(module: Module, scale: float = 0.05) -> Module:
     """Add N(0, scale^2) to every parameter, so that layers that start at zero have a say."""
     with seeded(1), torch.no_grad():
-        for parameter in model.parameters():
+        for parameter in module.parameters():
             parameter.add_(torch.randn_like(parameter), alpha=scale)
+    return module
 
 
 def state(model: GenerativeModel) -> dict[str, Any]:

@@ -40,23 +40,21 @@ def list_plugins(
         ),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    tag: Annotated[str | None, typer.Option(help="Only what carries this tag.")] = None,
 ) -> None:
     """List the installed models, datasets, features, metrics and reports."""
     from harness.plugins.registry import registry
 
     found = registry()
     kinds = list(Kind) if kind is None else [kind]
-    entries = {kind: list(_tagged(getattr(found, kind).values(), tag)) for kind in kinds}
+    entries = {kind: _by_name(getattr(found, kind).values()) for kind in kinds}
     if as_json:
         _print_json(found, entries, verbose)
     else:
         _print_tables(found, entries, verbose)
 
 
-def _tagged(entries: Iterable[Entry[Info]], tag: str | None) -> Iterable[Entry[Info]]:
-    ordered = sorted(entries, key=lambda entry: entry.info.name)
-    return (entry for entry in ordered if tag is None or tag in entry.info.tags)
+def _by_name(entries: Iterable[Entry[Info]]) -> list[Entry[Info]]:
+    return sorted(entries, key=lambda entry: entry.info.name)
 
 
 def _print_json(found: Registry, entries: dict[Kind, list[Entry[Info]]], verbose: bool) -> None:
@@ -74,8 +72,12 @@ def _print_json(found: Registry, entries: dict[Kind, list[Entry[Info]]], verbose
 
 
 def _flat(entry: Entry[Info]) -> dict[str, Any]:
+    from harness.hooks import ModelInfo
+    from harness.plugins.papers import paper
+
+    found = {"paper": paper(entry.info.target)} if isinstance(entry.info, ModelInfo) else {}
     origin = {"distribution": entry.distribution, "version": entry.version}
-    return asdict(entry.info) | origin
+    return asdict(entry.info) | found | origin
 
 
 def _print_tables(found: Registry, entries: dict[Kind, list[Entry[Info]]], verbose: bool) -> None:
@@ -96,13 +98,12 @@ def _cells(entry: Entry[Info], verbose: bool) -> dict[str, str]:
     facts = asdict(entry.info)
     name = facts["name"] + (f":{facts['argument']}" if facts.get("argument") else "")
     cells = {"name": name}
-    if "family" in facts:
-        cells["family"] = facts["family"]
+    if "type" in facts:
+        cells["type"] = facts["type"]
     cells["summary"] = facts["summary"]
     if "needs" in facts:
         cells["needs"] = facts["needs"]
     if verbose:
-        cells["tags"] = ", ".join(facts["tags"])
         cells["target"] = facts["target"]
         cells["from"] = entry.origin
     return cells

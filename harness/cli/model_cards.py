@@ -27,6 +27,8 @@ def class_facts(found: Registry, entry: Entry[Info]) -> dict[str, Any]:
 
 def print_cards(found: Registry, entries: list[Entry[Info]]) -> None:
     """Print a card for each model."""
+    from harness.plugins.papers import paper
+
     out = console()
     if not out.is_terminal:
         out.width = 10_000
@@ -34,9 +36,8 @@ def print_cards(found: Registry, entries: list[Entry[Info]]) -> None:
         told, facts = asdict(entry.info), class_facts(found, entry)
         out.print(text(told["name"], "bold"), text(told["summary"]), soft_wrap=True)
         lines = {
-            "family": told["family"],
-            "paper": told["paper"],
-            "tags": ", ".join(told["tags"]),
+            "type": told["type"],
+            "paper": paper(told["target"]),
             "capabilities": ", ".join(facts.get("capabilities", ())),
             "likelihood": facts.get("likelihood") or "",
             "class": told["target"],

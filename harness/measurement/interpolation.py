@@ -60,7 +60,7 @@ def interpolate(
         return None
     reseed(model.device, seed, INTERPOLATION)
     with evaluating(model), autocast(precision, model.device):
-        ends = model.latent(2 * rows)
+        ends = model.sample_prior(2 * rows)
         if not ends.is_floating_point():
             return None
         images = model.decode(spherical(ends[:rows], ends[rows:], steps).flatten(0, 1))

@@ -83,10 +83,10 @@ def rehearse(
                 costs = costs._replace(likelihood=_cost(score, n, len(more.x)))
             on_call()
         if isinstance(model, HasLatent):
-            with _own_faults("latent"), autocast(sampler.precision, sampler.device):
-                z = model.latent(FEW)
-                validate_latents(z, FEW, f"latent({FEW})")
-                validate_examples(model.decode(z), FEW, model.spec, f"decode(latent({FEW}))")
+            with _own_faults("sample_prior"), autocast(sampler.precision, sampler.device):
+                z = model.sample_prior(FEW)
+                validate_latents(z, FEW, f"sample_prior({FEW})")
+                validate_examples(model.decode(z), FEW, model.spec, f"decode(sample_prior({FEW}))")
             on_call()
         if isinstance(model, HasEncoder):
             with _own_faults("encode"):

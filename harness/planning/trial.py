@@ -70,7 +70,7 @@ class Trial(BaseModel):
     fingerprint: str
     model: str
     label: str
-    family: str
+    type: str
     config: dict[str, Any]
     seed: int
     budget: str
@@ -128,7 +128,7 @@ class Trial(BaseModel):
             fingerprint=self.fingerprint,
             model=self.model,
             label=self.label,
-            family=self.family,
+            type=self.type,
             seed=self.seed,
             budget=self.budget,
             config=self.config,
@@ -157,7 +157,7 @@ class Trial(BaseModel):
         missing = [name for name in PLANNED if name not in row.planned]
         if missing:
             raise ValueError(f"the row does not say its {', '.join(missing)}")
-        own = ("benchmark", "dataset", "fingerprint", "model", "label", "family", "config", "seed")
+        own = ("benchmark", "dataset", "fingerprint", "model", "label", "type", "config", "seed")
         settings = {name: row.protocol.get(name) for name in ("precision", "compile", "averaging")}
         versions = {name: row.protocol.get(name) for name in ("budget", "measurement")}
         return cls.model_validate(
@@ -225,12 +225,12 @@ def _trials_on(dataset: Dataset, benchmark: Benchmark, registry: Registry) -> li
             **shared,
             model=name,
             label=name,
-            family=family,
+            type=kind,
             config={},
             seed=0,
             budget="",
         )
-        for name, family in REFERENCES.items()
+        for name, kind in REFERENCES.items()
     )
     return [real, *trials, null]
 
@@ -284,7 +284,7 @@ def _trials_of(
         **{**shared, "fault": fault, "plugin": shared["plugin"] | describe(plugin)},
         model=entry.model,
         label=entry.title,
-        family=plugin.info.family,
+        type=plugin.info.type,
         config=dataclasses.asdict(config),
         seed=benchmark.seeds[0],
         budget=str(benchmark.budget),

@@ -29,7 +29,7 @@ _CALLS: dict[str, tuple[Any, ...]] = {
     "training_step": (Batch, 0.0),
     "sample": (1, None),
     "log_likelihood": (Tensor, None),
-    "latent": (1,),
+    "sample_prior": (1,),
     "decode": (Tensor,),
     "encode": (Tensor,),
 }
@@ -118,7 +118,7 @@ def _validate_signature(model_class: type, name: str, arguments: tuple[Any, ...]
 _ABSTRACT = GenerativeModel.__abstractmethods__
 _USAGE = {
     "log_likelihood": "(self, x, y=None)",
-    "latent": "(self, n)",
+    "sample_prior": "(self, n)",
     "decode": "(self, z)",
     "encode": "(self, x)",
 }

@@ -72,7 +72,7 @@ class PluginFiles:
     def __init__(self, target: str) -> None:
         self.target = target
         module = target.partition(":")[0]
-        if _find(module) is None:
+        if find_module(module) is None:
             raise UserError(f"no module is called {module!r}, which a plugin names")
         self._own = module.partition(".")[0]
         self._owners = _owners(module)
@@ -115,7 +115,7 @@ class PluginFiles:
         waiting = [self._own]
         while waiting:
             package = waiting.pop()
-            spec = _find(package)
+            spec = find_module(package)
             if spec is None or package in found:
                 continue
             found[package] = spec
@@ -132,14 +132,14 @@ class PluginFiles:
             return False
         if package in self._recorded or package in _recorded_by_harness():
             return True
-        spec = _find(package)
+        spec = find_module(package)
         places = [] if spec is None else places_of(spec)
         return bool(places) and not any(is_installed(package, place) for place in places)
 
     @cached_property
     def _siblings(self) -> frozenset[str]:
         """Packages that count where a text names them, as ``import_module("name")`` does."""
-        spec = _find(self._own)
+        spec = find_module(self._own)
         beside = [place.parent for place in places_of(spec)] if spec else []
         return self._recorded | {
             path.stem
@@ -207,7 +207,7 @@ def _texts(names: set[bytes]) -> frozenset[str]:
     return frozenset(name.decode(errors="replace") for name in names if name)
 
 
-def _find(name: str) -> ModuleSpec | None:
+def find_module(name: str) -> ModuleSpec | None:
     """Find a module, but execute none of its parent packages, as ``find_spec`` would."""
     parent_name, _, _ = name.rpartition(".")
     if not parent_name:
@@ -215,7 +215,7 @@ def _find(name: str) -> ModuleSpec | None:
             return find_spec(name)
         except ValueError:  # a module without a specification, such as __main__
             return None
-    parent = _find(parent_name)
+    parent = find_module(parent_name)
     if parent is None or parent.submodule_search_locations is None:
         return None
     places = list(parent.submodule_search_locations)

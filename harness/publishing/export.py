@@ -21,7 +21,7 @@ FIGURE_COLUMNS = {
     "benchmark": "string",
     "label": "string",
     "model": "string",
-    "family": "string",
+    "type": "string",
     "dataset": "string",
     "seed": "Int64",
     "status": "string",

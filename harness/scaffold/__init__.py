@@ -108,7 +108,7 @@ def render(name: str, shape: Family | Kind) -> dict[str, str]:
         "class_name": "".join(word.capitalize() for word in package.split("_")),
     }
     if isinstance(shape, Family):
-        words |= {"family": TYPES[shape], "summary": SUMMARIES[shape]}
+        words |= {"type": TYPES[shape], "summary": SUMMARIES[shape]}
         templates = {
             "README.md": "README.md",
             f"{package}/__init__.py": "init.py",

@@ -13,7 +13,7 @@ from harness.row import Row
 TAG_PREFIX = "genharness."
 """Of the tags that are ours, among those of MLflow and of its users."""
 
-SETTINGS = ("label", "model", "family", "dataset", "seed", "budget")
+SETTINGS = ("label", "model", "type", "dataset", "seed", "budget")
 _SETTING_GROUPS = ("config.", "protocol.")
 _REFUSED = re.compile(r"[^/\w.\- :]")
 _ESCAPED = re.compile(r"_x([0-9a-f]+)_")

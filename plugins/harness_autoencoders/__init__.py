@@ -13,8 +13,6 @@ def harness_models() -> list[ModelInfo]:
             name="vae",
             summary="Convolutional VAE with a discretised logistic likelihood.",
             target="harness_autoencoders.vae:VAE",
-            tags=("likelihood", "latent"),
-            family="variational autoencoder",
-            paper="Kingma and Welling, ICLR 2014, arXiv:1312.6114",
+            type="variational autoencoder",
         )
     ]

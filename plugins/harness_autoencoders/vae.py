@@ -1,6 +1,4 @@
-"""The variational autoencoder.
-
-Kingma and Welling, Auto-Encoding Variational Bayes, ICLR 2014, arXiv:1312.6114.
+"""The variational autoencoder: Kingma and Welling, ICLR 2014, arXiv:1312.6114.
 
     p(x) = integral p(x | z) N(z; 0, I) dz
     log p(x) >= E_q[log p(x | z)] - KL(q(z | x) || N(0, I))
@@ -20,7 +18,7 @@ from torch import Tensor
 from harness.contract import (
     Batch,
     DataSpec,
-    GenerativeModel,
+    LatentVariableModel,
     LogLikelihood,
     setting,
     to_symmetric,
@@ -32,30 +30,28 @@ from harness_nets.gaussian import DiagonalGaussian, standard_normal_log_prob
 from harness_nets.optimisation import descend, set_learning_rate, warm_up_cosine
 
 
-@dataclass(frozen=True)
-class VAEConfig:
-    """Hyper-parameters of ``VAE``."""
-
-    batch_size: int = setting(64, "images per step")
-    learning_rate: float = setting(2e-3, "peak learning rate (Adam); warm-up, then cosine to 0")
-    latent: int = setting(32, "dimensions of z")
-    width: int = setting(24, "channels at full resolution; up to four times as many below")
-    blocks: int = setting(1, "residual blocks at each lower resolution")
-    clip: float = setting(1.0, "gradient-norm clip")
-    importance_samples: int = setting(64, "draws of z in the likelihood bound (IWAE)")
-
-
-class VAE(GenerativeModel):
+class VAE(LatentVariableModel):
     """Convolutional VAE with a Gaussian posterior and a discretised logistic likelihood.
 
     ``decode``, and so ``sample``, returns the median of p(x | z), as the paper shows the mean:
     sub-pixels are independent given z, so honest draws add grain.
     """
 
-    Config = VAEConfig
-    config: VAEConfig
+    @dataclass(frozen=True)
+    class Config:
+        """Hyper-parameters of ``VAE``."""
 
-    def __init__(self, spec: DataSpec, config: VAEConfig) -> None:
+        batch_size: int = setting(64, "images per step")
+        learning_rate: float = setting(2e-3, "peak learning rate (Adam); warm-up, then cosine to 0")
+        latent: int = setting(32, "dimensions of z")
+        width: int = setting(24, "channels at full resolution; up to four times as many below")
+        blocks: int = setting(1, "residual blocks at each lower resolution")
+        clip: float = setting(1.0, "gradient-norm clip")
+        importance_samples: int = setting(64, "draws of z in the likelihood bound (IWAE)")
+
+    config: Config
+
+    def __init__(self, spec: DataSpec, config: Config) -> None:
         super().__init__(spec, config)
         channels, height, width = spec.shape
         self.encoder = ConvolutionalEncoder(
@@ -111,18 +107,14 @@ class VAE(GenerativeModel):
         nats = importance_bound(log_weight, draws)
         return LogLikelihood(nats, "lower_bound", f"IWAE, k={draws}", k=draws)
 
-    def latent(self, n: int) -> Tensor:
+    def sample_prior(self, n: int) -> Tensor:
         """Draw z ~ N(0, I), (n, latent)."""
         return torch.randn(n, self.config.latent, device=self.device)
 
-    def decode(self, z: Tensor) -> Tensor:
+    def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         """Return the median of p(x | z), uint8 (n, C, H, W)."""
         return self.likelihood(z).median()
 
     def encode(self, images: Tensor) -> Tensor:
         """Return the mean of q(z | x), (B, latent)."""
         return self.posterior(images).mean
-
-    def sample(self, n: int, y: Tensor | None = None) -> Tensor:
-        """Draw z from the prior and decode it."""
-        return self.decode(self.latent(n))

@@ -1,4 +1,4 @@
-"""Denoising diffusion probabilistic model. Ho, Jain and Abbeel, 2020, arXiv:2006.11239.
+"""Denoising diffusion probabilistic model: Ho, Jain and Abbeel, 2020, arXiv:2006.11239.
 
 A forward process of T steps turns data into noise, q(x_t | x) = N(a_t x, s_t^2 I). The model runs
 it backwards, p(x_r | x_t) = q(x_r | x_t, x^(x_t)), where x^ comes from a network that predicts the
@@ -16,23 +16,12 @@ from torch import Tensor
 from harness.contract import DataSpec, LogLikelihood, from_symmetric, setting, to_symmetric
 from harness_diffusion.bound import variational_bound
 from harness_diffusion.denoisers import Clipped
-from harness_diffusion.model import DiffusionConfig, DiffusionModel
+from harness_diffusion.model import DiffusionModel
 from harness_diffusion.samplers import DDIM, Ancestral, Step
 from harness_diffusion.schedules import DiscreteSchedule, cosine_betas, linear_betas
 
 
-@dataclass(frozen=True)
-class DDPMConfig(DiffusionConfig):
-    """Hyper-parameters of DDPM."""
-
-    steps: int = setting(1000, "T, steps of the forward process")
-    schedule: Literal["linear", "cosine"] = setting("linear", "of the noise's variances")
-    sampler: Literal["ancestral", "ddim"] = setting("ancestral", "how samples are drawn")
-    sampling_steps: int = setting(64, "steps of the sampler, at most T")
-    likelihood_terms: int = setting(64, "of the T - 1 middle terms of the bound, evaluated")
-
-
-def build_schedule(config: DDPMConfig, levels: int) -> DiscreteSchedule:
+def build_schedule(config: DDPM.Config, levels: int) -> DiscreteSchedule:
     """Return the forward process of a configuration, for data of so many levels.
 
     The paper's linear schedule begins at a noise of 0.01, for 256 levels 2 / 255 apart. Where
@@ -63,11 +52,20 @@ class DDPM(DiffusionModel):
     evaluations an image.
     """
 
-    Config = DDPMConfig
-    config: DDPMConfig
+    @dataclass(frozen=True)
+    class Config(DiffusionModel.Config):
+        """Hyper-parameters of DDPM."""
+
+        steps: int = setting(1000, "T, steps of the forward process")
+        schedule: Literal["linear", "cosine"] = setting("linear", "of the noise's variances")
+        sampler: Literal["ancestral", "ddim"] = setting("ancestral", "how samples are drawn")
+        sampling_steps: int = setting(64, "steps of the sampler, at most T")
+        likelihood_terms: int = setting(64, "of the T - 1 middle terms of the bound, evaluated")
+
+    config: Config
     schedule: DiscreteSchedule
 
-    def __init__(self, spec: DataSpec, config: DDPMConfig) -> None:
+    def __init__(self, spec: DataSpec, config: Config) -> None:
         schedule = build_schedule(config, spec.levels)
         super().__init__(spec, config, schedule, config.sampling_steps)
 

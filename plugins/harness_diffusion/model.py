@@ -21,19 +21,6 @@ FIRST_RATE = 0.1
 """Share of the peak learning rate at which the warm-up starts."""
 
 
-@dataclass(frozen=True)
-class DiffusionConfig:
-    """Hyper-parameters of the network and of its training."""
-
-    batch_size: int = setting(32, "images per step")
-    channels: int = setting(0, "width of the U-Net; 0: 32 up to 1x32x32, 64 above")
-    blocks: int = setting(1, "residual blocks on each level of the U-Net")
-    dropout: float = setting(0.0, "dropout in the residual blocks")
-    prediction: Literal["noise", "data", "v"] = setting("noise", "what the network predicts")
-    learning_rate: float = setting(1e-3, "peak learning rate (Adam); warm-up, then cosine to 0")
-    clip: float = setting(1.0, "gradient-norm clip")
-
-
 class DiffusionModel(GenerativeModel):
     """A denoising network, trained on states of a forward process at random times.
 
@@ -44,6 +31,20 @@ class DiffusionModel(GenerativeModel):
         schedule: the forward process.
         sampling_steps: of the sampler; settable.
     """
+
+    @dataclass(frozen=True)
+    class Config:
+        """Hyper-parameters of the network and of its training."""
+
+        batch_size: int = setting(32, "images per step")
+        channels: int = setting(0, "width of the U-Net; 0: 32 up to 1x32x32, 64 above")
+        blocks: int = setting(1, "residual blocks on each level of the U-Net")
+        dropout: float = setting(0.0, "dropout in the residual blocks")
+        prediction: Literal["noise", "data", "v"] = setting("noise", "what the network predicts")
+        learning_rate: float = setting(1e-3, "peak learning rate (Adam); warm-up, then cosine to 0")
+        clip: float = setting(1.0, "gradient-norm clip")
+
+    config: Config
 
     sampling_steps: int
 

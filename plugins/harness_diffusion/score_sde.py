@@ -1,4 +1,4 @@
-"""Score-based generative model, variance-preserving SDE. Song et al., 2021, arXiv:2011.13456.
+"""Score-based model of an SDE: Song, Sohl-Dickstein, Kingma et al., 2021, arXiv:2011.13456.
 
 dx = -beta(t)/2 x dt + sqrt(beta(t)) dw turns data at t = 0 into noise at t = 1. A network learns
 the score of each marginal, -e^/s; the reverse SDE samples with it, and the probability-flow ODE,
@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from harness.contract import DataSpec, LogLikelihood, dequantise, quantise, setting
-from harness_diffusion.model import DiffusionConfig, DiffusionModel
+from harness_diffusion.model import DiffusionModel
 from harness_diffusion.ode import log_density, noise_levels, rademacher
 from harness_diffusion.samplers import (
     Ancestral,
@@ -28,31 +28,31 @@ from harness_diffusion.samplers import (
 from harness_diffusion.schedules import LinearVP
 
 
-@dataclass(frozen=True)
-class ScoreSDEConfig(DiffusionConfig):
-    """Hyper-parameters of the VP SDE."""
-
-    beta_min: float = setting(0.1, "beta at t = 0")
-    beta_max: float = setting(20.0, "beta at t = 1")
-    first_time: float = setting(1e-5, "smallest t of training and of the likelihood")
-    sampler: Literal["predictor-corrector", "euler-maruyama", "probability-flow"] = setting(
-        "predictor-corrector", "how samples are drawn"
-    )
-    sampling_steps: int = setting(40, "steps of the sampler")
-    last_time: float = setting(1e-3, "t at which sampling ends with the denoised image")
-    corrector_ratio: float = setting(0.05, "signal-to-noise ratio of a Langevin step")
-    likelihood_steps: int = setting(16, "Runge-Kutta steps of the ODE, of four evaluations each")
-    probes: int = setting(1, "random probes of the trace")
-
-
 class ScoreSDE(DiffusionModel):
     """The VP SDE in continuous time, trained on uniformly dequantised images."""
 
-    Config = ScoreSDEConfig
-    config: ScoreSDEConfig
+    @dataclass(frozen=True)
+    class Config(DiffusionModel.Config):
+        """Hyper-parameters of the VP SDE."""
+
+        beta_min: float = setting(0.1, "beta at t = 0")
+        beta_max: float = setting(20.0, "beta at t = 1")
+        first_time: float = setting(1e-5, "smallest t of training and of the likelihood")
+        sampler: Literal["predictor-corrector", "euler-maruyama", "probability-flow"] = setting(
+            "predictor-corrector", "how samples are drawn"
+        )
+        sampling_steps: int = setting(40, "steps of the sampler")
+        last_time: float = setting(1e-3, "t at which sampling ends with the denoised image")
+        corrector_ratio: float = setting(0.05, "signal-to-noise ratio of a Langevin step")
+        likelihood_steps: int = setting(
+            16, "Runge-Kutta steps of the ODE, of four evaluations each"
+        )
+        probes: int = setting(1, "random probes of the trace")
+
+    config: Config
     schedule: LinearVP
 
-    def __init__(self, spec: DataSpec, config: ScoreSDEConfig) -> None:
+    def __init__(self, spec: DataSpec, config: Config) -> None:
         schedule = LinearVP(config.beta_min, config.beta_max)
         super().__init__(spec, config, schedule, config.sampling_steps)
 

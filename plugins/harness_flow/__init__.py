@@ -13,8 +13,6 @@ def harness_models() -> list[ModelInfo]:
             name="realnvp",
             summary="Multi-scale affine couplings on dequantised pixels.",
             target="harness_flow.realnvp:RealNVP",
-            tags=("likelihood", "latent"),
-            family="flow",
-            paper="Dinh, Sohl-Dickstein and Bengio, ICLR 2017, arXiv:1605.08803",
+            type="flow",
         )
     ]

@@ -1,6 +1,6 @@
-"""Real-valued non-volume-preserving flow.
+"""RealNVP: Dinh, Sohl-Dickstein and Bengio, ICLR 2017, arXiv:1605.08803.
 
-Dinh, Sohl-Dickstein and Bengio, Density estimation using Real NVP, ICLR 2017, arXiv:1605.08803.
+A flow of affine couplings, the real-valued non-volume-preserving transformations of its name:
 
     log p(y) = log N(z(y); 0, I) + log |det dz/dy|
 
@@ -19,7 +19,7 @@ from torch import Tensor
 from harness.contract import (
     Batch,
     DataSpec,
-    GenerativeModel,
+    LatentVariableModel,
     LogLikelihood,
     dequantise,
     quantise,
@@ -37,19 +37,6 @@ from harness_nets.bounds import importance_bound
 from harness_nets.gaussian import standard_normal_log_prob
 from harness_nets.optimisation import descend, set_learning_rate, warm_up_cosine
 from harness_nets.sizes import even_halvings
-
-
-@dataclass(frozen=True)
-class RealNVPConfig:
-    """Hyper-parameters of ``RealNVP``."""
-
-    batch_size: int = setting(64, "images per step")
-    learning_rate: float = setting(5e-3, "peak learning rate (Adam); warm-up, then cosine to 0")
-    width: int = setting(16, "hidden channels of a coupling at full resolution; doubled below")
-    blocks: int = setting(1, "residual blocks of a coupling's network")
-    alpha: float = setting(0.05, "margin of the logit: p = alpha + (1 - 2 alpha) y")
-    clip: float = setting(1.0, "gradient-norm clip")
-    dequantisations: int = setting(16, "draws of the uniform noise in the likelihood bound")
 
 
 def build_flow(shape: tuple[int, ...], width: int, blocks: int, alpha: float) -> Chain:
@@ -87,14 +74,25 @@ def build_flow(shape: tuple[int, ...], width: int, blocks: int, alpha: float) ->
     return Chain(Logit(alpha), MultiScale(parts, shapes))
 
 
-class RealNVP(GenerativeModel):
+class RealNVP(LatentVariableModel):
     """Multi-scale affine couplings on dequantised pixels."""
 
-    Config = RealNVPConfig
-    config: RealNVPConfig
+    @dataclass(frozen=True)
+    class Config:
+        """Hyper-parameters of ``RealNVP``."""
+
+        batch_size: int = setting(64, "images per step")
+        learning_rate: float = setting(5e-3, "peak learning rate (Adam); warm-up, then cosine to 0")
+        width: int = setting(16, "hidden channels of a coupling at full resolution; doubled below")
+        blocks: int = setting(1, "residual blocks of a coupling's network")
+        alpha: float = setting(0.05, "margin of the logit: p = alpha + (1 - 2 alpha) y")
+        clip: float = setting(1.0, "gradient-norm clip")
+        dequantisations: int = setting(16, "draws of the uniform noise in the likelihood bound")
+
+    config: Config
     network: Chain
 
-    def __init__(self, spec: DataSpec, config: RealNVPConfig) -> None:
+    def __init__(self, spec: DataSpec, config: Config) -> None:
         super().__init__(spec, config)
         self.network = build_flow(spec.shape, config.width, config.blocks, config.alpha)
         self.optimizers = {
@@ -135,11 +133,11 @@ class RealNVP(GenerativeModel):
         nats = importance_bound(lambda: self.dequantised_log_density(x), draws)
         return LogLikelihood(nats, "lower_bound", f"uniform dequantisation, k={draws}", k=draws)
 
-    def latent(self, n: int) -> Tensor:
+    def sample_prior(self, n: int) -> Tensor:
         """Draw z ~ N(0, I), (n, D)."""
         return torch.randn(n, self.spec.dimensions, device=self.device)
 
-    def decode(self, z: Tensor) -> Tensor:
+    def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         """Return the image whose cell holds y(z), uint8 (n, C, H, W)."""
         return quantise(self.network(z), self.spec.levels)
 
@@ -147,7 +145,3 @@ class RealNVP(GenerativeModel):
         """Return z of the middle of the image's cell, u = 1/2, (B, D)."""
         z, _ = self.network.inverse((images.float() + 0.5) / self.spec.levels)
         return z
-
-    def sample(self, n: int, y: Tensor | None = None) -> Tensor:
-        """Draw z from the prior and decode it."""
-        return self.decode(self.latent(n))

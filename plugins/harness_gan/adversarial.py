@@ -9,26 +9,21 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Adam
 
-from harness.contract import Batch, DataSpec, GenerativeModel, from_symmetric, setting, to_symmetric
+from harness.contract import (
+    Batch,
+    DataSpec,
+    LatentVariableModel,
+    from_symmetric,
+    setting,
+    to_symmetric,
+)
 from harness_nets.optimisation import descend, set_learning_rate
 from harness_nets.sizes import generator_halvings
 
 LARGEST_SEED_GRID = 16
 
 
-@dataclass(frozen=True)
-class AdversarialConfig:
-    """Hyper-parameters of the game."""
-
-    batch_size: int = setting(64, "images per step")
-    latent: int = setting(128, "dimensions of the latent variable")
-    n_critic: int = setting(1, "updates of D for each of G")
-    learning_rate: float = setting(1e-3, "peak learning rate (Adam), of both players")
-    beta1: float = setting(0.5, "Adam's decay of the mean gradient")
-    beta2: float = setting(0.999, "Adam's decay of the mean squared gradient")
-
-
-class AdversarialModel(GenerativeModel):
+class AdversarialModel(LatentVariableModel):
     """A generator G from latent variables to images in [-1, 1], against a discriminator D.
 
     Each step updates D on real images and as many fakes; each ``n_critic``-th updates G as well,
@@ -38,10 +33,23 @@ class AdversarialModel(GenerativeModel):
 
     Args:
         spec: of the data.
-        config: an ``AdversarialConfig``.
+        config: a ``Config``.
         generator: G, z (B, latent) -> (B, C, H, W); the ``network``.
         discriminator: D, (B, C, H, W) -> logits (B,).
     """
+
+    @dataclass(frozen=True)
+    class Config:
+        """Hyper-parameters of the game."""
+
+        batch_size: int = setting(64, "images per step")
+        latent: int = setting(128, "dimensions of the latent variable")
+        n_critic: int = setting(1, "updates of D for each of G")
+        learning_rate: float = setting(1e-3, "peak learning rate (Adam), of both players")
+        beta1: float = setting(0.5, "Adam's decay of the mean gradient")
+        beta2: float = setting(0.999, "Adam's decay of the mean squared gradient")
+
+    config: Config
 
     @staticmethod
     def rate(progress: float) -> float:
@@ -51,7 +59,7 @@ class AdversarialModel(GenerativeModel):
     def __init__(
         self,
         spec: DataSpec,
-        config: AdversarialConfig,
+        config: Config,
         generator: nn.Module,
         discriminator: nn.Module,
     ) -> None:
@@ -110,7 +118,7 @@ class AdversarialModel(GenerativeModel):
         turn = self.steps % self.config.n_critic == 0
         real = to_symmetric(batch.x, self.spec.levels)
         with torch.set_grad_enabled(turn):
-            fake = self.network(self.latent(len(real)))
+            fake = self.network(self.sample_prior(len(real)))
         losses = {"discriminator": self._update_discriminator(real, fake.detach())}
         if turn:
             losses["generator"] = self._update_generator(fake)
@@ -124,14 +132,10 @@ class AdversarialModel(GenerativeModel):
         loss = self.generator_loss(self.discriminator(fake))
         return descend(self.optimizers["generator"], loss)
 
-    def latent(self, n: int) -> Tensor:
+    def sample_prior(self, n: int) -> Tensor:
         """Draw z ~ N(0, I), (n, latent)."""
         return torch.randn(n, self.config.latent, device=self.device)
 
-    def decode(self, z: Tensor) -> Tensor:
+    def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         """Map latent variables (n, latent) to uint8 images (n, C, H, W)."""
         return from_symmetric(self.network(z), self.spec.levels)
-
-    def sample(self, n: int, y: Tensor | None = None) -> Tensor:
-        """Draw ``n`` images, uint8 (n, C, H, W), with values in [0, levels)."""
-        return self.decode(self.latent(n))

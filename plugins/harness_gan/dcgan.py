@@ -14,32 +14,33 @@ import torch
 from torch import Tensor
 
 from harness.contract import DataSpec, setting
-from harness_gan.adversarial import AdversarialConfig, AdversarialModel
+from harness_gan.adversarial import AdversarialModel
 from harness_gan.losses import logistic_discriminator_loss, non_saturating_generator_loss
 from harness_gan.networks.dcgan import Discriminator, Generator, initialise
-
-
-@dataclass(frozen=True)
-class DCGANConfig(AdversarialConfig):
-    """Hyper-parameters: the paper's, but for a narrower net that learns faster."""
-
-    batch_size: int = setting(128, "images per step")
-    latent: int = setting(100, "dimensions of the latent variable")
-    width: int = setting(32, "channels at the largest hidden resolution; doubled at every halving")
-    learning_rate: float = setting(1e-3, "Adam's step size, of both players (the paper: 2e-4)")
 
 
 class DCGAN(AdversarialModel):
     """Deep convolutional GAN with logistic losses, the generator's non-saturating."""
 
-    Config = DCGANConfig
+    @dataclass(frozen=True)
+    class Config(AdversarialModel.Config):
+        """Hyper-parameters: the paper's, but for a narrower net that learns faster."""
 
-    def __init__(self, spec: DataSpec, config: DCGANConfig) -> None:
+        batch_size: int = setting(128, "images per step")
+        latent: int = setting(100, "dimensions of the latent variable")
+        width: int = setting(
+            32, "channels at the largest hidden resolution; doubled at every halving"
+        )
+        learning_rate: float = setting(1e-3, "Adam's step size, of both players (the paper: 2e-4)")
+
+    config: Config
+
+    def __init__(self, spec: DataSpec, config: Config) -> None:
         generator = Generator(spec.shape, config.latent, config.width)
         super().__init__(spec, config, generator, Discriminator(spec.shape, config.width))
         self.apply(initialise)
 
-    def latent(self, n: int) -> Tensor:
+    def sample_prior(self, n: int) -> Tensor:
         """Draw z ~ U[-1, 1]^d, (n, d)."""
         return torch.rand(n, self.config.latent, device=self.device) * 2 - 1
 

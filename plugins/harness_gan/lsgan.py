@@ -14,24 +14,23 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from harness.contract import setting
-from harness_gan.dcgan import DCGAN, DCGANConfig
+from harness_gan.dcgan import DCGAN
 from harness_gan.losses import least_squares
-
-
-@dataclass(frozen=True)
-class LSGANConfig(DCGANConfig):
-    """Hyper-parameters: those of ``DCGAN``, and the targets of the paper's equation 8."""
-
-    learning_rate: float = setting(2e-3, "Adam's step size, of both players")
-    a: float = setting(-1.0, "what D is drawn to on fakes")
-    b: float = setting(1.0, "what D is drawn to on real images")
-    c: float = setting(0.0, "what G draws D to on fakes")
 
 
 class LSGAN(DCGAN):
     """Least-squares losses, with DCGAN's networks and prior."""
 
-    Config = LSGANConfig
+    @dataclass(frozen=True)
+    class Config(DCGAN.Config):
+        """Hyper-parameters: those of ``DCGAN``, and the targets of the paper's equation 8."""
+
+        learning_rate: float = setting(2e-3, "Adam's step size, of both players")
+        a: float = setting(-1.0, "what D is drawn to on fakes")
+        b: float = setting(1.0, "what D is drawn to on real images")
+        c: float = setting(0.0, "what G draws D to on fakes")
+
+    config: Config
 
     def discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
         """Return 1/2 E[(D(x) - b)^2] + 1/2 E[(D(G(z)) - a)^2]."""

@@ -14,29 +14,30 @@ import torch
 from torch import Tensor
 
 from harness.contract import DataSpec, setting
-from harness_gan.adversarial import AdversarialConfig, AdversarialModel
+from harness_gan.adversarial import AdversarialModel
 from harness_gan.losses import hinge_discriminator_loss, hinge_generator_loss
 from harness_gan.networks.resnet import Discriminator, Generator
-
-
-@dataclass(frozen=True)
-class SNGANConfig(AdversarialConfig):
-    """Hyper-parameters: the paper's ResNet, narrowed and hurried for budgets of seconds."""
-
-    generator_width: int = setting(32, "channels of every block of G (the paper: 256)")
-    discriminator_width: int = setting(32, "channels of every block of D (the paper: 128)")
-    n_critic: int = setting(1, "updates of D for each of G (the paper: 5)")
-    learning_rate: float = setting(4e-3, "Adam's first step size (the paper: 2e-4); falls to zero")
-    beta1: float = setting(0.0, "Adam's decay of the mean gradient")
-    beta2: float = setting(0.9, "Adam's decay of the mean squared gradient")
 
 
 class SNGAN(AdversarialModel):
     """Spectrally normalised GAN with hinge losses."""
 
-    Config = SNGANConfig
+    @dataclass(frozen=True)
+    class Config(AdversarialModel.Config):
+        """Hyper-parameters: the paper's ResNet, narrowed and hurried for budgets of seconds."""
 
-    def __init__(self, spec: DataSpec, config: SNGANConfig) -> None:
+        generator_width: int = setting(32, "channels of every block of G (the paper: 256)")
+        discriminator_width: int = setting(32, "channels of every block of D (the paper: 128)")
+        n_critic: int = setting(1, "updates of D for each of G (the paper: 5)")
+        learning_rate: float = setting(
+            4e-3, "Adam's first step size (the paper: 2e-4); falls to zero"
+        )
+        beta1: float = setting(0.0, "Adam's decay of the mean gradient")
+        beta2: float = setting(0.9, "Adam's decay of the mean squared gradient")
+
+    config: Config
+
+    def __init__(self, spec: DataSpec, config: Config) -> None:
         generator = Generator(spec.shape, config.latent, config.generator_width)
         discriminator = Discriminator(spec.shape, config.discriminator_width)
         super().__init__(spec, config, generator, discriminator)

@@ -132,7 +132,7 @@ def _identity(
         "Table": table,
         "Role": row.model if row.model in REFERENCES else role,
         "Model": name,
-        "Type": row.family,
+        "Type": row.type,
         "Seeds": seeds,
         "Status": row.status.replace("_", " ") + count,
         "Reason": "; ".join(reasons) or None,

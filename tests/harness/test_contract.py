@@ -94,6 +94,19 @@ def test_capabilities_are_found_by_isinstance():
     assert found[TwoStages] == {"HasLatent", "HasEncoder"}
 
 
+def test_samples_of_a_latent_variable_model_are_decoded_draws_of_its_prior_with_their_labels():
+    class Decoded(TwoPlayers):
+        def decode(self, z, y=None):
+            return z.mul(9).to(torch.uint8), y
+
+    model, labels = build(Decoded), torch.tensor([0, 2, 1])
+    torch.manual_seed(0)
+    expected = model.sample_prior(3).mul(9).to(torch.uint8)
+    torch.manual_seed(0)
+    decoded, received = model.sample(3, labels)
+    assert torch.equal(decoded, expected) and received is labels
+
+
 def test_conditional_samples_honour_their_labels():
     model = build(Histogram)
     with torch.no_grad():

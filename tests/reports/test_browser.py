@@ -34,7 +34,7 @@ def address(tmp_path_factory):
     rows = [
         *digits_rows(),
         *seeds,
-        failed("glow", "diverged", "loss is NaN", family="flow", trial="glow-0"),
+        failed("glow", "diverged", "loss is NaN", type="flow", trial="glow-0"),
         make_row("vae", 7.0, dataset="mnist", fingerprint="e"),
         reference("real", 0.1, 9.0, dataset="mnist", fingerprint="e"),
     ]
@@ -267,7 +267,7 @@ def test_a_table_scrolls_in_its_box_and_its_names_stay_in_sight(visit, address):
 
 
 def test_nothing_that_plugins_or_files_say_runs(visit, tmp_path):
-    own = {"config": {HOSTILE: QUOTED}, "family": QUOTED, "capabilities": (HOSTILE,)}
+    own = {"config": {HOSTILE: QUOTED}, "type": QUOTED, "capabilities": (HOSTILE,)}
     note = Measurement(value=1.0, reason=HOSTILE, protocol=QUOTED)
     rows = [
         make_row(label=HOSTILE, fid=4.0, metrics={HOSTILE: Measurement(value=1.0)}, **own),
@@ -319,7 +319,7 @@ def test_many_entries_are_rendered_as_they_are_wanted(visit, tmp_path):
 def test_a_long_name_or_heading_covers_nothing_beside_it(visit, tmp_path):
     long = "a_name_without_blanks_" + "x" * 90
     further = Measurement(value=1.0, label="Sharpness_" + "y" * 60, lower_is_better=False)
-    rows = [make_row("vae", label=long, family="f" * 60, metrics={"sharp": further})]
+    rows = [make_row("vae", label=long, type="f" * 60, metrics={"sharp": further})]
     rows.append(failed("dcgan", "error", "z" * 300, label=f"{long}2"))
     page = visit(written(tmp_path, make_results([*digits_rows(), *rows])))
     page.get_by_label("Further").check()

@@ -84,7 +84,7 @@ def pdflatex(rows, folder):
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
 def test_it_compiles(tmp_path):
-    hostile = [make_row(label=HOSTILE, family=HOSTILE), failed("a_b", "error", HOSTILE)]
+    hostile = [make_row(label=HOSTILE, type=HOSTILE), failed("a_b", "error", HOSTILE)]
     pdflatex([*digits_rows(), *hostile], tmp_path)
 
 

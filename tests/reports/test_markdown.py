@@ -56,7 +56,7 @@ def test_the_first_grid_has_quality_and_status_together():
 
 
 def test_short_types_stand_in_the_first_grid():
-    first = terminal_table([make_row("dcgan", family="GAN")]).splitlines()[2]
+    first = terminal_table([make_row("dcgan", type="GAN")]).splitlines()[2]
     assert "Type" in first and "images/s" in first
 
 

@@ -38,7 +38,7 @@ def document(page, name):
 def results():
     rows = [
         *digits_rows(),
-        make_row(label=HOSTILE, family="<img src=x onerror=alert(2)>", fid=4.0),
+        make_row(label=HOSTILE, type="<img src=x onerror=alert(2)>", fid=4.0),
         failed("glow", "diverged", "loss is NaN\n</pre><script>alert(3)</script>"),
         failed("cyclegan", "skipped", "needs two domains"),
     ]

@@ -184,7 +184,7 @@ def test_failures_keep_their_reason_and_get_no_marks():
 
 
 def test_names_are_one_line_without_control_characters():
-    (table,) = tables([make_row(label="a\nb\x1b[31m\u202ec", family="x\ty")])
+    (table,) = tables([make_row(label="a\nb\x1b[31m\u202ec", type="x\ty")])
     assert table.lines[0].model == "a b [31m c" and table.lines[0].type == "x y"
 
 

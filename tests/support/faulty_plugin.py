@@ -61,7 +61,7 @@ FAULTS = (
 @hookimpl
 def harness_models() -> list[ModelInfo]:
     return [
-        ModelInfo(name, f"a model that {name}", f"faulty_plugin:{_class_name(name)}", family="toy")
+        ModelInfo(name, f"a model that {name}", f"faulty_plugin:{_class_name(name)}", type="toy")
         for name in FAULTS
     ]
 

@@ -37,7 +37,7 @@ def registry_with(
         ]
 
     brought = {
-        "harness_models": infos(ModelInfo, models, family="toy"),
+        "harness_models": infos(ModelInfo, models, type="toy"),
         "harness_datasets": infos(DatasetInfo, datasets),
         "harness_features": infos(FeatureInfo, features),
         "harness_metrics": infos(MetricInfo, metrics),

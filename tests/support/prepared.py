@@ -23,7 +23,7 @@ from harness.worker.trial_run import TrialRun
 
 def prepared(model_class: Any, folder: Path, **changes: Any) -> tuple[TrialRun, Training]:
     """Build a model as a worker does, and warm it up on a copy."""
-    entry = Entry(ModelInfo("toy", "", "toys:Model", family="toy"), "toys", "1.0")
+    entry = Entry(ModelInfo("toy", "", "toys:Model", type="toy"), "toys", "1.0")
     registry: Any = SimpleNamespace(
         model=lambda name: entry,
         load=lambda info: model_class,

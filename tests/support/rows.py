@@ -22,7 +22,7 @@ LIKELIHOODS = {
     "score-sde": (2.95, "estimate", "RK4, 100 evaluations"),
     "pixelcnn": (2.8, "exact", "one pass"),
 }
-FAMILIES = {
+TYPES = {
     "vae": "variational autoencoder",
     "dcgan": "adversarial",
     "sngan": "adversarial",
@@ -57,7 +57,7 @@ def make_row(model: str = "vae", fid: float | None = 3.186, **changes: Any) -> R
         "fingerprint": "f" * 64,
         "model": model,
         "label": label,
-        "family": FAMILIES.get(model, ""),
+        "type": TYPES.get(model, ""),
         "seed": seed,
         "budget": "20 device-seconds",
         "config": {"batch_size": 64, "width": 32},
@@ -124,7 +124,7 @@ def digits_rows() -> list[Row]:
 def many_rows(models: int = 100, datasets: int = 20, seeds: int = 5) -> list[Row]:
     """Return rows of a large study, 10,000 unless told: some fail, and figures vary by seed."""
     rng = np.random.default_rng(0)
-    names = list(FAMILIES)
+    names = list(TYPES)
     rows = []
     for d in range(datasets):
         data = {"dataset": f"data-{d:02}", "fingerprint": f"{d:064}"}

@@ -14,6 +14,7 @@ from harness.contract import (
     Batch,
     DataSpec,
     GenerativeModel,
+    LatentVariableModel,
     LogLikelihood,
     dequantise,
     quantise,
@@ -143,7 +144,7 @@ class Couplings(nn.Module):
         return -s.sum(1)
 
 
-class Flow(Density):
+class Flow(Density, LatentVariableModel):
     """log P(x) >= E_u[log p((x + u) / levels)] - D ln(levels), p(y) = N(z(y); 0, I) |dz/dy|."""
 
     network_class = Couplings
@@ -162,14 +163,11 @@ class Flow(Density):
         log_prior = -0.5 * (z.square() + math.log(2 * math.pi)).sum(1)
         return LogLikelihood(log_prior + log_det + volume, "lower_bound")
 
-    def latent(self, n: int) -> Tensor:
+    def sample_prior(self, n: int) -> Tensor:
         return torch.randn(n, self.spec.dimensions)
 
     def encode(self, images: Tensor) -> Tensor:
         return self.network.inverse(((images.float() + 0.5) / self.spec.levels).flatten(1))[0]
 
-    def decode(self, z: Tensor) -> Tensor:
+    def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         return quantise(self.network(z), self.spec.levels).view(-1, *self.spec.shape)
-
-    def sample(self, n: int, y: Tensor | None = None) -> Tensor:
-        return self.decode(self.latent(n))

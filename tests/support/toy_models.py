@@ -14,6 +14,7 @@ from harness.contract import (
     Batch,
     DataSpec,
     GenerativeModel,
+    LatentVariableModel,
     LogLikelihood,
     from_symmetric,
     setting,
@@ -85,7 +86,7 @@ class Mixture(Histogram):
         )
 
 
-class TwoPlayers(GenerativeModel):
+class TwoPlayers(LatentVariableModel):
     """Two optimizers: a discriminator every step, a generator every ``n_critic``-th."""
 
     Config = ToyConfig
@@ -112,7 +113,7 @@ class TwoPlayers(GenerativeModel):
     def training_step(self, batch: Batch, progress: float) -> dict[str, Tensor]:
         self.steps += 1
         real = to_symmetric(batch.x, self.spec.levels).flatten(1)
-        fake = self.network(self.latent(len(real)))
+        fake = self.network(self.sample_prior(len(real)))
         of_real, of_fake = self.discriminator(real), self.discriminator(fake.detach())
         losses = {"discriminator": F.softplus(-of_real).mean() + F.softplus(of_fake).mean()}
         self._descend("discriminator", losses["discriminator"])
@@ -126,17 +127,14 @@ class TwoPlayers(GenerativeModel):
         loss.backward()
         self.optimizers[player].step()
 
-    def latent(self, n: int) -> Tensor:
+    def sample_prior(self, n: int) -> Tensor:
         return torch.randn(n, 4)
 
-    def decode(self, z: Tensor) -> Tensor:
+    def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         return from_symmetric(self.network(z), self.spec.levels).view(-1, *self.spec.shape)
 
-    def sample(self, n: int, y: Tensor | None = None) -> Tensor:
-        return self.decode(self.latent(n))
 
-
-class TwoStages(GenerativeModel):
+class TwoStages(LatentVariableModel):
     """Two stages: a linear autoencoder, then a Gaussian prior of its codes, by ``progress``."""
 
     Config = ToyConfig
@@ -172,11 +170,8 @@ class TwoStages(GenerativeModel):
     def encode(self, images: Tensor) -> Tensor:
         return self.encoder(to_symmetric(images, self.spec.levels).flatten(1))
 
-    def latent(self, n: int) -> Tensor:
+    def sample_prior(self, n: int) -> Tensor:
         return self.mean + self.log_scale.exp() * torch.randn(n, 4)
 
-    def decode(self, z: Tensor) -> Tensor:
+    def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         return from_symmetric(self.network(z), self.spec.levels).view(-1, *self.spec.shape)
-
-    def sample(self, n: int, y: Tensor | None = None) -> Tensor:
-        return self.decode(self.latent(n))

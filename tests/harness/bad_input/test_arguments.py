@@ -175,7 +175,6 @@ ARGUMENTS = [
     typed("speed-threads", "speed vae --threads -1", "--threads", remedy="equal to 0"),
     typed("speed-device", "speed vae --device tpu", "'tpu'", remedy="write cpu"),
     typed("list-kind", "list model", "'model'", remedy="'models'"),
-    typed("list-tag", "list models --tag", "--tag", remedy="requires an argument"),
     typed("doctor-argument", "doctor everything", "unexpected extra argument", remedy="--help"),
     typed("new-nothing", "new", "Missing argument", remedy="NAME"),
     typed("new-name", "new MyModel", "'MyModel'", remedy="try 'my-model'"),

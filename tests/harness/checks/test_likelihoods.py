@@ -158,7 +158,7 @@ class GreyAlone(Autoregression):
         if spec.shape[0] != 1:
             raise RuntimeError("expected input to have 1 channel")
 
-    def latent(self, n):
+    def sample_prior(self, n):
         return torch.randn(n, self.spec.dimensions)
 
     def encode(self, images):

@@ -61,7 +61,7 @@ def test_mistakes_of_the_command_line_are_the_users(words, message):
 
 
 class Raises(TwoStages):
-    def latent(self, n):
+    def sample_prior(self, n):
         raise RuntimeError("planted")
 
 
@@ -88,7 +88,7 @@ def test_an_error_of_the_model_is_a_verdict_and_names_its_line(monkeypatch):
     [found] = outcomes(Raises, SPEC, {})
     assert found.verdict is Verdict.error
     assert found.message == "RuntimeError: planted"
-    assert found.where.endswith(", latent")
+    assert found.where.endswith(", sample_prior")
     assert not found.is_sound
 
 

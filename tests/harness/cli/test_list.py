@@ -75,20 +75,6 @@ def test_json_tells_everything(faulty_site):
     assert [conflict["name"] for conflict in told["conflicts"]] == ["twin"]
 
 
-def test_a_tag_filters(tmp_path):
-    source = """
-        from harness.hooks import ModelInfo, hookimpl
-        @hookimpl
-        def harness_models():
-            return [
-                ModelInfo("plain", "", "a:b"), ModelInfo("tagged", "", "a:b", tags=("odd", "new"))
-            ]
-    """
-    install(tmp_path, "tags", {"tags_plugin.py": source}, {"x": "tags_plugin"})
-    told = json.loads(harness("list", "models", "--json", "--tag", "odd", site=tmp_path).stdout)
-    assert [model["name"] for model in told["models"]] == ["tagged"]
-
-
 def test_strict_ends_with_every_fault_and_exit_code_2(faulty_site):
     answer = harness("--strict", "list", site=faulty_site)
     assert answer.returncode == 2
@@ -137,11 +123,12 @@ SETTLED_PLUGIN = """
     def harness_models():
         target = "settled_model:Settled"
         return [
-            ModelInfo("settled", "one line", target, family="fam", paper="Doe, 2020"),
+            ModelInfo("settled", "one line", target, type="fam"),
             ModelInfo("absent", "another", "no_such_module:Model"),
         ]
 """
 SETTLED_MODEL = """
+    'Settled: Doe and Poe, 2020, arXiv:2001.00001. It stays where it is.'
     from dataclasses import dataclass
     from harness.contract import GenerativeModel, LogLikelihood, setting
     class Settled(GenerativeModel):
@@ -167,8 +154,8 @@ def test_verbose_models_tell_what_their_classes_know(settled_site):
     card = told.partition("settled one line")[2].partition("\n\n")[0]
     lines = [" ".join(line.split()) for line in card.splitlines() if line]
     assert lines == [
-        "family fam",
-        "paper Doe, 2020",
+        "type fam",
+        "paper Doe and Poe, 2020, arXiv:2001.00001",
         "capabilities HasLikelihood, takes label",
         "likelihood lower_bound",
         "class settled_model:Settled",

@@ -33,7 +33,7 @@ def planned(monkeypatch):
     store = SimpleNamespace(row=lambda _: failed("vae", "error", f"{LONG} went wrong"))
     found = SimpleNamespace(trials=(trial,), store=store, unplanned=list)
     monkeypatch.setattr("harness.api.plan", lambda *a, **k: found)
-    entry = Entry(ModelInfo(LONG, WIDE, "a:b", family=LONG), "theirs", "1")
+    entry = Entry(ModelInfo(LONG, WIDE, "a:b", type=LONG), "theirs", "1")
     kinds = {"models": {"a": entry}, "broken": (), "conflicts": ()}
     monkeypatch.setattr("harness.plugins.registry.registry", lambda: SimpleNamespace(**kinds))
     return trial

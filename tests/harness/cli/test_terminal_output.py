@@ -148,7 +148,7 @@ def check(patch):
 
 
 def listing(patch):
-    entry = Entry(ModelInfo(HOSTILE, HOSTILE, HOSTILE, (HOSTILE,), HOSTILE, HOSTILE), HOSTILE, "1")
+    entry = Entry(ModelInfo(HOSTILE, HOSTILE, HOSTILE, HOSTILE), HOSTILE, "1")
     metric = Entry(MetricInfo(HOSTILE, HOSTILE, HOSTILE), HOSTILE, "1")
 
     def load(info):

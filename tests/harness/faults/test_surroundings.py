@@ -144,7 +144,7 @@ from harness.hooks import ModelInfo, hookimpl
 
 @hookimpl
 def harness_models():
-    return [ModelInfo("rude", "changes everything when imported", "rude_model:Rude", family="toy")]
+    return [ModelInfo("rude", "changes everything when imported", "rude_model:Rude", type="toy")]
 """
 BENCHMARK = 'name = "mine"\ndatasets = ["digits"]\nmodels = ["rude"]\nbudget = "5 steps"\n'
 RUDE_MODEL = """

@@ -37,7 +37,7 @@ def test_parallel_latents_are_joined_by_the_straight_line(factor):
 class Painter(Regressor):
     """Paints its latent variable's first number into every pixel."""
 
-    def latent(self, n):
+    def sample_prior(self, n):
         return torch.randn(n, 3)
 
     def decode(self, z):
@@ -54,7 +54,7 @@ def test_rows_run_from_one_latent_to_another_and_repeat_with_the_seed():
 
 
 class Codes(Painter):
-    def latent(self, n):
+    def sample_prior(self, n):
         return torch.randint(8, (n, 3))
 
 

@@ -77,7 +77,7 @@ class Reusing(Regressor):
         self.drawn[:n] = super().sample(n, y)
         return self.drawn[:n]
 
-    def latent(self, n):
+    def sample_prior(self, n):
         return torch.randn(n, self.spec.dimensions)
 
     def decode(self, z):

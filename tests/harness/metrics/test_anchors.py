@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.enumeration import all_images
 
+from harness.checks.subject import all_images
 from harness.contract import DataSpec
 from harness.measurement.baselines import measure_anchors
 from harness.metrics.anchors import COUNTED, ContextCounts, code_length, neighbours, position

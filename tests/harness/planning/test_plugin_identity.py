@@ -30,7 +30,7 @@ SOURCES = {
 
         @hookimpl
         def harness_models():
-            return [ModelInfo("edited", "a test model", "edited.model:Edited", family="toy")]
+            return [ModelInfo("edited", "a test model", "edited.model:Edited", type="toy")]
     """,
     "edited/model.py": """
         import pathlib

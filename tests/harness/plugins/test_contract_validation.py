@@ -72,7 +72,7 @@ def test_what_a_method_returns_is_held_to_the_contract_before_training(
 
 
 LATENT = {
-    "latent": lambda self, n: torch.zeros(n, 3),
+    "sample_prior": lambda self, n: torch.zeros(n, 3),
     "decode": lambda self, z: self.sample(len(z)),
 }
 
@@ -81,10 +81,13 @@ LATENT = {
     ("attributes", "message"),
     [
         (
-            LATENT | {"latent": lambda self, n: [0.0] * n},
-            r"latent\(2\) returned a list; .*\(2, ...",
+            LATENT | {"sample_prior": lambda self, n: [0.0] * n},
+            r"sample_prior\(2\) returned a list; .*\(2, ...",
         ),
-        (LATENT | {"decode": lambda self, z: z}, r"decode\(latent\(2\)\) returned torch.float32"),
+        (
+            LATENT | {"decode": lambda self, z: z},
+            r"decode\(sample_prior\(2\)\) returned torch.float32",
+        ),
         ({"encode": lambda self, x: (x, x)}, "encode returned a tuple; .* tensor of 2 latent"),
         ({"encode": lambda self, x: x[:1].float()}, r"encode returned a tensor .*\(1, 1, 2, 2\)"),
     ],

@@ -37,7 +37,7 @@ PROJECT = {
                     name="pixel-histogram",
                     summary="Independent pixels, each with its histogram.",
                     target="pixel_histogram.model:PixelHistogram",
-                    family="histogram",
+                    type="histogram",
                 )
             ]
     ''',
@@ -121,7 +121,7 @@ def test_it_is_listed(site):
     told = json.loads(with_plugin(site, "-c", code, "--strict", "list", "models", "--json"))
     [model] = [model for model in told["models"] if model["name"] == "pixel-histogram"]
     assert (model["distribution"], model["version"]) == ("pixel-histogram", "0.3")
-    assert model["family"] == "histogram"
+    assert model["type"] == "histogram"
 
 
 LEARN = """

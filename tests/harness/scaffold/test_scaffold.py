@@ -10,7 +10,6 @@ import tomllib
 
 import pytest
 import torch
-from support.enumeration import all_images
 from torch.distributions import Categorical, Independent, MixtureSameFamily, Normal
 from typer.testing import CliRunner
 
@@ -19,6 +18,7 @@ from harness.checks.datasets import dataset_checks
 from harness.checks.metrics import metric_checks
 from harness.checks.outcome import outcomes_of
 from harness.checks.reports import report_checks
+from harness.checks.subject import all_images
 from harness.cli import app
 from harness.contract import Batch, DataSpec
 from harness.errors import UserError
@@ -291,7 +291,7 @@ def test_what_is_written_is_a_project_without_a_blank_left(family):
     texts = render("two-words", family)
     project = tomllib.loads(texts["pyproject.toml"])["project"]
     assert project["entry-points"]["harness"] == {"two-words": "two_words"}
-    assert "class TwoWords(GenerativeModel" in texts["two_words/model.py"]
+    assert "class TwoWords(" in texts["two_words/model.py"]
     assert TYPES[family] in texts["two_words/__init__.py"]
     assert SUMMARIES[family] in texts["README.md"]
     assert not any("$" in text for text in texts.values())

@@ -53,7 +53,7 @@ def test_a_trial_becomes_a_run_with_all_that_people_look_for(results):
         "budget": "20 device-seconds",
         "model": "vae",
         "label": "vae",
-        "family": "variational autoencoder",
+        "type": "variational autoencoder",
         "seed": "0",
         "config.batch_size": "64",
         "config.width": "32",

@@ -4,9 +4,9 @@ import math
 
 import pytest
 import torch
-from support.enumeration import all_images
 from support.oracles import DiscreteOracle, GaussianOracle
 
+from harness.checks.subject import all_images
 from harness.contract import DataSpec, to_symmetric
 from harness_diffusion.bound import (
     decoder_term,

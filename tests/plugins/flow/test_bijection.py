@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from support.brief_training import shake
 
+from harness.checks.subject import stir
 from harness_flow.bijection import ActNorm, Chain, Logit, Squeeze
 from harness_flow.coupling import (
     AffineCoupling,
@@ -46,7 +46,7 @@ CASES = {
 def case(request):
     torch.manual_seed(0)
     shape, build = CASES[request.param]
-    return shake(build(), 0.1).double().eval(), torch.rand(2, *shape, dtype=torch.float64)
+    return stir(build(), 0.1).double().eval(), torch.rand(2, *shape, dtype=torch.float64)
 
 
 def test_log_determinant_is_that_of_autograds_jacobian(case):
@@ -92,7 +92,7 @@ def test_a_coupling_keeps_half_and_changes_the_rest_by_what_it_kept(make, parity
     torch.manual_seed(0)
     shape = (2, 4, 4)
     mask = make(shape, parity).flatten()
-    block = shake(coupling(make(shape, parity))).double()
+    block = stir(coupling(make(shape, parity)), 0.3).double()
     jacobian = torch.autograd.functional.jacobian(
         lambda v: block.inverse(v[None])[0].flatten(), torch.rand(shape, dtype=torch.float64)
     ).reshape(32, 32)
@@ -133,7 +133,7 @@ def test_actnorm_remembers_in_a_checkpoint_that_it_has_seen_a_batch():
 
 def test_couplings_compute_in_float32_under_autocast():
     torch.manual_seed(0)
-    flow = shake(build_flow((1, 8, 8), 8, 1, 0.05), 0.05).eval()
+    flow = stir(build_flow((1, 8, 8), 8, 1, 0.05), 0.05).eval()
     y = torch.rand(4, 1, 8, 8)
     exact = flow.inverse(y)[1]
     with torch.autocast("cpu", torch.bfloat16):

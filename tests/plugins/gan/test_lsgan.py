@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from harness.contract import DataSpec
-from harness_gan.lsgan import LSGAN, LSGANConfig
+from harness_gan.lsgan import LSGAN
 
 REAL = torch.tensor([0.5, 0.3, 0.2])
 FAKE = torch.tensor([0.1, 0.3, 0.6])
@@ -12,7 +12,7 @@ FAKE = torch.tensor([0.1, 0.3, 0.6])
 
 def model(**targets):
     torch.manual_seed(0)
-    return LSGAN(DataSpec.images((1, 8, 8), levels=17), LSGANConfig(width=4, latent=4, **targets))
+    return LSGAN(DataSpec.images((1, 8, 8), levels=17), LSGAN.Config(width=4, latent=4, **targets))
 
 
 def discriminator_loss(players, logits):

@@ -11,8 +11,6 @@ def harness_models() -> list[ModelInfo]:
             name="diffusers-ddpm",
             summary="U-Net and DDPM scheduler of diffusers.",
             target="harness_diffusers_ddpm.ddpm:DiffusersDDPM",
-            tags=("steps", "external"),
-            family="diffusion",
-            paper="Ho, Jain and Abbeel, 2020, arXiv:2006.11239",
+            type="diffusion",
         )
     ]

@@ -1,4 +1,4 @@
-"""DDPM. Ho, Jain and Abbeel, 2020, arXiv:2006.11239, with what diffusers has of it.
+"""DDPM: Ho, Jain and Abbeel, 2020, arXiv:2006.11239, with what diffusers has of it.
 
 A U-Net predicts the noise e in x_t = a_t x + s_t e, at one of T times; the scheduler knows a_t and
 s_t, and takes the steps of p(x_r | x_t) from noise to an image.

@@ -11,8 +11,6 @@ def harness_models() -> list[ModelInfo]:
             name="zuko-nsf",
             summary="Spline couplings of zuko on dequantised pixels.",
             target="harness_zuko_nsf.nsf:ZukoNSF",
-            tags=("likelihood", "latent", "external"),
-            family="flow",
-            paper="Durkan, Bekasov, Murray and Papamakarios, 2019, arXiv:1906.04032",
+            type="flow",
         )
     ]

@@ -1,4 +1,4 @@
-"""Neural spline flow. Durkan et al., 2019, arXiv:1906.04032, with the ``NSF`` of zuko.
+"""Neural spline flow: Durkan et al., 2019, arXiv:1906.04032, with the ``NSF`` of zuko.
 
 Pixels are dequantised into y in [0, 1)^D and stretched over the domain of the splines, [-5, 5]^D:
 
@@ -15,7 +15,7 @@ from torch import Tensor
 from harness.contract import (
     Batch,
     DataSpec,
-    GenerativeModel,
+    LatentVariableModel,
     LogLikelihood,
     dequantise,
     quantise,
@@ -26,7 +26,7 @@ BOUND = 5.0
 """Splines live on [-BOUND, BOUND]; outside, zuko's are the identity."""
 
 
-class ZukoNSF(GenerativeModel):
+class ZukoNSF(LatentVariableModel):
     """Rational-quadratic spline couplings in random orders of the pixels."""
 
     @dataclass(frozen=True)
@@ -77,16 +77,12 @@ class ZukoNSF(GenerativeModel):
         nats = draws.logsumexp(0) - math.log(k)
         return LogLikelihood(nats, "lower_bound", f"uniform dequantisation, k={k}")
 
-    def latent(self, n: int) -> Tensor:
+    def sample_prior(self, n: int) -> Tensor:
         """Draw z ~ N(0, I), (n, D)."""
         return torch.randn(n, self.spec.dimensions, device=self.device)
 
-    def decode(self, z: Tensor) -> Tensor:
+    def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         """Return the images whose cells hold y(z), uint8 (n, C, H, W)."""
         with torch.autocast(z.device.type, enabled=False):
             x = self.network().transform.inv(z)
         return quantise((x / BOUND + 1) / 2, self.spec.levels).view(-1, *self.spec.shape)
-
-    def sample(self, n: int, y: Tensor | None = None) -> Tensor:
-        """Draw z from the prior and decode it."""
-        return self.decode(self.latent(n))
