@@ -76,15 +76,19 @@ class FeatureInfo(Info):
 
 @dataclass(frozen=True)
 class MetricInfo(Info):
-    """A ``SampleMetric`` class.
+    """A ``SampleMetric`` class, or a ``TaskMetric`` if it needs the conditions of samples.
 
     Attributes:
         label: heading of its column ("FID").
         lower_is_better: the direction of its ranking.
+        conditions: kinds of y of which a task metric needs one.
+        truth: name of the truth of a split that it needs; empty if none.
     """
 
     label: str = ""
     lower_is_better: bool = True
+    conditions: tuple[str, ...] = ()
+    truth: str = ""
 
 
 @dataclass(frozen=True)

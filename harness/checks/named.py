@@ -10,10 +10,11 @@ from harness.checks.datasets import dataset_checks
 from harness.checks.metrics import metric_checks
 from harness.checks.outcome import BoundCheck
 from harness.checks.reports import report_checks
+from harness.checks.task_metrics import task_metric_checks
 from harness.contract import GenerativeModel
 from harness.errors import UserError, did_you_mean, shown
 from harness.hooks import Info, MetricInfo
-from harness.metrics.base import SampleMetric
+from harness.metrics.base import SampleMetric, TaskMetric
 from harness.plugins.kinds import Kind
 from harness.plugins.loading import argument_of
 from harness.plugins.registry import Registry, split_argument
@@ -69,6 +70,8 @@ def checks_of(name: str, kind: Kind, registry: Registry) -> list[BoundCheck]:
     found = registry.load(info)
     if kind is Kind.metric:
         assert isinstance(info, MetricInfo)
+        if isinstance(found, type) and issubclass(found, TaskMetric):
+            return task_metric_checks(found, info)
         return metric_checks(require_subclass(name, found, Kind.metric), info)
     if not callable(found):
         raise UserError(f"{shown(name)} is no function that could be a {kind}: {shown(found)}")
@@ -99,7 +102,7 @@ def _is_import_string(name: str) -> bool:
 
 
 def _kind_of_object(name: str, found: Any) -> Kind:
-    for kind, base in BASES.items():
+    for kind, base in (*BASES.items(), (Kind.metric, TaskMetric)):
         if isinstance(found, type) and issubclass(found, base):
             return kind
     if inspect.isroutine(found):

@@ -92,7 +92,13 @@ def evaluate_images(
     found = open_images(samples)
     real = real_images(reference, train_reference, registry)
     name = features or _customary(registry, reference, train_reference)
-    chosen = metrics or tuple(registry.metrics)
+    chosen = metrics or _of_samples(registry)
+    for name in chosen:
+        if conditions := registry.metric(name).info.conditions:
+            raise UserError(
+                f"metric {name!r} needs the {' or '.join(conditions)} that each sample was drawn "
+                f"from, and files of images have none; others: {', '.join(_of_samples(registry))}"
+            )
     classes = {metric: registry.load(registry.metric(metric).info) for metric in chosen}
     spec = next((part.spec for part in real.values() if isinstance(part, Real)), spec_of(found))
     extractor = _extractor(registry, name, spec)
@@ -115,6 +121,11 @@ def evaluate_images(
         images=images,
         real=headline.images if isinstance(headline, Real) else None,
     )
+
+
+def _of_samples(registry: Registry) -> tuple[str, ...]:
+    """Return the names of the metrics that need no conditions, which files of images lack."""
+    return tuple(n for n, entry in registry.metrics.items() if not entry.info.conditions)
 
 
 def _scored(scorer: SampleScorer, images: Watched) -> Metrics:

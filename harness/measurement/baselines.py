@@ -18,17 +18,23 @@ from harness.measurement.scorer import (
     likelihood_details,
     likelihood_protocol,
 )
-from harness.metrics.anchors import COMPRESSORS, COUNTED, ContextCounts, code_length
+from harness.measurement.tasks import TaskScorer
+from harness.metrics.anchors import COMPRESSORS, COUNTED, ContextCounts, as_planes, code_length
 from harness.metrics.likelihood import BitsPerDimension
 from harness.row import Measurement
 
 
-def measure_real(dataset: Dataset, scorer: SampleScorer, n: int) -> tuple[Metrics, Tensor]:
-    """Score ``n`` real test images as if a model had drawn them; return the images too."""
+def measure_real(
+    dataset: Dataset, scorer: SampleScorer, tasks: TaskScorer, n: int
+) -> tuple[Metrics, Tensor]:
+    """Score ``n`` real test examples as if a model had drawn them; return the examples too."""
     test = torch.from_numpy(dataset.test.x)
     order = torch.randperm(len(test), generator=torch.Generator().manual_seed(0))
-    images = test if n == len(test) else test[order[:n]]
+    chosen = torch.arange(n) if n == len(test) else order[:n]
+    images = test[chosen]
     metrics = scorer.score([images])
+    if dataset.spec.paired:
+        metrics |= tasks.score([images], chosen)
     for name in metrics:
         if name.endswith(f"_{HELD_OUT}"):
             metrics[name] = Measurement(value=None, reason="the test set against itself")
@@ -39,7 +45,11 @@ def measure_real(dataset: Dataset, scorer: SampleScorer, n: int) -> tuple[Metric
 
 
 def measure_null(
-    dataset: Dataset, scorer: SampleScorer, n: int, lower_is_better: Mapping[str, bool]
+    dataset: Dataset,
+    scorer: SampleScorer,
+    tasks: TaskScorer,
+    n: int,
+    lower_is_better: Mapping[str, bool],
 ) -> tuple[Metrics, Tensor]:
     """Score uniform noise and the mean training image, and keep the better of the two each time.
 
@@ -50,7 +60,10 @@ def measure_null(
     noise = torch.randint(spec.levels, (n, *spec.shape), generator=generator, dtype=torch.uint8)
     average = np.rint(dataset.train.x.mean(axis=0)).astype(np.uint8)
     mean = torch.from_numpy(average).expand(n, *spec.shape)
-    scored = {"uniform noise": scorer.score([noise]), "mean image": scorer.score([mean])}
+    scored = {
+        kind: scorer.score([x]) | tasks.score([x])
+        for kind, x in (("uniform noise", noise), ("mean image", mean))
+    }
     metrics: Metrics = {}
     for name in scored["uniform noise"]:
         lower = lower_is_better.get(name.removesuffix(f"_{HELD_OUT}"), True)
@@ -74,12 +87,13 @@ def measure_anchors(dataset: Dataset, images: int | None = None) -> Metrics:
         dataset: its train split is counted.
         images: of the test split, the first that many; all by default.
     """
-    spec, chosen = dataset.spec, dataset.test.x[:images]
+    spec = dataset.spec
+    train, chosen = as_planes(dataset.train.x), as_planes(dataset.test.x[:images])
     scored, details = likelihood_protocol(len(chosen), spec), likelihood_details(spec, len(chosen))
     counted = f"; counts of {len(dataset.train)} images of train, plus one"
     metrics: Metrics = {}
     for name, context in COUNTED.items():
-        model = ContextCounts(dataset.train.x, spec.levels, context)
+        model = ContextCounts(train, spec.levels, context)
         bits = BitsPerDimension(spec.dimensions)
         bits.update(torch.from_numpy(model.log_likelihood(chosen)), "exact")
         metrics[f"bits_per_dim_{name}"] = Measurement(

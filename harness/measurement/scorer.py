@@ -59,7 +59,7 @@ def guarded(names: Collection[str], measured: Metrics) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        measured |= _missing(names, _reason(names, error))
+        measured |= missing(names, _reason(names, error))
 
 
 def _reason(names: Collection[str], error: Exception) -> str:
@@ -127,7 +127,9 @@ class SampleScorer:
         """Return every metric of uint8 image sets: the mean over sets, the spread as its error."""
         scored = [self._score_one(images, on_batch) for images in sets]
         alike = equal_sets(sets)
-        return {name: _mean([metrics[name] for metrics in scored], alike) for name in scored[0]}
+        return {
+            name: mean_over_sets([metrics[name] for metrics in scored], alike) for name in scored[0]
+        }
 
     def suspects(self, images: Tensor, count: int) -> tuple[Tensor, Tensor]:
         """Return the uint8 images (count, C, H, W) that look most like copies, suspicious first.
@@ -151,7 +153,7 @@ class SampleScorer:
                     metric = group.metric(self.references[group.split])
                     running.append((group, metric.to(self.device)))
                 else:
-                    measured |= _missing(group.columns, reason)
+                    measured |= missing(group.columns, reason)
 
         def unharmed() -> Iterator[tuple[_Group, SampleMetric]]:
             return (one for one in running if measured.keys().isdisjoint(one[0].columns))
@@ -186,7 +188,7 @@ class SampleScorer:
         outcome = metric.compute()
         protocol += f", {metric.protocol}" if metric.protocol else ""
         return {
-            name: _measured(
+            name: measured_value(
                 outcome[column] if isinstance(outcome, dict) else outcome,
                 protocol,
                 metric.limits.get(column, UNLIMITED),
@@ -195,7 +197,7 @@ class SampleScorer:
         }
 
 
-def _measured(
+def measured_value(
     found: Tensor | Figure | str, protocol: str, limits: tuple[float, float]
 ) -> Measurement:
     """Return what a metric found; infinity and NaN have no mean over sets, and are no figure."""
@@ -216,11 +218,12 @@ def _measured(
     return Measurement(value=value, error=error, protocol=protocol, reason=reason)
 
 
-def _missing(names: Collection[str], reason: str) -> Metrics:
+def missing(names: Collection[str], reason: str) -> Metrics:
+    """Return why each of ``names`` has no value."""
     return {name: Measurement(value=None, reason=reason) for name in names}
 
 
-def _mean(measurements: Sequence[Measurement], alike: str | None) -> Measurement:
+def mean_over_sets(measurements: Sequence[Measurement], alike: str | None = None) -> Measurement:
     """Return the mean over sets of samples, or why one of them has no value.
 
     Args:

@@ -32,6 +32,36 @@ def harness_metrics() -> list[MetricInfo]:
         *_neighbours(),
         *_copies(),
         *_diversity(),
+        *_tasks(),
+    ]
+
+
+def _tasks() -> list[MetricInfo]:
+    return [
+        MetricInfo(
+            name="label_accuracy",
+            summary="samples that the classifier takes for the label that was asked for",
+            target="harness.metrics.label_accuracy:LabelAccuracy",
+            label="accuracy",
+            lower_is_better=False,
+            conditions=("label",),
+        ),
+        MetricInfo(
+            name="psnr",
+            summary="peak signal-to-noise ratio of samples to their true pairs, in dB",
+            target="harness.metrics.signal_to_noise:PeakSignalNoiseRatio",
+            label="PSNR",
+            lower_is_better=False,
+            conditions=("image", "video"),
+        ),
+        MetricInfo(
+            name="ssim",
+            summary="structural similarity of samples and their true pairs (Wang et al., 2004)",
+            target="harness.metrics.structural_similarity:StructuralSimilarity",
+            label="SSIM",
+            lower_is_better=False,
+            conditions=("image",),
+        ),
     ]
 
 

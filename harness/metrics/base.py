@@ -1,7 +1,12 @@
-"""What a metric of samples is: a torchmetrics ``Metric`` over features, in float64."""
+"""What a metric is: a torchmetrics ``Metric``, in float64.
+
+A ``SampleMetric`` is of a set of samples in features, a ``TaskMetric`` of samples beside what they
+were asked for.
+"""
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from typing import ClassVar, NamedTuple
@@ -9,6 +14,7 @@ from typing import ClassVar, NamedTuple
 from torch import Tensor
 from torchmetrics import Metric
 
+from harness.contract import DataSpec
 from harness.features.base import Features
 
 
@@ -138,6 +144,68 @@ class SampleMetric(Metric):
         """Return the value, a float64 scalar, or a figure; of several columns, each by its name.
 
         A string stands for a column that has no figure, and says why.
+
+        Raises:
+            ValueError: saying why there is none.
+        """
+
+
+class TaskBatch(NamedTuple):
+    """Samples beside what they were asked for: the held-out examples of the same numbers.
+
+    Attributes:
+        x: samples, uint8 (B, *x.shape).
+        y: the conditions that they were drawn from, uint8 (B, *y.shape), or int64 (B,) of labels.
+        pair: the held-out x that belongs to each y, uint8 (B, *x.shape); None of unpaired data.
+        truth: what else the data set tells of the held-out examples, by name, each (B, ...).
+        features: of the samples, for a metric that uses them.
+    """
+
+    x: Tensor
+    y: Tensor
+    pair: Tensor | None
+    truth: Mapping[str, Tensor]
+    features: Features | None
+
+
+class TaskMetric(Metric):
+    """A metric of how well samples answer their conditions, updated batch by batch.
+
+    Which kinds of condition it judges, and what truth it needs, its ``MetricInfo`` says.
+    """
+
+    full_state_update = False
+    uses_features: ClassVar[bool] = False
+    """Whether it needs the features of samples."""
+    limits: tuple[float, float] = (-math.inf, math.inf)
+    """The least and the greatest value that it can have; one outside is no figure."""
+
+    def __init__(self, spec: DataSpec) -> None:
+        super().__init__()
+        self.spec = spec
+
+    @classmethod
+    def supports(cls, spec: DataSpec, classes: int) -> str | None:
+        """Return why it has no value on data of ``spec``, or None if it has one.
+
+        Args:
+            spec: of the data, with a condition of a kind that it judges.
+            classes: number of logits of the features; 0 without any.
+        """
+        return None
+
+    @property
+    def protocol(self) -> str:
+        """What a value depends on besides the samples and their conditions, in words."""
+        return ""
+
+    @abstractmethod
+    def update(self, batch: TaskBatch) -> None:
+        """Take in one batch."""
+
+    @abstractmethod
+    def compute(self) -> Tensor | Figure:
+        """Return the value, a scalar, or a figure.
 
         Raises:
             ValueError: saying why there is none.

@@ -179,15 +179,15 @@ def further_seeds(registry: Registry, name: str, dataset: Dataset) -> dict[str, 
 
 
 def load_metric(registry: Registry, name: str) -> Any:
-    """Load the class of the metric called ``name``.
+    """Load the class of the metric called ``name``: a ``TaskMetric`` if its info has conditions.
 
     Raises:
         UserError: there is none, or it is no metric.
     """
-    from harness.metrics.base import SampleMetric  # imports torchmetrics: seconds
+    from harness.metrics.base import SampleMetric, TaskMetric  # imports torchmetrics: seconds
 
     entry = registry.metric(name)
     metric = registry.load(entry.info)
     with faults_of("metric", entry):
-        validate_subclass(metric, SampleMetric)
+        validate_subclass(metric, TaskMetric if entry.info.conditions else SampleMetric)
     return metric

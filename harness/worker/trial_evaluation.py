@@ -20,6 +20,7 @@ from harness.measurement.scorer import (
     measure_likelihood,
     measure_speed,
 )
+from harness.measurement.tasks import TaskScorer
 from harness.planning.trial import REAL, Trial
 from harness.plugins.loading import further_seeds, load_extractor, load_metric
 from harness.plugins.registry import Registry
@@ -72,8 +73,12 @@ class TrialEvaluation:
         if extractor.digest != trial.features["digest"]:
             raise ValueError(f"features {features} are not those that were planned with")
         names = trial.evaluation.metrics or ()
-        metrics = {name: load_metric(registry, name) for name in names}
+        infos = {name: registry.metric(name).info for name in names}
+        loaded = {name: load_metric(registry, name) for name in names}
+        metrics = {name: found for name, found in loaded.items() if not infos[name].conditions}
+        tasks = {name: (loaded[name], infos[name]) for name in names if name not in metrics}
         self.scorer = SampleScorer(dataset, extractor, metrics, device)
+        self.tasks = TaskScorer(dataset, extractor, tasks, device)
         self._quick_scorer = self.scorer.quick()
         self._further_scorers: list[SampleScorer] = []
         if trial.evaluation.robustness:
@@ -97,6 +102,7 @@ class TrialEvaluation:
             metrics = self.scorer.score(sets, self._beat)
             self._add_to_curve(1.0, "averaged", metrics)
             metrics |= self._further_scores(sets)
+            metrics |= self._task_scores(sampler, sets)
         with self._ledger.part("likelihood"):
             metrics["bits_per_dim"] = measure_likelihood(
                 sampler.model,
@@ -122,12 +128,12 @@ class TrialEvaluation:
         n = self.trial.evaluation.samples or 0
         if self.trial.model == REAL:
             with self._ledger.part("scoring"):
-                metrics, samples = measure_real(self.dataset, self.scorer, n)
+                metrics, samples = measure_real(self.dataset, self.scorer, self.tasks, n)
         else:
             entries = self._registry.metrics.items()
             lower = {name: entry.info.lower_is_better for name, entry in entries}
             with self._ledger.part("scoring"):
-                metrics, samples = measure_null(self.dataset, self.scorer, n, lower)
+                metrics, samples = measure_null(self.dataset, self.scorer, self.tasks, n, lower)
             with self._ledger.part("likelihood"):
                 metrics |= measure_anchors(self.dataset, self.trial.evaluation.likelihood_images)
         with self._ledger.part("scoring"):
@@ -143,6 +149,12 @@ class TrialEvaluation:
         """Draw a set of samples for the metrics."""
         with self._ledger.part("sampling"), self._plugin_code():
             return sampler.draw(self.trial.evaluation.samples or 0, index, self._beat)
+
+    def _task_scores(self, sampler: Sampler, sets: Sequence[Tensor]) -> Metrics:
+        """Measure how well samples answer their conditions, where the model takes them."""
+        if not sampler.model.is_conditional(self.dataset.spec):
+            return self.tasks.unasked()
+        return self.tasks.score(sets, on_batch=self._beat)
 
     def _further_scores(self, sets: Sequence[Tensor]) -> Metrics:
         """Measure distances in the features of further training seeds: fid_seed2, fid_seed3."""

@@ -14,6 +14,7 @@ from harness.frame import rows_frame
 from harness.measurement.baselines import measure_anchors, measure_null
 from harness.measurement.sampling import Sampler
 from harness.measurement.scorer import SampleScorer, measure_likelihood, measure_speed
+from harness.measurement.tasks import TaskScorer
 from harness.metrics.frechet import FrechetDistance
 from harness.plugins.registry import registry
 from harness.row import Measurement, Row
@@ -71,7 +72,9 @@ def test_anchors_and_the_null_model_have_the_same_record():
         assert measured.details == what | {"images": 20}
         assert measured.protocol.startswith("20 images of test, D = 4, 4 levels; ")
     scorer = SampleScorer(data, Pixels(SPEC), {"fid": FrechetDistance}, torch.device("cpu"))
-    null, _ = measure_null(data, scorer, 20, {})
+    null, _ = measure_null(
+        data, scorer, TaskScorer(data, scorer.extractor, {}, torch.device("cpu")), 20, {}
+    )
     assert null["bits_per_dim"].details == what
 
 

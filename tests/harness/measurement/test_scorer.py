@@ -14,6 +14,7 @@ from harness.features.pixels import Pixels
 from harness.measurement.baselines import measure_null, measure_real
 from harness.measurement.sampling import Sampler
 from harness.measurement.scorer import SampleScorer, measure_likelihood, measure_speed
+from harness.measurement.tasks import TaskScorer
 from harness.metrics.frechet import FrechetDistance
 from harness.metrics.inception_score import InceptionScore
 from harness.metrics.kernel import KernelDistance
@@ -31,6 +32,10 @@ def cache(tmp_path, monkeypatch):
 @pytest.fixture
 def scorer():
     return SampleScorer(dataset(600), Pixels(SPEC), METRICS, torch.device("cpu"))
+
+
+def no_tasks(data):
+    return TaskScorer(data, Pixels(data.spec), {}, torch.device("cpu"))
 
 
 def frechet(a, b):
@@ -138,11 +143,11 @@ def test_speed_takes_the_table_from_the_largest_batch_and_latency_from_the_small
 
 def test_real_images_are_the_test_split_and_null_is_the_better_of_noise_and_mean(scorer):
     data = dataset(600)
-    real, images = measure_real(data, scorer, len(data.test))
+    real, images = measure_real(data, scorer, no_tasks(data), len(data.test))
     assert torch.equal(images, torch.from_numpy(data.test.x))
     assert real["fid"].value == pytest.approx(frechet(data.test.x, data.train.x), rel=1e-4)
     assert real["fid_test"].value is None
-    null, images = measure_null(data, scorer, 200, {"fid": True, "is": False})
+    null, images = measure_null(data, scorer, no_tasks(data), 200, {"fid": True, "is": False})
     # The data is noise itself: noise is better than the mean image.
     assert "uniform noise (better than mean image" in null["fid"].protocol
     assert null["bits_per_dim"].value == 2.0
@@ -151,8 +156,8 @@ def test_real_images_are_the_test_split_and_null_is_the_better_of_noise_and_mean
 
 def test_fewer_real_images_are_a_fixed_choice_of_the_test_split(scorer):
     data = dataset(600)
-    _, images = measure_real(data, scorer, 50)
-    _, again = measure_real(data, scorer, 50)
+    _, images = measure_real(data, scorer, no_tasks(data), 50)
+    _, again = measure_real(data, scorer, no_tasks(data), 50)
     assert torch.equal(images, again)
     members = {image.tobytes() for image in data.test.x}
     assert all(image.numpy().tobytes() in members for image in images)
@@ -232,7 +237,7 @@ def test_suspects_are_the_copies_with_their_originals(pictures):
 
 
 def test_the_test_set_is_not_compared_with_itself(pictures):
-    real, _ = measure_real(pictures, score_all(pictures), len(pictures.test))
+    real, _ = measure_real(pictures, score_all(pictures), no_tasks(pictures), len(pictures.test))
     for name in ("fid_test", "kid_test", "memorisation", "fid_gap"):
         assert real[name].value is None
         assert real[name].reason == "the test set against itself"

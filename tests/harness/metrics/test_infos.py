@@ -3,7 +3,7 @@ import subprocess
 import sys
 
 from harness.metrics import harness_metrics
-from harness.metrics.base import SampleMetric
+from harness.metrics.base import SampleMetric, TaskMetric
 
 HIGHER_IS_BETTER = {
     "is",
@@ -16,6 +16,9 @@ HIGHER_IS_BETTER = {
     "fid_gap",
     "modes",
     "vendi",
+    "label_accuracy",
+    "psnr",
+    "ssim",
 }
 
 
@@ -24,7 +27,8 @@ def test_targets_are_metrics_whose_direction_is_told():
     assert {name for name, info in infos.items() if not info.lower_is_better} == HIGHER_IS_BETTER
     for info in infos.values():
         module, attribute = info.target.split(":")
-        assert issubclass(getattr(importlib.import_module(module), attribute), SampleMetric)
+        base = TaskMetric if info.conditions else SampleMetric
+        assert issubclass(getattr(importlib.import_module(module), attribute), base)
         assert info.label
 
 
