@@ -66,6 +66,9 @@ METRICS: dict[str, Column] = {
     "modes": Column("modes", "samples", None, count),
     "label_kl": Column("label KL", "samples", "lower"),
     "vendi": Column("Vendi", "samples"),
+    "label_accuracy": Column("accuracy", "samples", "higher"),
+    "psnr": Column("PSNR (dB)", "samples", "higher"),
+    "ssim": Column("SSIM", "samples", "higher"),
     "memorisation": Column("memorised", "copies"),
     "c_t": Column("C_T", "copies"),
     "auth_pct": Column("AuthPct", "copies"),
@@ -86,6 +89,9 @@ METRICS: dict[str, Column] = {
     "fid_covariance_term_test": Column("FID test, covariances", "details"),
     "latency": Column("latency", "further", "lower", seconds, machine=True),
 }
+
+TASKS = frozenset({"label_accuracy", "psnr", "ssim"})
+"""Metrics that only models with a condition have, and the references on the same data."""
 
 ANCHORS: dict[str, str] = {
     "bits_per_dim": "uniform",

@@ -13,7 +13,7 @@ import pandas as pd
 from harness.frame import machine
 from harness.row import Measurement, Row
 from harness_reports.boards import REFERENCES, Board, boards
-from harness_reports.columns import ANCHORS, COSTS, METRICS, Column
+from harness_reports.columns import ANCHORS, COSTS, METRICS, TASKS, Column
 from harness_reports.entries import entry_names
 from harness_reports.interruptions import interruptions
 from harness_reports.readings import Reading, readings
@@ -173,9 +173,13 @@ def _metrics(board: Board) -> list[str]:
     """Return the metrics to show: those of the reference table where asked for, others if measured.
 
     Where no trial has a figure, nor a reason why it has none, nothing says what was asked for.
+    Of a task, which only models with a condition have, a figure of the references alone is none.
     """
     measured = {
-        name for row in board.rows for name, m in row.metrics.items() if m.value is not None
+        name
+        for row in board.rows
+        for name, m in row.metrics.items()
+        if m.value is not None and not (name in TASKS and row.model in REFERENCES)
     }
     asked = board.columns.keys() or METRICS.keys()
     known = [

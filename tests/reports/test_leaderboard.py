@@ -222,3 +222,12 @@ def test_a_mean_of_sets_and_the_one_set_of_a_reference_share_a_column():
     assert frame["KID"].tolist() == [0.0, 2.0, 9.0]
     assert frame["KID note"].isna().all()
     assert frame.set_index("Model").loc["vae", "KID protocol"].endswith(sets)
+
+
+def test_a_task_has_a_column_where_a_model_with_a_condition_has_a_figure():
+    accuracy = Measurement(value=0.9, protocol="539 samples")
+    rows = [reference("real", 0.1, 9.0), make_row("vae"), make_row("cgan")]
+    rows[0].metrics["label_accuracy"] = accuracy
+    assert "accuracy" not in leaderboard(rows)
+    rows[2].metrics["label_accuracy"] = accuracy
+    assert leaderboard(rows)["accuracy"].notna().tolist().count(True) == 2
