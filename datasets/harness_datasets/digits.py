@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.datasets import load_digits
 
 from harness.contract import DataSpec
-from harness.dataset import Dataset
+from harness.dataset import Dataset, Split
 from harness_datasets.splits import assemble, split_by_content
 
 FRACTIONS = (0.6, 0.1, 0.3)
@@ -23,5 +23,5 @@ def load() -> Dataset:
     """
     digits = load_digits()
     images = digits.images.astype(np.uint8)[:, np.newaxis]
-    splits = split_by_content(images, digits.target.astype(np.int64), FRACTIONS)
+    splits = split_by_content(Split(images, digits.target.astype(np.int64)), FRACTIONS)
     return assemble("digits", DataSpec.images((1, 8, 8), levels=17, classes=10), splits)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from harness.contract import DataSpec
-from harness.dataset import Dataset
+from harness.dataset import Dataset, Split
 from harness.files.image_folders import find_images
 from harness.files.image_oddities import Oddities
 from harness.files.images import exists, read_images, user_path
@@ -46,7 +46,7 @@ def load(argument: str) -> Dataset:
     if classes:
         labels = np.array([classes.index(path.parent.name) for path in paths], dtype=np.int64)
     spec = DataSpec.images(images.shape[1:], classes=len(classes))
-    return assemble(name, spec, split_by_content(images, labels, FRACTIONS))
+    return assemble(name, spec, split_by_content(Split(images, labels), FRACTIONS))
 
 
 def _classes(name: str, root: Path, paths: Sequence[Path]) -> list[str]:

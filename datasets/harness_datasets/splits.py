@@ -1,4 +1,4 @@
-"""Splits that depend on nothing but the images."""
+"""Splits that depend on nothing but the content."""
 
 from __future__ import annotations
 
@@ -12,27 +12,22 @@ from harness.contract import DataSpec
 from harness.dataset import Dataset, Split
 from harness_datasets.errors import DatasetError
 
-Images = NDArray[np.uint8]
-Labels = NDArray[np.int64]
 
+def split_by_content(whole: Split, fractions: Sequence[float]) -> list[Split]:
+    """Divide examples into ``len(fractions)`` splits, stratified by label where y is one.
 
-def split_by_content(
-    images: Images, labels: Labels | None, fractions: Sequence[float]
-) -> list[Split]:
-    """Divide images into ``len(fractions)`` splits, stratified by label.
-
-    Distinct images are ranked within their class by the SHA-256 of their pixels and cut at the
+    Distinct x are ranked within their class by the SHA-256 of their values and cut at the
     quantiles that ``fractions`` (of sum 1) ask for, so the division is the same on every machine
-    and depends neither on file names nor on a random generator. Copies of an image share a split:
-    no image that a model trained on is measured against.
+    and depends neither on file names nor on a random generator. Copies of an x share a split:
+    none that a model trained on is measured against.
 
     Args:
-        images: uint8 (N, C, H, W).
-        labels: int64 (N,), or None for a single class.
-        fractions: of the distinct images that each split gets.
+        whole: the examples.
+        fractions: of the distinct x that each split gets.
     """
-    digests = np.array([_digest(image) for image in images], dtype=np.uint64)
+    digests = np.array([_digest(x) for x in whole.x], dtype=np.uint64)
     distinct, first, copies = np.unique(digests, return_index=True, return_inverse=True)
+    labels = whole.y if whole.y is not None and whole.y.ndim == 1 else None
     strata = np.zeros(len(distinct)) if labels is None else labels[first]
     quantile = np.empty(len(distinct))
     for stratum in np.unique(strata):
@@ -44,9 +39,14 @@ def split_by_content(
         cuts, np.arange(len(distinct)), side="right"
     )
     return [
-        Split(images[chosen], None if labels is None else labels[chosen])
+        _chosen(whole, chosen)
         for chosen in (np.flatnonzero(part[copies] == index) for index in range(len(fractions)))
     ]
+
+
+def _chosen(whole: Split, rows: NDArray[np.intp]) -> Split:
+    y = None if whole.y is None else whole.y[rows]
+    return Split(whole.x[rows], y, {name: array[rows] for name, array in whole.truth.items()})
 
 
 def hold_out(train: Split, n: int) -> tuple[Split, Split]:
@@ -70,5 +70,5 @@ def assemble(name: str, spec: DataSpec, splits: Sequence[Split]) -> Dataset:
     return Dataset(name, spec, train, validation, test)
 
 
-def _digest(image: Images) -> int:
-    return int.from_bytes(hashlib.sha256(image.tobytes()).digest()[:8], "big")
+def _digest(x: NDArray[np.uint8]) -> int:
+    return int.from_bytes(hashlib.sha256(x.tobytes()).digest()[:8], "big")

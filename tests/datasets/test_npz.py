@@ -3,6 +3,7 @@ import io
 import numpy as np
 import pytest
 
+from harness.contract import ArraySpec, DataSpec
 from harness.errors import UserError
 from harness_datasets.npz import load
 
@@ -68,6 +69,45 @@ def test_levels(save):
         load(save(images=GREY % 18, levels=17))
 
 
+TEXTS = np.random.default_rng(2).integers(3, size=(60, 7), dtype=np.uint8)
+VIDEOS = np.random.default_rng(3).integers(256, size=(60, 2, 1, 4, 4), dtype=np.uint8)
+SOUNDS = np.random.default_rng(4).integers(256, size=(60, 1, 16), dtype=np.uint8)
+
+
+def test_texts_have_an_alphabet_and_stay_with_their_truth(save):
+    truth = TEXTS.sum(axis=1)
+    dataset = load(save(texts=TEXTS, levels=3, alphabet="ab ", truth_sum=truth))
+    assert dataset.spec == DataSpec(ArraySpec("text", (7,), 3, "ab "))
+    for split in dataset.splits.values():
+        assert np.array_equal(split.truth["sum"], split.x.sum(axis=1))
+
+
+def test_videos_from_sounds_have_rates_and_given_splits(save):
+    dataset = load(
+        save(
+            train_videos=VIDEOS[:50],
+            test_videos=VIDEOS[50:],
+            train_given_sounds=SOUNDS[:50],
+            test_given_sounds=SOUNDS[50:],
+            rate=12.5,
+            given_rate=8000,
+        )
+    )
+    assert dataset.spec.x == ArraySpec("video", (2, 1, 4, 4), 256, rate=12.5)
+    assert dataset.spec.y == ArraySpec("audio", (1, 16), 256, rate=8000)
+    assert np.array_equal(dataset.test.y, SOUNDS[50:])
+    pairs = {x.tobytes(): y.tobytes() for x, y in zip(VIDEOS, SOUNDS, strict=True)}
+    for split in dataset.splits.values():
+        assert all(pairs[x.tobytes()] == y.tobytes() for x, y in zip(split.x, split.y, strict=True))
+
+
+def test_images_given_images_of_other_levels(save):
+    edges = (GREY > 100).astype(np.uint8)
+    dataset = load(save(images=GREY, given_images=edges, given_levels=2))
+    assert dataset.spec.y == ArraySpec("image", (1, 5, 4), 2)
+    assert np.array_equal(dataset.train.y, dataset.train.x > 100)
+
+
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
@@ -79,7 +119,7 @@ def test_levels(save):
         ({"images": GREY, "labels": np.zeros(60)}, "labels is float64"),
         ({"images": GREY, "labels": np.array([None] * 60)}, "no sound .npz file: Object arrays"),
         ({"images": GREY[:2]}, "2 images are too few .* no distinct image is left for the"),
-        ({"pictures": GREY}, "unknown arrays pictures; known are levels, images, labels"),
+        ({"pictures": GREY}, "unknown arrays pictures; known are images, videos, sounds, "),
         ({"labels": np.zeros(60, int)}, "holds labels without images"),
         ({"train_images": GREY}, "holds train_images; needs images, or train_images and test_im"),
         ({"train_images": GREY, "test_images": RGB}, "splits differ"),
@@ -88,6 +128,21 @@ def test_levels(save):
             "splits differ: .* all have labels or none",
         ),
         ({}, "holds nothing; needs images"),
+        ({"texts": TEXTS.astype(int)}, r"texts is int64 \(60, 7\); needs uint8 \(N, L\)"),
+        (
+            {"videos": VIDEOS[:, 0]},
+            r"videos is uint8 \(60, 1, 4, 4\); needs uint8 \(N, T, C, H, W\)",
+        ),
+        ({"texts": TEXTS, "images": GREY}, "holds both images and texts"),
+        ({"texts": TEXTS, "alphabet": "ab"}, "alphabet is <U2 .* each of the 256 levels"),
+        ({"images": GREY, "alphabet": "ab"}, "needs one string .* of texts"),
+        ({"sounds": SOUNDS, "rate": -1}, "rate is int64 .* number above 0"),
+        ({"images": GREY, "given_texts": TEXTS[:9]}, r"given_texts has .* for each of 60 images"),
+        ({"images": GREY, "truth_t": TEXTS[:9]}, r"t has the shape .* for each of 60 images"),
+        (
+            {"images": GREY, "given_texts": TEXTS, "labels": TEXTS[:, 0]},
+            "holds both labels and giv",
+        ),
     ],
 )
 def test_a_wrong_array_is_named(save, arrays, message):

@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from harness.dataset import Split
 from harness_datasets.splits import split_by_content
 
 
@@ -18,7 +19,7 @@ def images_of(values):
 def test_copies_share_a_split_and_none_is_lost(pixels, classes, seed):
     images = images_of(pixels)
     labels = np.random.default_rng(seed).integers(classes, size=len(images))
-    splits = split_by_content(images, labels, (0.6, 0.1, 0.3))
+    splits = split_by_content(Split(images, labels), (0.6, 0.1, 0.3))
 
     parts = [set(split.x.ravel().tolist()) for split in splits]
     assert sum(map(len, parts)) == len(set().union(*parts)) == len(set(pixels))
@@ -35,14 +36,16 @@ def test_each_class_is_divided_by_the_fractions():
     sizes = np.array([150, 50, 30, 20])
     fractions = (0.6, 0.1, 0.3)
     labels = np.repeat(np.arange(4, dtype=np.int64), sizes)
-    for split, fraction in zip(split_by_content(images, labels, fractions), fractions, strict=True):
+    for split, fraction in zip(
+        split_by_content(Split(images, labels), fractions), fractions, strict=True
+    ):
         np.testing.assert_array_equal(np.bincount(split.y), fraction * sizes)
 
 
 def test_many_small_classes_fill_every_split():
     images = images_of(range(200))
     labels = np.repeat(np.arange(50, dtype=np.int64), 4)
-    sizes = [len(split) for split in split_by_content(images, labels, (0.8, 0.1, 0.1))]
+    sizes = [len(split) for split in split_by_content(Split(images, labels), (0.8, 0.1, 0.1))]
     assert sizes == [160, 20, 20]
 
 
@@ -51,9 +54,9 @@ def test_order_does_not_matter(labelled):
     images = images_of(range(100))
     labels = np.arange(100, dtype=np.int64) % 3 if labelled else None
     order = np.random.default_rng(0).permutation(100)
-    splits = split_by_content(images, labels, (0.8, 0.1, 0.1))
+    splits = split_by_content(Split(images, labels), (0.8, 0.1, 0.1))
     shuffled = split_by_content(
-        images[order], None if labels is None else labels[order], (0.8, 0.1, 0.1)
+        Split(images[order], None if labels is None else labels[order]), (0.8, 0.1, 0.1)
     )
     for one, other in zip(splits, shuffled, strict=True):
         assert set(one.x.ravel()) == set(other.x.ravel())
