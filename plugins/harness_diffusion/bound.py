@@ -16,20 +16,18 @@ from torch import Tensor
 
 from harness.contract import to_symmetric
 from harness_diffusion.denoisers import Denoiser
-from harness_diffusion.schedules import DiscreteSchedule
+from harness_diffusion.paths import DiscretePath
 
 CHUNK = 2**16
 
 
-def prior_term(schedule: DiscreteSchedule, x: Tensor) -> Tensor:
+def prior_term(path: DiscretePath, x: Tensor) -> Tensor:
     """Return L_T = 1/2 sum(s_T^2 + a_T^2 x^2 - 1 - ln s_T^2), in nats, (B,)."""
-    a, s = schedule.a[-1], schedule.s[-1]
+    a, s = path.a[-1], path.s[-1]
     return (s**2 + (a * x.double()) ** 2 - 1 - 2 * torch.log(s)).flatten(1).sum(1) / 2
 
 
-def decoder_term(
-    denoiser: Denoiser, schedule: DiscreteSchedule, images: Tensor, levels: int
-) -> Tensor:
+def decoder_term(denoiser: Denoiser, path: DiscretePath, images: Tensor, levels: int) -> Tensor:
     """Return a draw of L_0 = -log P(i | x_1), in nats, (B,).
 
     P(i = k | x_1) is proportional to exp(-(v_k - x^)^2 / 2 w^2) over the levels' values v_k, with
@@ -37,9 +35,9 @@ def decoder_term(
     posterior of independent, uniform levels; one that knows more does better.
     """
     x = to_symmetric(images, levels)
-    t = torch.full((len(x),), 1 / schedule.steps, dtype=torch.float64, device=x.device)
-    estimate = denoiser(schedule.diffuse(x, torch.randn_like(x), t), t).data.flatten()
-    width = (schedule.s[1] / schedule.a[1]).to(x.dtype)
+    t = torch.full((len(x),), 1 / path.steps, dtype=torch.float64, device=x.device)
+    estimate = denoiser(path.diffuse(x, torch.randn_like(x), t), t).data.flatten()
+    width = (path.s[1] / path.a[1]).to(x.dtype)
     values = to_symmetric(torch.arange(levels, device=x.device), levels)
     normaliser = torch.cat(
         [
@@ -51,9 +49,7 @@ def decoder_term(
     return (energy + normaliser).view(len(x), -1).double().sum(1)
 
 
-def transition_terms(
-    denoiser: Denoiser, schedule: DiscreteSchedule, x: Tensor, terms: int
-) -> Tensor:
+def transition_terms(denoiser: Denoiser, path: DiscretePath, x: Tensor, terms: int) -> Tensor:
     """Return an unbiased estimate of L_1 + ... + L_{T-1}, in nats, (B,), of ``terms`` evaluations.
 
     The steps 2..T are cut into ``terms`` runs of equal length; each image evaluates one step of
@@ -61,39 +57,39 @@ def transition_terms(
     weight of the squared error of the noise, and divides it by q. With ``terms`` = T - 1 the sum
     is whole.
     """
-    steps = torch.arange(2, schedule.steps + 1, device=x.device)
+    steps = torch.arange(2, path.steps + 1, device=x.device)
     total = torch.zeros(len(x), dtype=torch.float64, device=x.device)
     for run in steps.tensor_split(terms):
-        ratio = schedule.a[run - 1] * schedule.s[run] / (schedule.a[run] * schedule.s[run - 1])
+        ratio = path.a[run - 1] * path.s[run] / (path.a[run] * path.s[run - 1])
         q = (ratio**2 - 1) / (ratio**2 - 1).sum()
         u = torch.rand(len(x), dtype=torch.float64, device=x.device)
         drawn = torch.searchsorted(q.cumsum(0), u).clamp(max=len(run) - 1)
         step = run[drawn]
-        t = step.double() / schedule.steps
-        posterior = schedule.posterior((step - 1).double() / schedule.steps, t)
-        error = x - denoiser(schedule.diffuse(x, torch.randn_like(x), t), t).data
+        t = step.double() / path.steps
+        posterior = path.posterior((step - 1).double() / path.steps, t)
+        error = x - denoiser(path.diffuse(x, torch.randn_like(x), t), t).data
         squared = error.square().flatten(1).sum(1).double()
         total += posterior.data**2 / (2 * posterior.variance) * squared / q[drawn]
     return total
 
 
 def variational_bound(
-    denoiser: Denoiser, schedule: DiscreteSchedule, images: Tensor, levels: int, terms: int
+    denoiser: Denoiser, path: DiscretePath, images: Tensor, levels: int, terms: int
 ) -> Tensor:
     """Return an unbiased estimate of the bound, nats <= log P(image), (B,) in float64.
 
     Args:
         denoiser: the model.
-        schedule: its forward process, of T steps.
+        path: its forward process, of T steps.
         images: integers (B, C, H, W).
         levels: of the images.
         terms: steps of the T - 1 between that each image evaluates, at least 1.
     """
-    terms = min(terms, schedule.steps - 1)
-    if terms < 0 or (terms == 0 and schedule.steps > 1):
+    terms = min(terms, path.steps - 1)
+    if terms < 0 or (terms == 0 and path.steps > 1):
         raise ValueError("the bound needs at least one of its terms evaluated")
     x = to_symmetric(images, levels)
-    loss = prior_term(schedule, x) + decoder_term(denoiser, schedule, images, levels)
+    loss = prior_term(path, x) + decoder_term(denoiser, path, images, levels)
     if terms:
-        loss = loss + transition_terms(denoiser, schedule, x, terms)
+        loss = loss + transition_terms(denoiser, path, x, terms)
     return -loss

@@ -15,13 +15,12 @@ from torch import Tensor
 
 from harness.contract import DataSpec, LogLikelihood, from_symmetric, setting, to_symmetric
 from harness_diffusion.bound import variational_bound
-from harness_diffusion.denoisers import Clipped
+from harness_diffusion.denoisers import Clipped, Denoiser
 from harness_diffusion.model import DiffusionModel
-from harness_diffusion.samplers import DDIM, Ancestral, Step
-from harness_diffusion.schedules import DiscreteSchedule, cosine_betas, linear_betas
+from harness_diffusion.paths import DiscretePath, cosine_betas, linear_betas
 
 
-def build_schedule(config: DDPM.Config, levels: int) -> DiscreteSchedule:
+def build_path(config: DDPM.Config, levels: int) -> DiscretePath:
     """Return the forward process of a configuration, for data of so many levels.
 
     The paper's linear schedule begins at a noise of 0.01, for 256 levels 2 / 255 apart. Where
@@ -29,11 +28,11 @@ def build_schedule(config: DDPM.Config, levels: int) -> DiscreteSchedule:
     read off, but a network must learn to, at a cost of bits and of steps that change no sample.
     """
     if config.schedule == "cosine":
-        return DiscreteSchedule(cosine_betas(config.steps))
+        return DiscretePath(cosine_betas(config.steps))
     if config.schedule != "linear":
         raise ValueError(f"unknown schedule {config.schedule!r}; one of linear, cosine")
     quarter = 2 / (levels - 1) / 4
-    return DiscreteSchedule(linear_betas(config.steps, first=min(max(1e-4, quarter**2), 0.01)))
+    return DiscretePath(linear_betas(config.steps, first=min(max(1e-4, quarter**2), 0.01)))
 
 
 def evenly_spaced_steps(steps: int, count: int) -> Tensor:
@@ -44,7 +43,7 @@ def evenly_spaced_steps(steps: int, count: int) -> Tensor:
 
 
 class DDPM(DiffusionModel):
-    """DDPM with a linear or cosine schedule, ancestral or DDIM sampling.
+    """DDPM with a linear or cosine path, ancestral or DDIM sampling.
 
     Its likelihood is the variational bound of all T steps, a bound on log P in expectation: each
     image evaluates ``likelihood_terms`` of the T - 1 middle terms, stratified and weighted so that
@@ -63,16 +62,14 @@ class DDPM(DiffusionModel):
         likelihood_terms: int = setting(64, "of the T - 1 middle terms of the bound, evaluated")
 
     config: Config
-    schedule: DiscreteSchedule
+    path: DiscretePath
 
     def __init__(self, spec: DataSpec, config: Config) -> None:
-        schedule = build_schedule(config, spec.levels)
-        super().__init__(spec, config, schedule, config.sampling_steps)
+        super().__init__(spec, config, build_path(config, spec.levels))
 
-    @property
-    def clipped(self) -> Clipped:
-        """The denoiser of the generative process: its data lies in [-1, 1]."""
-        return Clipped(self.denoiser, self.schedule)
+    def denoiser(self, condition: Tensor | None = None) -> Denoiser:
+        """Return the denoiser of the generative process: its data lies in [-1, 1]."""
+        return Clipped(self.trained(condition), self.path)
 
     def encode_data(self, images: Tensor) -> Tensor:
         """Map integer images to [-1, 1]."""
@@ -80,29 +77,23 @@ class DDPM(DiffusionModel):
 
     def draw_times(self, n: int, device: torch.device) -> Tensor:
         """Draw t = k / T, k uniform in 1..T."""
-        steps = self.schedule.steps
+        steps = self.path.steps
         return torch.randint(1, steps + 1, (n,), device=device).double() / steps
-
-    @property
-    def sampler(self) -> Step:
-        """Ancestral or DDIM steps of the generative process."""
-        if self.config.sampler == "ddim":
-            return DDIM(self.clipped, self.schedule)
-        return Ancestral(self.clipped, self.schedule)
 
     def sampling_times(self) -> Tensor:
         """Return ``sampling_steps`` of the T steps, then 0."""
-        return evenly_spaced_steps(self.schedule.steps, self.sampling_steps)
+        return evenly_spaced_steps(self.path.steps, self.sampling_steps)
 
-    def decode_data(self, x: Tensor) -> Tensor:
+    def decode_data(self, x: Tensor, denoiser: Denoiser) -> Tensor:
         """Map [-1, 1] to the nearest level."""
         return from_symmetric(x, self.spec.levels)
 
     @torch.no_grad()
     def log_likelihood(self, x: Tensor, y: Tensor | None = None) -> LogLikelihood:
         """Return the variational bound of the discrete images."""
-        steps, terms = self.schedule.steps, self.config.likelihood_terms
-        nats = variational_bound(self.clipped, self.schedule, x, self.spec.levels, terms)
+        denoiser = self.denoiser(self.condition(y))
+        steps, terms = self.path.steps, self.config.likelihood_terms
+        nats = variational_bound(denoiser, self.path, x, self.spec.levels, terms)
         evaluated = min(terms, steps - 1) + 1
         detail = f"variational bound in expectation, T={steps}, {evaluated} stratified evaluations"
         return LogLikelihood(nats, "lower_bound", detail)

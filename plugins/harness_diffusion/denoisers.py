@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from harness_diffusion.schedules import Schedule, like
+from harness_diffusion.paths import Path, like
 
 Target = Literal["noise", "data", "v", "velocity"]
 
@@ -63,15 +63,20 @@ def split(target: Target, u: Tensor, x_t: Tensor, a: Tensor, s: Tensor) -> Predi
 
 @dataclass(frozen=True)
 class NetworkDenoiser:
-    """A denoiser made of a network that predicts one ``target``; float32 under autocast too."""
+    """A denoiser made of a network that predicts one ``target``; float32 under autocast too.
 
-    network: Callable[[Tensor, Tensor], Tensor]
-    schedule: Schedule
+    With a ``condition``, (B, ...), the network gets it after state and time, and these are
+    expectations given it: E[x | x_t, condition]. Samplers and guidance see a denoiser either way.
+    """
+
+    network: Callable[..., Tensor]
+    path: Path
     target: Target
+    condition: Tensor | None = None
 
     def __call__(self, x_t: Tensor, t: Tensor) -> Prediction:
         """Split ``x_t`` (B, C, H, W) at times ``t``, () or (B,)."""
-        a, s = self.schedule(t)
+        a, s = self.path(t)
         return split(self.target, self._predict(x_t, t), x_t, a, s)
 
     def loss(self, x: Tensor, e: Tensor, t: Tensor) -> Tensor:
@@ -85,12 +90,13 @@ class NetworkDenoiser:
             e: noise (B, C, H, W).
             t: times (B,).
         """
-        u = combine(self.target, x, e, *self.schedule(t))
-        error = self._predict(self.schedule.diffuse(x, e, t), t) - u
+        u = combine(self.target, x, e, *self.path(t))
+        error = self._predict(self.path.diffuse(x, e, t), t) - u
         return error.square().flatten(1).mean(1)
 
     def _predict(self, x_t: Tensor, t: Tensor) -> Tensor:
-        return self.network(x_t, t.to(x_t.dtype).expand(len(x_t))).to(x_t.dtype)
+        given = () if self.condition is None else (self.condition,)
+        return self.network(x_t, t.to(x_t.dtype).expand(len(x_t)), *given).to(x_t.dtype)
 
 
 @dataclass(frozen=True)
@@ -98,10 +104,10 @@ class Clipped:
     """A denoiser whose data lies in [-1, 1]; the noise is what remains: e = (x_t - a x) / s."""
 
     denoiser: Denoiser
-    schedule: Schedule
+    path: Path
 
     def __call__(self, x_t: Tensor, t: Tensor) -> Prediction:
         """Split ``x_t`` (B, C, H, W) at times ``t``, () or (B,), all above 0."""
-        a, s = self.schedule(t)
+        a, s = self.path(t)
         data = self.denoiser(x_t, t).data.clamp(-1, 1)
         return Prediction(data, (x_t - like(a, x_t) * data) / like(s, x_t))

@@ -1,6 +1,6 @@
 """The probability-flow ODE and the likelihood it gives.
 
-Over the noise level sigma = s / a the flow of every variance-preserving schedule is the same,
+Over the noise level sigma = s / a the flow of every variance-preserving path is the same,
 
     dx / d log sigma = s (e^ - s x),
 
@@ -21,30 +21,37 @@ import torch
 from torch import Tensor
 
 from harness_diffusion.denoisers import Denoiser
-from harness_diffusion.schedules import LinearVP, Schedule, like
+from harness_diffusion.paths import LinearVP, Path, SmoothPath, like
 
 Field = Callable[[Tensor, Tensor], Tensor]
 
 
-def log_noise_level(schedule: Schedule, t: Tensor) -> Tensor:
+def log_noise_level(path: Path, t: Tensor) -> Tensor:
     """Return log sigma = log s(t) / a(t), float64 with the shape of ``t``."""
-    a, s = schedule(t)
+    a, s = path(t)
     return torch.log(s / a)
 
 
-def noise_levels(schedule: Schedule, start: Tensor, end: Tensor, steps: int) -> Tensor:
+def noise_levels(path: Path, start: Tensor, end: Tensor, steps: int) -> Tensor:
     """Return log sigma from time ``start`` to time ``end`` in equal ``steps``; float64."""
-    first, last = log_noise_level(schedule, start), log_noise_level(schedule, end)
+    first, last = log_noise_level(path, start), log_noise_level(path, end)
     fraction = torch.linspace(0, 1, steps + 1, dtype=torch.float64, device=start.device)
     return torch.lerp(first, last, fraction)
 
 
-def probability_flow_field(denoiser: Denoiser, schedule: LinearVP) -> Field:
+def velocity(denoiser: Denoiser, path: SmoothPath, x: Tensor, t: Tensor) -> Tensor:
+    """Return dx/dt = a' x^ + s' e^ of the probability flow at x (B, C, H, W) and t ()."""
+    da, ds = path.derivatives(t)
+    data, noise = denoiser(x, t)
+    return like(da, x) * data + like(ds, x) * noise
+
+
+def probability_flow_field(denoiser: Denoiser, path: LinearVP) -> Field:
     """Return the field (x, log sigma) -> s (e^ - s x), for x (B, C, H, W) and log sigma ()."""
 
     def field(x: Tensor, log_sigma: Tensor) -> Tensor:
-        t = schedule.time(log_sigma.exp())
-        s = like(schedule(t)[1], x)
+        t = path.time(log_sigma.exp())
+        s = like(path(t)[1], x)
         return s * (denoiser(x, t).noise - s * x)
 
     return field
@@ -99,7 +106,7 @@ def rademacher(count: int, x: Tensor) -> Tensor:
 
 def log_density(
     denoiser: Denoiser,
-    schedule: LinearVP,
+    path: LinearVP,
     x: Tensor,
     probes: Tensor,
     steps: int,
@@ -115,14 +122,14 @@ def log_density(
 
     Args:
         denoiser: the model.
-        schedule: its forward process.
+        path: its forward process.
         x: data, (B, C, H, W).
         probes: for the trace, (P, B, C, H, W).
         steps: of Runge-Kutta, of four evaluations each.
         start: a time just above 0.
     """
     ends = torch.tensor([start, 1.0], dtype=torch.float64, device=x.device)
-    field = probability_flow_field(denoiser, schedule)
+    field = probability_flow_field(denoiser, path)
     shape, size = x.shape, x[0].numel()
 
     def augmented(state: Tensor, u: Tensor) -> Tensor:
@@ -130,6 +137,6 @@ def log_density(
         return torch.cat([value.flatten(1), trace[:, None]], dim=1)
 
     state = torch.cat([x.flatten(1), x.new_zeros(len(x), 1)], dim=1)
-    state = rk4(augmented, state, noise_levels(schedule, ends[0], ends[1], steps))
+    state = rk4(augmented, state, noise_levels(path, ends[0], ends[1], steps))
     x_1, change = state[:, :size], state[:, size]
     return change - (x_1.square() + math.log(2 * math.pi)).sum(1) / 2

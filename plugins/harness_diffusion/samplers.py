@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from harness_diffusion.denoisers import Denoiser
-from harness_diffusion.ode import log_noise_level, probability_flow_field, rk4
-from harness_diffusion.schedules import LinearVP, Schedule, like
+from harness_diffusion.ode import log_noise_level, probability_flow_field, rk4, velocity
+from harness_diffusion.paths import LinearVP, Path, SmoothPath, like
 
 Step = Callable[[Tensor, Tensor, Tensor], Tensor]
 """Maps (x_t, t, r) to x_r."""
@@ -46,11 +47,11 @@ class Ancestral:
     """
 
     denoiser: Denoiser
-    schedule: Schedule
+    path: Path
 
     def __call__(self, x: Tensor, t: Tensor, r: Tensor) -> Tensor:
         """Return a draw of x_r."""
-        posterior = self.schedule.posterior(r, t)
+        posterior = self.path.posterior(r, t)
         mean = posterior.mean(self.denoiser(x, t).data, x)
         return mean + like(posterior.variance.sqrt(), x) * torch.randn_like(x)
 
@@ -59,20 +60,20 @@ class Ancestral:
 class DDIM:
     """Keep the predicted noise from state to state; ``eta`` of its variance is drawn anew.
 
-        x_r = a_r x^ + sqrt(s_r^2 - n^2) e^ + n z,  n = eta (s_r / s_t) sqrt(1 - a_t^2 / a_r^2)
+        x_r = a_r x^ + sqrt(s_r^2 - n^2) e^ + n z,  n^2 = eta^2 variance of q(x_r | x_t, x)
 
     Song et al., 2021, arXiv:2010.02502, equations 12 and 16. At eta = 0 nothing is drawn, at
     eta = 1 it is ancestral sampling.
     """
 
     denoiser: Denoiser
-    schedule: Schedule
+    path: Path
     eta: float = 0.0
 
     def __call__(self, x: Tensor, t: Tensor, r: Tensor) -> Tensor:
         """Return x_r, or a draw of it."""
-        (a_r, s_r), (a_t, s_t) = self.schedule(r), self.schedule(t)
-        fresh = self.eta * s_r / s_t * torch.sqrt(1 - (a_t / a_r) ** 2)
+        a_r, s_r = self.path(r)
+        fresh = self.eta * self.path.posterior(r, t).variance.clamp(min=0).sqrt()
         kept = torch.sqrt(s_r**2 - fresh**2)
         data, noise = self.denoiser(x, t)
         x = like(a_r, x) * data + like(kept, x) * noise
@@ -81,19 +82,20 @@ class DDIM:
 
 @dataclass(frozen=True)
 class EulerMaruyama:
-    """Solve the reverse SDE, dx = -beta (x / 2 + score) dt + sqrt(beta) dw, by Euler's steps.
+    """Solve the reverse SDE, dx = (f x - g^2 score) dt + g dw, by Euler's steps.
 
     The score is -e^ / s. Song et al., 2021, arXiv:2011.13456, equation 6.
     """
 
     denoiser: Denoiser
-    schedule: LinearVP
+    path: SmoothPath
 
     def __call__(self, x: Tensor, t: Tensor, r: Tensor) -> Tensor:
         """Return a draw of x_r."""
-        h = self.schedule.beta(t) * (t - r)
-        score = -self.denoiser(x, t).noise / like(self.schedule(t)[1], x)
-        return x + like(h, x) * (x / 2 + score) + like(h.sqrt(), x) * torch.randn_like(x)
+        f, g2 = self.path.diffusion(t)
+        score = -self.denoiser(x, t).noise / like(self.path(t)[1], x)
+        x = x - like((t - r) * f, x) * x + like((t - r) * g2, x) * score
+        return x + like(((t - r) * g2).sqrt(), x) * torch.randn_like(x)
 
 
 @dataclass(frozen=True)
@@ -108,12 +110,12 @@ class Langevin:
     """
 
     denoiser: Denoiser
-    schedule: Schedule
+    path: Path
     ratio: float
 
     def __call__(self, x: Tensor, t: Tensor) -> Tensor:
         """Return another draw of x_t."""
-        s = like(self.schedule(t)[1], x)
+        s = like(self.path(t)[1], x)
         size = 2 * (self.ratio * s) ** 2
         score = -self.denoiser(x, t).noise / s
         return x + size * score + torch.sqrt(2 * size) * torch.randn_like(x)
@@ -127,9 +129,53 @@ class ProbabilityFlow:
     """
 
     denoiser: Denoiser
-    schedule: LinearVP
+    path: LinearVP
 
     def __call__(self, x: Tensor, t: Tensor, r: Tensor) -> Tensor:
         """Return x_r."""
-        grid = torch.stack([log_noise_level(self.schedule, u) for u in (t, r)])
-        return rk4(probability_flow_field(self.denoiser, self.schedule), x, grid)
+        grid = torch.stack([log_noise_level(self.path, u) for u in (t, r)])
+        return rk4(probability_flow_field(self.denoiser, self.path), x, grid)
+
+
+@dataclass(frozen=True)
+class Euler:
+    """Follow the probability flow dx/dt = a' x^ + s' e^ of any path by Euler's steps."""
+
+    denoiser: Denoiser
+    path: SmoothPath
+
+    def __call__(self, x: Tensor, t: Tensor, r: Tensor) -> Tensor:
+        """Return x_r."""
+        return x + like(r - t, x) * velocity(self.denoiser, self.path, x, t)
+
+
+@dataclass(frozen=True)
+class Heun:
+    """The same by Heun's steps, of second order: two evaluations each, one where r is 0.
+
+    Karras et al., 2022, arXiv:2206.00364, algorithm 1, for any path.
+    """
+
+    denoiser: Denoiser
+    path: SmoothPath
+
+    def __call__(self, x: Tensor, t: Tensor, r: Tensor) -> Tensor:
+        """Return x_r."""
+        h = like(r - t, x)
+        first = velocity(self.denoiser, self.path, x, t)
+        if r == 0:  # the denoiser knows nothing there
+            return x + h * first
+        second = velocity(self.denoiser, self.path, x + h * first, r)
+        return x + h / 2 * (first + second)
+
+
+SAMPLERS: dict[str, Callable[[Denoiser, Any], Step]] = {
+    "ancestral": Ancestral,
+    "ddim": DDIM,
+    "predictor-corrector": Ancestral,
+    "euler-maruyama": EulerMaruyama,
+    "euler": Euler,
+    "heun": Heun,
+    "probability-flow": ProbabilityFlow,
+}
+"""Steps by their name in a ``Config``; a predictor-corrector has a corrector besides."""

@@ -15,17 +15,11 @@ import torch
 from torch import Tensor
 
 from harness.contract import DataSpec, LogLikelihood, dequantise, quantise, setting
+from harness_diffusion.denoisers import Denoiser
 from harness_diffusion.model import DiffusionModel
 from harness_diffusion.ode import log_density, noise_levels, rademacher
-from harness_diffusion.samplers import (
-    Ancestral,
-    Corrector,
-    EulerMaruyama,
-    Langevin,
-    ProbabilityFlow,
-    Step,
-)
-from harness_diffusion.schedules import LinearVP
+from harness_diffusion.paths import LinearVP
+from harness_diffusion.samplers import Corrector, Langevin
 
 
 class ScoreSDE(DiffusionModel):
@@ -50,37 +44,26 @@ class ScoreSDE(DiffusionModel):
         probes: int = setting(1, "random probes of the trace")
 
     config: Config
-    schedule: LinearVP
+    path: LinearVP
 
     def __init__(self, spec: DataSpec, config: Config) -> None:
-        schedule = LinearVP(config.beta_min, config.beta_max)
-        super().__init__(spec, config, schedule, config.sampling_steps)
+        super().__init__(spec, config, LinearVP(config.beta_min, config.beta_max))
 
     def encode_data(self, images: Tensor) -> Tensor:
         """Dequantise integer images and map [0, 1) to [-1, 1)."""
-        y, _ = dequantise(images, self.spec.levels)
-        return 2 * y - 1
+        unit, _ = dequantise(images, self.spec.levels)
+        return 2 * unit - 1
 
     def draw_times(self, n: int, device: torch.device) -> Tensor:
         """Draw times uniform in [first_time, 1], one in each n-th of it: a smaller variance."""
         u = (torch.arange(n, device=device) + torch.rand(n, device=device)) / n
         return torch.lerp(torch.full_like(u, self.config.first_time), torch.ones_like(u), u)
 
-    @property
-    def sampler(self) -> Step:
-        """Ancestral steps as predictors, or a solver of the reverse SDE or of the ODE."""
-        if self.config.sampler == "euler-maruyama":
-            return EulerMaruyama(self.denoiser, self.schedule)
-        if self.config.sampler == "probability-flow":
-            return ProbabilityFlow(self.denoiser, self.schedule)
-        return Ancestral(self.denoiser, self.schedule)
-
-    @property
-    def corrector(self) -> Corrector | None:
-        """Langevin steps, for the predictor-corrector."""
+    def corrector(self, denoiser: Denoiser) -> Corrector | None:
+        """Return Langevin steps, for the predictor-corrector."""
         if self.config.sampler != "predictor-corrector":
             return None
-        return Langevin(self.denoiser, self.schedule, self.config.corrector_ratio)
+        return Langevin(denoiser, self.path, self.config.corrector_ratio)
 
     def sampling_times(self) -> Tensor:
         """Return times from 1 to ``last_time``: equal steps, of the ODE in log noise level."""
@@ -88,25 +71,26 @@ class ScoreSDE(DiffusionModel):
             raise ValueError(f"sampling_steps is {self.sampling_steps}; it is at least 1")
         first, last = torch.tensor([1.0, self.config.last_time], dtype=torch.float64)
         if self.config.sampler == "probability-flow":
-            levels = noise_levels(self.schedule, first, last, self.sampling_steps)
-            return self.schedule.time(levels.exp())
+            levels = noise_levels(self.path, first, last, self.sampling_steps)
+            return self.path.time(levels.exp())
         return torch.linspace(first, last, self.sampling_steps + 1, dtype=torch.float64)
 
-    def decode_data(self, x: Tensor) -> Tensor:
+    def decode_data(self, x: Tensor, denoiser: Denoiser) -> Tensor:
         """Denoise the state at ``last_time``, and cut it to levels."""
         last = torch.tensor(self.config.last_time, dtype=torch.float64, device=x.device)
-        return quantise((self.denoiser(x, last).data + 1) / 2, self.spec.levels)
+        return quantise((denoiser(x, last).data + 1) / 2, self.spec.levels)
 
     def log_likelihood(self, x: Tensor, y: Tensor | None = None) -> LogLikelihood:
         """Return the ODE's log-likelihood of the dequantised images, as one of discrete images.
 
         log P(i) is estimated by log p(x) + D ln 2 - D ln(levels), for x = 2 (i + u) / levels - 1.
         """
-        y, volume = dequantise(x, self.spec.levels)
-        x = 2 * y - 1
+        denoiser = self.denoiser(self.condition(y))
+        unit, volume = dequantise(x, self.spec.levels)
+        x = 2 * unit - 1
         steps, count = self.config.likelihood_steps, self.config.probes
         start = self.config.first_time
-        nats = log_density(self.denoiser, self.schedule, x, rademacher(count, x), steps, start)
+        nats = log_density(denoiser, self.path, x, rademacher(count, x), steps, start)
         nats = nats + self.spec.dimensions * math.log(2) + volume
         probes = "1 probe" if count == 1 else f"{count} probes"
         detail = f"RK4, {4 * steps} evaluations, {probes}"

@@ -1,6 +1,8 @@
 """Bijections between noise z and data x, with the log-determinants that densities need.
 
 log p(x) = log p(z(x)) + log |det dz/dx|
+
+Each may depend on a condition, and gives log p(x | condition) then; most ignore it.
 """
 
 from __future__ import annotations
@@ -14,14 +16,17 @@ from torch import Tensor, nn
 
 
 class Bijection(nn.Module, ABC):
-    """A bijection: calling it turns noise into data, ``inverse`` turns data into noise."""
+    """A bijection: calling it turns noise into data, ``inverse`` turns data into noise.
+
+    For every condition, (B, ...), it is one of its own.
+    """
 
     @abstractmethod
-    def forward(self, z: Tensor) -> Tensor:
+    def forward(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
         """Return x(z); z has a batch dimension."""
 
     @abstractmethod
-    def inverse(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def inverse(self, x: Tensor, condition: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return z(x) and log |det dz/dx|, (B,)."""
 
 
@@ -36,17 +41,17 @@ class Chain(Bijection):
         super().__init__()
         self.parts = cast("Sequence[Bijection]", nn.ModuleList(parts))
 
-    def forward(self, z: Tensor) -> Tensor:
+    def forward(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
         """Return x, applying the last part first."""
         for part in reversed(self.parts):
-            z = part(z)
+            z = part(z, condition)
         return z
 
-    def inverse(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def inverse(self, x: Tensor, condition: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return z and the sum of the parts' log-determinants."""
         total = x.new_zeros(len(x))
         for part in self.parts:
-            x, log_det = part.inverse(x)
+            x, log_det = part.inverse(x, condition)
             total = total + log_det
         return x, total
 
@@ -58,12 +63,12 @@ class Squeeze(Bijection):
     (Dinh et al., 2017, arXiv:1605.08803, section 3.6).
     """
 
-    def forward(self, z: Tensor) -> Tensor:
+    def forward(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
         """Map (B, 4C, h, w) to (B, C, 2h, 2w)."""
         cells = z.unflatten(1, (2, 2, -1)).permute(0, 3, 4, 1, 5, 2)
         return cells.flatten(4, 5).flatten(2, 3)
 
-    def inverse(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def inverse(self, x: Tensor, condition: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Map (B, C, H, W), H and W even, to (B, 4C, H/2, W/2); the log-determinant is 0."""
         cells = x.unflatten(3, (-1, 2)).unflatten(2, (-1, 2)).permute(0, 3, 5, 1, 2, 4)
         return cells.flatten(1, 3), x.new_zeros(len(x))
@@ -86,11 +91,11 @@ class ActNorm(Bijection):
         self.log_std = nn.Parameter(torch.zeros(channels, 1, 1))
         self.initialised = False
 
-    def forward(self, z: Tensor) -> Tensor:
+    def forward(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
         """Return x = z exp(log_std) + mean, (B, C, H, W)."""
         return z * self.log_std.exp() + self.mean
 
-    def inverse(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def inverse(self, x: Tensor, condition: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return z, and -H W sum(log_std) for each image."""
         if self.training and not self.initialised:
             self._initialise(x)
@@ -127,11 +132,11 @@ class Logit(Bijection):
         super().__init__()
         self.alpha = alpha
 
-    def forward(self, z: Tensor) -> Tensor:
+    def forward(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
         """Return x; beyond [0, 1] where z lies beyond what ``inverse`` reaches."""
         return (z.sigmoid() - self.alpha) / (1 - 2 * self.alpha)
 
-    def inverse(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def inverse(self, x: Tensor, condition: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return z, and the sum of log((1 - 2 alpha) / (p (1 - p))) with p = sigmoid(z)."""
         inside = self.alpha + (1 - 2 * self.alpha) * x
         z = inside.logit()

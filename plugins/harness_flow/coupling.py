@@ -56,7 +56,8 @@ class AffineCoupling(Bijection):
 
     Args:
         mask: b, bool (C, H, W); true keeps a sub-pixel.
-        network: maps b x, (B, C, H, W), to raw and t, (B, 2C, H, W).
+        network: maps b x, (B, C, H, W), and the condition if there is one, to raw and t,
+            (B, 2C, H, W).
     """
 
     keep: Tensor
@@ -67,18 +68,19 @@ class AffineCoupling(Bijection):
         self.network = network
         self.gain = nn.Parameter(torch.ones(len(mask), 1, 1))
 
-    def _scale_and_shift(self, kept: Tensor) -> tuple[Tensor, Tensor]:
+    def _scale_and_shift(self, kept: Tensor, condition: Tensor | None) -> tuple[Tensor, Tensor]:
         """Return s and t, zero where the mask keeps, in the precision of the images."""
-        raw, shift = self.network(kept).to(kept.dtype).chunk(2, 1)
+        given = () if condition is None else (condition,)
+        raw, shift = self.network(kept, *given).to(kept.dtype).chunk(2, 1)
         change = ~self.keep
         return change * self.gain * raw.tanh(), change * shift
 
-    def forward(self, z: Tensor) -> Tensor:
+    def forward(self, z: Tensor, condition: Tensor | None = None) -> Tensor:
         """Return x = b z + (1 - b) (z - t) exp(-s), (B, C, H, W)."""
-        log_scale, shift = self._scale_and_shift(self.keep * z)
+        log_scale, shift = self._scale_and_shift(self.keep * z, condition)
         return (z - shift) * (-log_scale).exp()
 
-    def inverse(self, x: Tensor) -> tuple[Tensor, Tensor]:
+    def inverse(self, x: Tensor, condition: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return z (B, C, H, W) and the sum of s, (B,)."""
-        log_scale, shift = self._scale_and_shift(self.keep * x)
+        log_scale, shift = self._scale_and_shift(self.keep * x, condition)
         return x * log_scale.exp() + shift, log_scale.flatten(1).sum(1)

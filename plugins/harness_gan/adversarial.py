@@ -36,6 +36,9 @@ class AdversarialModel(LatentVariableModel):
         config: a ``Config``.
         generator: G, z (B, latent) -> (B, C, H, W); the ``network``.
         discriminator: D, (B, C, H, W) -> logits (B,).
+
+    A model that takes a condition has players of two arguments, G(z, y) and D(x, y); fakes are made
+    with the conditions of the real images beside them.
     """
 
     @dataclass(frozen=True)
@@ -102,13 +105,21 @@ class AdversarialModel(LatentVariableModel):
     def generator_loss(self, fake: Tensor) -> Tensor:
         """Return L_G of logits (B,) of fakes."""
 
-    def penalty(self, real: Tensor, fake: Tensor) -> Tensor:
+    def penalty(self, real: Tensor, fake: Tensor, y: Tensor | None) -> Tensor:
         """Return what D pays besides, of real images and of fakes in [-1, 1]: nothing."""
         return real.new_zeros(())
 
-    def logits(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+    def generate(self, z: Tensor, y: Tensor | None) -> Tensor:
+        """Return G(z), or G(z, y) where there is a condition."""
+        return self.network(z) if y is None else self.network(z, y)
+
+    def judge(self, x: Tensor, y: Tensor | None) -> Tensor:
+        """Return the logits D(x), or D(x, y) where there is a condition."""
+        return self.discriminator(x) if y is None else self.discriminator(x, y)
+
+    def logits(self, real: Tensor, fake: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor]:
         """Return D(x) and D(G(z)), in calls of their own: a batch is all real or all fake."""
-        return self.discriminator(real), self.discriminator(fake)
+        return self.judge(real, y), self.judge(fake, y)
 
     def training_step(self, batch: Batch, progress: float) -> dict[str, Tensor]:
         """Update D, and G if it is its turn."""
@@ -117,19 +128,20 @@ class AdversarialModel(LatentVariableModel):
         self.steps += 1
         turn = self.steps % self.config.n_critic == 0
         real = to_symmetric(batch.x, self.spec.levels)
+        y = self.condition(batch.y)
         with torch.set_grad_enabled(turn):
-            fake = self.network(self.sample_prior(len(real)))
-        losses = {"discriminator": self._update_discriminator(real, fake.detach())}
+            fake = self.generate(self.sample_prior(len(real)), y)
+        losses = {"discriminator": self._update_discriminator(real, fake.detach(), y)}
         if turn:
-            losses["generator"] = self._update_generator(fake)
+            losses["generator"] = self._update_generator(fake, y)
         return losses
 
-    def _update_discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
-        loss = self.discriminator_loss(*self.logits(real, fake)) + self.penalty(real, fake)
+    def _update_discriminator(self, real: Tensor, fake: Tensor, y: Tensor | None) -> Tensor:
+        loss = self.discriminator_loss(*self.logits(real, fake, y)) + self.penalty(real, fake, y)
         return descend(self.optimizers["discriminator"], loss)
 
-    def _update_generator(self, fake: Tensor) -> Tensor:
-        loss = self.generator_loss(self.discriminator(fake))
+    def _update_generator(self, fake: Tensor, y: Tensor | None) -> Tensor:
+        loss = self.generator_loss(self.judge(fake, y))
         return descend(self.optimizers["generator"], loss)
 
     def sample_prior(self, n: int) -> Tensor:
@@ -138,4 +150,4 @@ class AdversarialModel(LatentVariableModel):
 
     def decode(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         """Map latent variables (n, latent) to uint8 images (n, C, H, W)."""
-        return from_symmetric(self.network(z), self.spec.levels)
+        return from_symmetric(self.generate(z, self.condition(y)), self.spec.levels)

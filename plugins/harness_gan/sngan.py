@@ -47,9 +47,10 @@ class SNGAN(AdversarialModel):
         """Fall from the peak learning rate to zero on a line."""
         return 1 - progress
 
-    def logits(self, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
+    def logits(self, real: Tensor, fake: Tensor, y: Tensor | None) -> tuple[Tensor, Tensor]:
         """Return D(x) and D(G(z)) from one call, hence after one power iteration."""
-        of_real, of_fake = self.discriminator(torch.cat([real, fake])).chunk(2)
+        twice = None if y is None else torch.cat([y, y])
+        of_real, of_fake = self.judge(torch.cat([real, fake]), twice).chunk(2)
         return of_real, of_fake
 
     def discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor:

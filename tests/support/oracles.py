@@ -9,26 +9,26 @@ import torch
 from torch import Tensor, nn
 
 from harness_diffusion.denoisers import Denoiser, Prediction
-from harness_diffusion.schedules import Schedule, like
+from harness_diffusion.paths import Path, like
 
 
 @dataclass(frozen=True)
 class GaussianOracle:
     """E[x | x_t] for data N(mean, std^2) in every pixel."""
 
-    schedule: Schedule
+    path: Path
     mean: float
     std: float
 
     def __call__(self, x_t: Tensor, t: Tensor) -> Prediction:
-        a, s = (like(c, x_t) for c in self.schedule(t))
+        a, s = (like(c, x_t) for c in self.path(t))
         gain = a * self.std**2 / ((a * self.std) ** 2 + s**2)
         data = self.mean + gain * (x_t - a * self.mean)
         return Prediction(data, (x_t - a * data) / s)
 
     def marginal(self, t: float) -> tuple[float, float]:
         """Return mean and standard deviation of x_t."""
-        a, s = (float(c) for c in self.schedule(torch.tensor(t, dtype=torch.float64)))
+        a, s = (float(c) for c in self.path(torch.tensor(t, dtype=torch.float64)))
         return a * self.mean, math.hypot(a * self.std, s)
 
 
@@ -36,12 +36,12 @@ class GaussianOracle:
 class DiscreteOracle:
     """E[x | x_t] for data that takes ``values`` (K, C, H, W) with ``probabilities`` (K,)."""
 
-    schedule: Schedule
+    path: Path
     values: Tensor
     probabilities: Tensor
 
     def __call__(self, x_t: Tensor, t: Tensor) -> Prediction:
-        a, s = (like(c, x_t) for c in self.schedule(t))
+        a, s = (like(c, x_t) for c in self.path(t))
         points = self.values.to(x_t.dtype).flatten(1)
         distances = ((x_t / a).flatten(1)[:, None] - points).square().sum(2)
         width = (s / a).flatten(1)
@@ -54,10 +54,10 @@ class DiscreteOracle:
 class UniformOracle:
     """E[x | x_t] for data uniform on [-1, 1] in every pixel: the mean of a truncated normal."""
 
-    schedule: Schedule
+    path: Path
 
     def __call__(self, x_t: Tensor, t: Tensor) -> Prediction:
-        a, s = (like(c, x_t) for c in self.schedule(t))
+        a, s = (like(c, x_t) for c in self.path(t))
         centre, width = x_t / a, s / a
         low, high = (-1 - centre) / width, (1 - centre) / width
         # Beyond the nearer edge by far, both masses underflow: the mean is that edge.

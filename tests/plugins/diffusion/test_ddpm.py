@@ -11,7 +11,7 @@ from harness.checks.subject import all_images, train
 from harness.contract import Batch, DataSpec, to_symmetric
 from harness.errors import UserError
 from harness.plugins.hyper_parameters import resolve_config
-from harness_diffusion.ddpm import DDPM, build_schedule, evenly_spaced_steps
+from harness_diffusion.ddpm import DDPM, build_path, evenly_spaced_steps
 
 TINY = DataSpec.images((1, 2, 2), levels=4)
 SMALL = DDPM.Config(batch_size=16, channels=8, sampling_steps=4, likelihood_terms=4)
@@ -41,15 +41,15 @@ def test_impossible_numbers_of_sampling_steps_are_refused(steps):
 
 
 def test_first_noise_is_the_papers_or_a_quarter_of_the_distance_of_levels():
-    assert float(build_schedule(DDPM.Config(), 256).s[1]) == pytest.approx(0.01)
-    assert float(build_schedule(DDPM.Config(), 17).s[1]) == pytest.approx(0.125 / 4)
+    assert float(build_path(DDPM.Config(), 256).s[1]) == pytest.approx(0.01)
+    assert float(build_path(DDPM.Config(), 17).s[1]) == pytest.approx(0.125 / 4)
 
 
 @pytest.mark.parametrize("sampler", ["ancestral", "ddim"])
 def test_samples_of_an_ideal_network_are_the_data_rounded(sampler):
     """N(0.1, 0.2^2) in [-1, 1], on 256 levels."""
     model = build(DataSpec.images((1, 4, 4), levels=256), sampler=sampler, sampling_steps=250)
-    model.network = NoiseNetwork(GaussianOracle(model.schedule, 0.1, 0.2))
+    model.network = NoiseNetwork(GaussianOracle(model.path, 0.1, 0.2))
     torch.manual_seed(0)
     model.prior = lambda n: torch.randn(n, 1, 4, 4)
     images = model.sample(1000).double()
@@ -90,7 +90,7 @@ def test_training_diffuses_the_encoded_images_to_the_drawn_times():
     model.network.register_forward_pre_hook(lambda _, args: seen.append(args))
     model.training_step(Batch(images, None), 0.5)
     ((x_t, t),) = seen
-    a, s = (float(c) for c in model.schedule(torch.tensor(step, dtype=torch.float64)))
+    a, s = (float(c) for c in model.path(torch.tensor(step, dtype=torch.float64)))
     noise = (x_t - a * to_symmetric(images, 4)) / s
     assert float(noise.mean()) == pytest.approx(0, abs=4 / math.sqrt(1024))
     assert float(noise.std()) == pytest.approx(1, abs=4 / math.sqrt(2048))

@@ -9,7 +9,7 @@ from support.oracles import GaussianOracle
 from harness.checks.subject import stir
 from harness_diffusion.denoisers import NetworkDenoiser
 from harness_diffusion.ode import hutchinson, log_density, noise_levels, rademacher, rk4
-from harness_diffusion.schedules import LinearVP, like
+from harness_diffusion.paths import LinearVP, like
 from harness_nets.unet import UNet
 
 VP = LinearVP()

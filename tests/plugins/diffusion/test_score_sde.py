@@ -30,7 +30,7 @@ def with_oracle(model, oracle):
 def test_samples_of_an_ideal_network_are_the_data_cut_to_levels(sampler):
     """N(0.1, 0.2^2) in [-1, 1); level k of 256 holds [k, k + 1) / 128 - 1."""
     model = build(DataSpec.images((1, 4, 4), levels=256), sampler=sampler, sampling_steps=150)
-    with_oracle(model, GaussianOracle(model.schedule, 0.1, 0.2))
+    with_oracle(model, GaussianOracle(model.path, 0.1, 0.2))
     torch.manual_seed(0)
     with torch.no_grad():
         centres = (model.sample(1000).double() + 0.5) / 128 - 1
@@ -41,7 +41,7 @@ def test_samples_of_an_ideal_network_are_the_data_cut_to_levels(sampler):
 @pytest.mark.parametrize("levels", [4, 17])
 def test_uniform_data_score_the_logarithm_of_the_levels(levels):
     model = build(DataSpec.images((1, 2, 2), levels=levels), likelihood_steps=32)
-    with_oracle(model, UniformOracle(model.schedule))
+    with_oracle(model, UniformOracle(model.path))
     torch.manual_seed(0)
     images = torch.randint(levels, (500, 1, 2, 2), dtype=torch.uint8)
     bits = -model.log_likelihood(images).nats / (4 * math.log(2))
@@ -52,7 +52,7 @@ def test_uniform_data_score_the_logarithm_of_the_levels(levels):
 def test_probabilities_of_all_images_sum_to_one():
     """For a density within [-1, 1], over repeated dequantisation; probes cancel: J is diagonal."""
     model = build()
-    with_oracle(model, GaussianOracle(model.schedule, 0.05, 0.3))
+    with_oracle(model, GaussianOracle(model.path, 0.05, 0.3))
     images = all_images(TINY)
     torch.manual_seed(0)
     totals = torch.stack(

@@ -1,10 +1,13 @@
 """Every bijection against autograd's full Jacobian, in float64."""
 
+import math
+
 import pytest
 import torch
+from torch import nn
 
 from harness.checks.subject import stir
-from harness_flow.bijection import ActNorm, Chain, Logit, Squeeze
+from harness_flow.bijection import ActNorm, Bijection, Chain, Logit, Squeeze
 from harness_flow.coupling import (
     AffineCoupling,
     CouplingNetwork,
@@ -17,6 +20,42 @@ from harness_flow.realnvp import build_flow
 
 def coupling(mask):
     return AffineCoupling(mask, CouplingNetwork(len(mask), 4, 1))
+
+
+class ByLabel(nn.Module):
+    """The network of a coupling, plus a scale and a shift of each sub-pixel for each label."""
+
+    def __init__(self, shape, classes):
+        super().__init__()
+        self.network = CouplingNetwork(shape[0], 4, 1)
+        self.table = nn.Parameter(torch.randn(classes, 2 * shape[0], *shape[1:]))
+
+    def forward(self, kept, label):
+        return self.network(kept) + self.table[label]
+
+
+def by_label(shape, parity):
+    return AffineCoupling(checkerboard_mask(shape, parity), ByLabel(shape, 2))
+
+
+class Given(Bijection):
+    """A conditional bijection for one label."""
+
+    def __init__(self, bijection, label):
+        super().__init__()
+        self.bijection, self.label = bijection, label
+
+    def forward(self, z, condition=None):
+        return self.bijection(z, torch.full((len(z),), self.label))
+
+    def inverse(self, x, condition=None):
+        return self.bijection.inverse(x, torch.full((len(x),), self.label))
+
+
+def conditional():
+    """Two scales, and a coupling by label on each."""
+    fine = Chain(Logit(0.05), by_label((1, 4, 4), 0), Squeeze(), ActNorm(4))
+    return MultiScale((fine, by_label((2, 2, 2), 1)), ((4, 2, 2), (2, 2, 2)))
 
 
 CASES = {
@@ -36,6 +75,8 @@ CASES = {
         (1, 4, 4),
         lambda: MultiScale((Chain(Squeeze(), ActNorm(4)), ActNorm(2)), ((4, 2, 2), (2, 2, 2))),
     ),
+    "label 0": ((1, 4, 4), lambda: Given(conditional(), 0)),
+    "label 1": ((1, 4, 4), lambda: Given(conditional(), 1)),
     "RealNVP, one scale": ((1, 2, 2), lambda: build_flow((1, 2, 2), 4, 1, 0.05)),
     "RealNVP, two scales": ((1, 8, 8), lambda: build_flow((1, 8, 8), 4, 1, 0.05)),
     "RealNVP, colour, oblong": ((3, 8, 12), lambda: build_flow((3, 8, 12), 4, 1, 0.05)),
@@ -71,6 +112,22 @@ def test_nothing_depends_on_the_rest_of_the_batch(case):
     alone = [bijection.inverse(image[None]) for image in x]
     torch.testing.assert_close(z, torch.cat([a for a, _ in alone]), rtol=1e-10, atol=1e-10)
     torch.testing.assert_close(log_det, torch.cat([b for _, b in alone]), rtol=1e-10, atol=1e-10)
+
+
+def test_the_density_given_each_label_is_one_and_its_own():
+    """p(x | y) of two pixels integrates to one for each y; a batch mixes labels freely."""
+    torch.manual_seed(0)
+    couplings = [by_label((1, 1, 2), i) for i in range(2)]
+    flow = stir(Chain(*couplings), 0.1).double().requires_grad_(False)
+    line = torch.linspace(-16, 16, 321, dtype=torch.float64)
+    x = torch.cartesian_prod(line, line).view(-1, 1, 1, 2).repeat(2, 1, 1, 1)
+    label = torch.arange(2).repeat_interleave(len(x) // 2)
+    z, log_det = flow.inverse(x, label)
+    torch.testing.assert_close(flow(z, label), x)
+    log_density = log_det - (z.square() + math.log(2 * math.pi)).flatten(1).sum(1) / 2
+    given = log_density.exp().view(2, -1)
+    torch.testing.assert_close(given.sum(1) * 0.1**2, torch.ones(2).double(), atol=1e-6, rtol=0)
+    assert (given[0] - given[1]).abs().sum() * 0.1**2 > 0.1
 
 
 def test_squeeze_puts_even_rows_into_the_first_half_of_the_channels():

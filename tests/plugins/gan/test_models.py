@@ -57,13 +57,13 @@ def test_an_update_of_one_player_leaves_the_other_alone(model_class):
     model = build(model_class)
     generator, discriminator = weights(model.network), weights(model.discriminator)
     fake = model.network(model.sample_prior(8))
-    model._update_discriminator(torch.rand(8, *SPEC.shape), fake.detach())
+    model._update_discriminator(torch.rand(8, *SPEC.shape), fake.detach(), None)
     assert same(generator, weights(model.network))
     assert not same(discriminator, weights(model.discriminator))
 
     discriminator = weights(model.discriminator)
     gradients = [p.grad.clone() for p in model.discriminator.parameters()]
-    model._update_generator(fake)
+    model._update_generator(fake, None)
     assert same(discriminator, weights(model.discriminator))
     assert same(gradients, [p.grad for p in model.discriminator.parameters()])
     assert not same(generator, weights(model.network))

@@ -1,7 +1,7 @@
-"""Noise schedules: how much of the data and how much noise is in x_t = a(t) x + s(t) e.
+"""Paths from data to noise: how much of each is in x_t = a(t) x + s(t) e.
 
-t = 0 is data, t = 1 is noise. Every schedule here preserves variance: a^2 + s^2 = 1. Coefficients
-are float64, because 1 - a^2 loses its digits in float32; ``like`` hands them to images.
+t = 0 is data, t = 1 is noise. Coefficients are float64, because 1 - a^2 loses its digits in
+float32; ``like`` hands them to images.
 """
 
 from __future__ import annotations
@@ -37,8 +37,14 @@ class Transition(NamedTuple):
         return like(self.data, x) * x + like(self.state, x) * x_t
 
 
-class Schedule(nn.Module, ABC):
-    """A variance-preserving forward process."""
+class Path(nn.Module, ABC):
+    """A forward process, q(x_t | x) = N(a(t) x, s(t)^2 I), with s / a rising in t.
+
+    Attributes:
+        scale: standard deviation of the states that sampling begins with, at t = 1.
+    """
+
+    scale: float = 1.0
 
     @abstractmethod
     def forward(self, t: Tensor) -> tuple[Tensor, Tensor]:
@@ -61,7 +67,23 @@ class Schedule(nn.Module, ABC):
         return Transition(a_r * noise, a_tr * (s_r / s_t) ** 2, s_r**2 * noise)
 
 
-class DiscreteSchedule(Schedule):
+class SmoothPath(Path):
+    """A path with a velocity, in continuous time."""
+
+    @abstractmethod
+    def derivatives(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """Return da/dt and ds/dt at 0 < t < 1, float64 with the shape of ``t``."""
+
+    def diffusion(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """Return f and g^2 of the SDE with these marginals, dx = f x dt + g dw.
+
+        f = a' / a,  g^2 = 2 s^2 (s' / s - a' / a)   (Kingma et al., 2021, arXiv:2107.00630)
+        """
+        (a, s), (da, ds) = self(t), self.derivatives(t)
+        return da / a, 2 * s * (ds - s * da / a)
+
+
+class DiscretePath(Path):
     """T steps with given variances: a(k / T)^2 is the product of 1 - beta_i over i = 1..k.
 
     Args:
@@ -109,7 +131,7 @@ def cosine_betas(steps: int) -> Tensor:
     return (1 - f[1:] / f[:-1]).clamp(max=0.999)
 
 
-class LinearVP(Schedule):
+class LinearVP(SmoothPath):
     """The variance-preserving SDE, dx = -beta(t)/2 x dt + sqrt(beta(t)) dw, with beta linear in t.
 
         beta(t) = beta_min + t (beta_max - beta_min),  a(t) = exp(-1/2 int_0^t beta)
@@ -133,6 +155,12 @@ class LinearVP(Schedule):
         integral = self.beta_min * t + (self.beta_max - self.beta_min) * t**2 / 2
         return torch.exp(-integral / 2), torch.sqrt(-torch.expm1(-integral))
 
+    def derivatives(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """Return -beta a / 2 and beta a^2 / 2 s."""
+        a, s = self(t)
+        beta = self.beta(t)
+        return -beta * a / 2, beta * a**2 / (2 * s)
+
     def time(self, sigma: Tensor) -> Tensor:
         """Return the t at which s(t) / a(t) = sigma, float64; the inverse of the noise level.
 
@@ -141,3 +169,43 @@ class LinearVP(Schedule):
         integral = torch.log1p(sigma.double() ** 2)
         slope = self.beta_max - self.beta_min
         return 2 * integral / (self.beta_min + torch.sqrt(self.beta_min**2 + 2 * slope * integral))
+
+
+class Rectified(SmoothPath):
+    """The straight line from data to noise, a = 1 - t and s = t.
+
+    Liu et al., 2022, arXiv:2209.03003.
+    """
+
+    def forward(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """Return 1 - t and t."""
+        t = t.double()
+        return 1 - t, t
+
+    def derivatives(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """Return -1 and 1: a constant velocity e - x."""
+        one = torch.ones_like(t, dtype=torch.float64)
+        return -one, one
+
+
+class VarianceExploding(SmoothPath):
+    """Noise is added to data that keeps its size: a = 1, s = sigma_min (sigma_max / sigma_min)^t.
+
+    Song et al., 2021, arXiv:2011.13456, appendix C; at t = 0 the noise is not zero but sigma_min.
+    """
+
+    def __init__(self, sigma_min: float = 0.01, sigma_max: float = 50.0) -> None:
+        super().__init__()
+        if not 0 < sigma_min < sigma_max:
+            raise ValueError(f"0 < sigma_min < sigma_max, not {sigma_min} and {sigma_max}")
+        self.sigma_min, self.scale = sigma_min, sigma_max
+
+    def forward(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """Return 1 and the noise level, geometric in t."""
+        t = t.double()
+        return torch.ones_like(t), self.sigma_min * (self.scale / self.sigma_min) ** t
+
+    def derivatives(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """Return 0 and s ln(sigma_max / sigma_min)."""
+        _, s = self(t)
+        return torch.zeros_like(s), s * math.log(self.scale / self.sigma_min)
