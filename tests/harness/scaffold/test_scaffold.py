@@ -27,6 +27,7 @@ from harness.metrics.base import Reference
 from harness.metrics.moments import moments
 from harness.planning.trial import REFERENCES
 from harness.plugins.kinds import Kind
+from harness.plugins.papers import paper
 from harness.scaffold import RESERVED, SUMMARIES, TYPES, Family, render, write_plugin
 
 SPEC = DataSpec.images((1, 4, 4), levels=5, classes=3)
@@ -295,6 +296,24 @@ def test_what_is_written_is_a_project_without_a_blank_left(family):
     assert TYPES[family] in texts["two_words/__init__.py"]
     assert SUMMARIES[family] in texts["README.md"]
     assert not any("$" in text for text in texts.values())
+
+
+@pytest.mark.parametrize(
+    ("family", "number"),
+    [
+        (Family.gan, "1406.2661"),
+        (Family.diffusion, "2006.11239"),
+        (Family.conditional, "2209.03003"),
+        (Family.likelihood, ""),
+    ],
+)
+def test_a_model_that_is_written_names_its_paper_where_it_has_one(
+    family, number, tmp_path, monkeypatch
+):
+    write_plugin(f"papers-of-{family}", family, tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    found = paper(f"papers_of_{family.name}.model:Model")
+    assert found.endswith(f"arXiv:{number}") if number else found == ""
 
 
 def test_what_is_written_is_clean(tmp_path):
