@@ -73,8 +73,8 @@ def _read(name: str, path: Path) -> dict[str, NDArray[Any]]:
     truths = tuple(prefix + TRUTH for prefix in PREFIXES)
     if unknown := {key for key in arrays if key not in KNOWN and not key.startswith(truths)}:
         raise DatasetError(
-            f"{name}: unknown arrays {', '.join(sorted(unknown))}; known are {', '.join(NAMED)}, each "
-            f"perhaps after train_, validation_ or test_, and {', '.join(WHOLE)}"
+            f"{name}: unknown arrays {', '.join(sorted(unknown))}; known are {', '.join(NAMED)}, "
+            f"each perhaps after train_, validation_ or test_, and {', '.join(WHOLE)}"
         )
     return arrays
 

@@ -93,10 +93,10 @@ def evaluate_images(
     real = real_images(reference, train_reference, registry)
     name = features or _customary(registry, reference, train_reference)
     chosen = metrics or _of_samples(registry)
-    for name in chosen:
-        if conditions := registry.metric(name).info.conditions:
+    for metric in chosen:
+        if conditions := registry.metric(metric).info.conditions:
             raise UserError(
-                f"metric {name!r} needs the {' or '.join(conditions)} that each sample was drawn "
+                f"metric {metric!r} needs the {' or '.join(conditions)} that each sample was drawn "
                 f"from, and files of images have none; others: {', '.join(_of_samples(registry))}"
             )
     classes = {metric: registry.load(registry.metric(metric).info) for metric in chosen}

@@ -124,6 +124,13 @@ ARGUMENTS = [
         make=IMAGES,
     ),
     typed(
+        "evaluate-metrics-of-tasks",
+        "evaluate images.npz --reference digits --metrics fid,label_accuracy",
+        "'label_accuracy'",
+        remedy="others: fid",
+        make=IMAGES,
+    ),
+    typed(
         "evaluate-metrics-commas",
         "evaluate images.npz --reference digits --metrics ,,",
         "''",
