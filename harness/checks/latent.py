@@ -9,6 +9,7 @@ import torch
 
 from harness.checks.subject import NotApplicable, build, noise_batch, seeded, stir, train
 from harness.contract import DataSpec, GenerativeModel, HasEncoder, HasLatent, HasSteps
+from harness.measurement.interpolation import decode
 
 TOLERATED = 0.01
 
@@ -34,7 +35,7 @@ def check_latent_round_trip(
             f"encode gives {tuple(codes.shape)}, but sample_prior {tuple(drawn.shape)}: decode "
             "cannot take both"
         )
-        decoded = model.decode(codes)
+        decoded = decode(model, codes, model.condition(batch.y))
     if isinstance(model, HasSteps) or not _keeps_dimensions(model_class, spec, overrides):
         return
     lost = float((decoded != batch.x).float().mean())

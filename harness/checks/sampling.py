@@ -12,6 +12,7 @@ from harness.checks.noise import PerImageNoise
 from harness.checks.subject import (
     NotApplicable,
     build,
+    conditions_for,
     differences,
     draw,
     log_likelihood,
@@ -29,6 +30,7 @@ from harness.contract import (
     HasLikelihood,
     HasSteps,
 )
+from harness.measurement.interpolation import decode
 
 # Lengths that, with their sum, no axis but the batch's is likely to have.
 PARTS = (5, 7)
@@ -49,7 +51,8 @@ def check_samples(
         )
     if isinstance(model, HasLatent):
         with seeded(0), torch.no_grad():
-            check_images(model.decode(model.sample_prior(3)), 3, spec, "decode")
+            images = decode(model, model.sample_prior(3), conditions_for(model, 3))
+            check_images(images, 3, spec, "decode")
     assert not model.training, "sample left the model in training mode"
     different = differences(before, _tensors(model))
     assert not different, f"sampling in eval mode changed the model's {', '.join(different[:5])}"
@@ -86,7 +89,11 @@ def check_batch_independence(
     if isinstance(model, HasLatent):
         with seeded(0):
             z = model.sample_prior(n)
-        _compare_images("decode", lambda first, size: model.decode(z[first : first + size]))
+
+        def decoded(first: int, size: int) -> Tensor:
+            return decode(model, z[first : first + size], conditions_for(model, size, first))
+
+        _compare_images("decode", decoded)
     if isinstance(model, HasLikelihood):
         x, y = noise_batch(spec, n)
 

@@ -11,6 +11,9 @@ from harness.machine.seeding import INTERPOLATION, reseed
 from harness.measurement.sampling import evaluating
 from harness.plugins.contract_validation import validate_examples
 
+ROWS = 6
+"""Arcs in a picture."""
+
 PARALLEL = 1e-6
 """Sine of the angle below which two latent variables count as parallel."""
 
@@ -47,10 +50,30 @@ def spherical(start: Tensor, end: Tensor, steps: int) -> Tensor:
     return points.view(len(start), steps, *start.shape[1:]).to(start.dtype)
 
 
+def decode(model: GenerativeModel, z: Tensor, y: Tensor | None) -> Tensor:
+    """Decode latent variables, given y where the model is conditional."""
+    assert isinstance(model, HasLatent)
+    return model.decode(z) if y is None else model.decode(z, y)
+
+
 def interpolate(
-    model: GenerativeModel, *, seed: int, precision: Precision, rows: int = 6, steps: int = 10
+    model: GenerativeModel,
+    *,
+    seed: int,
+    precision: Precision,
+    y: Tensor | None = None,
+    rows: int = ROWS,
+    steps: int = 10,
 ) -> Tensor | None:
     """Return images along ``rows`` arcs between latent variables of the prior, on the CPU.
+
+    Args:
+        model: of which there is a picture.
+        seed: of the ends.
+        precision: of the network.
+        y: a condition for each row (rows, ...), where the model is conditional.
+        rows: arcs.
+        steps: images on each.
 
     Returns:
         uint8 (rows * steps, C, H, W), row by row; None of a model without a latent variable, or
@@ -63,6 +86,7 @@ def interpolate(
         ends = model.sample_prior(2 * rows)
         if not ends.is_floating_point():
             return None
-        images = model.decode(spherical(ends[:rows], ends[rows:], steps).flatten(0, 1))
+        points = spherical(ends[:rows], ends[rows:], steps).flatten(0, 1)
+        images = decode(model, points, None if y is None else y.repeat_interleave(steps, 0))
         validate_examples(images, rows * steps, model.spec, "decode")
         return images.to("cpu", copy=True)

@@ -21,6 +21,7 @@ from harness.machine.precision import autocast
 from harness.machine.process_state import GENERATORS, unchanged
 from harness.machine.seeding import WARM_UP, reseed
 from harness.measurement.evaluation_cost import FREE, CallCost, Work, cost_through
+from harness.measurement.interpolation import decode
 from harness.measurement.outlook import Costs
 from harness.measurement.sampling import Sampler, evaluating
 from harness.plugins.contract_validation import (
@@ -86,7 +87,8 @@ def rehearse(
             with _own_faults("sample_prior"), autocast(sampler.precision, sampler.device):
                 z = model.sample_prior(FEW)
                 validate_latents(z, FEW, f"sample_prior({FEW})")
-                validate_examples(model.decode(z), FEW, model.spec, f"decode(sample_prior({FEW}))")
+                images = decode(model, z, sampler.conditions(FEW))
+                validate_examples(images, FEW, model.spec, f"decode(sample_prior({FEW}))")
             on_call()
         if isinstance(model, HasEncoder):
             with _own_faults("encode"):

@@ -41,7 +41,9 @@ def suspects_png(scorer: SampleScorer, dataset: Dataset, samples: Tensor) -> byt
     return pairs_png(suspects.numpy(), originals, dataset.spec.levels)
 
 
-def interpolation_png(model: GenerativeModel, seed: int, precision: Precision) -> bytes | None:
-    """Return images between latent variables, or None of a model without any."""
-    images = interpolate(model, seed=seed, precision=precision)
+def interpolation_png(
+    model: GenerativeModel, seed: int, precision: Precision, y: Tensor | None
+) -> bytes | None:
+    """Return images between latent variables, a row for each condition; None without any."""
+    images = interpolate(model, seed=seed, precision=precision, y=y)
     return None if images is None else grid_png(images.numpy(), model.spec.levels)

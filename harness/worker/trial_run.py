@@ -22,6 +22,7 @@ from harness.machine.heartbeat import Heartbeat, Interrupted, Progress
 from harness.machine.precision import set_numerics
 from harness.machine.seeding import BUILD, reseed
 from harness.measurement import outlook
+from harness.measurement.interpolation import ROWS
 from harness.measurement.pictures import grid_png
 from harness.measurement.rehearsal import rehearse
 from harness.measurement.sampling import Sampler
@@ -314,7 +315,10 @@ class TrialRun:
                 }
                 between = self.folder / "interpolation.png"
                 write_picture(
-                    between, lambda: interpolation_png(model, self.trial.seed, self.trial.precision)
+                    between,
+                    lambda: interpolation_png(
+                        model, self.trial.seed, self.trial.precision, self.sampler.conditions(ROWS)
+                    ),
                 )
             if self.trial.evaluation.raw_weights:
                 metrics |= self.evaluation.of_raw_weights(self.sampler)

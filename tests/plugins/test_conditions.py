@@ -7,6 +7,7 @@ import torch
 from support.oracles import GaussianOracle
 from torch import nn
 
+from harness.checks import check_samples
 from harness.checks.subject import all_images
 from harness.contract import Batch, DataSpec, to_symmetric
 from harness_diffusion.paths import LinearVP, like
@@ -117,3 +118,7 @@ def test_both_players_of_a_game_are_asked_with_the_labels():
     images = model.sample(4, LABELS)
     assert torch.equal(images[0], images[3]) and torch.equal(images[1], images[2])
     assert not torch.equal(images[0], images[1])
+
+
+def test_checks_decode_a_conditional_models_latents_with_conditions():
+    check_samples(Game, TINY, {})

@@ -53,6 +53,21 @@ def test_rows_run_from_one_latent_to_another_and_repeat_with_the_seed():
     assert not torch.equal(images, interpolate(model, seed=5, precision="fp32", rows=5, steps=4))
 
 
+class LabelPainter(Painter):
+    """Paints its label."""
+
+    takes = frozenset({"label"})
+
+    def decode(self, z, y):
+        return y.to(torch.uint8)[:, None, None, None].expand(-1, *SPEC.shape)
+
+
+def test_a_row_of_a_conditional_model_is_of_one_condition():
+    y = torch.tensor([2, 0])
+    images = interpolate(LabelPainter(), seed=0, precision="fp32", y=y, rows=2, steps=3)
+    assert images[:, 0, 0, 0].tolist() == [2, 2, 2, 0, 0, 0]
+
+
 class Codes(Painter):
     def sample_prior(self, n):
         return torch.randint(8, (n, 3))
