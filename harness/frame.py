@@ -36,7 +36,7 @@ USAGE = (
     "peak_memory",
     "starts",
 )
-RESERVED = frozenset((*LEADING, *USAGE, "hardware", "uncounted"))
+RESERVED = frozenset((*LEADING, *USAGE, "data_kind", "hardware", "uncounted"))
 
 
 def rows_frame(rows: Iterable[Row]) -> pd.DataFrame:
@@ -73,6 +73,8 @@ def row_line(row: Row) -> dict[str, Any]:
     line |= {name: lost for name in ("paused", "idle") if (lost := getattr(row.usage, name))}
     line["uncounted"] = json.dumps(row.usage.uncounted) if row.usage.uncounted else None
     line["hardware"] = machine(row)
+    if row.data_kind:
+        line["data_kind"] = row.data_kind
     for group in ("config", "protocol", "calibration", "digests", "provenance"):
         line |= _prefixed(group, getattr(row, group))
     return line

@@ -11,6 +11,10 @@ from harness.row import Row
 if TYPE_CHECKING:
     import pandas as pd
 
+Media = Mapping[str, bytes]
+"""Files that show examples, by suffix: a grid of images or a spectrogram "png", moving pictures
+"gif", a recording "wav", texts or the conditions of samples "txt", in UTF-8."""
+
 CURVE_COLUMNS = (
     "trial",
     "label",
@@ -37,11 +41,10 @@ class Results:
         rows: one for each planned trial that has ended.
         curves: evaluations during training, one line each: ``CURVE_COLUMNS`` (weights: "averaged"
             or "raw"; fraction: of the budget) and one column a metric ("fid", ...).
-        pictures: PNG of a grid of samples for each trial that has one.
-        neighbours: PNG of the samples that look most like copies, each beside the training image
-            nearest to it, for each trial that has one.
-        interpolations: PNG of images between latent variables, an arc a row, for each trial that
-            has one.
+        pictures: samples of each trial that has them, as ``Media``.
+        neighbours: the same of the samples that look most like copies, each beside the training
+            example nearest to it.
+        interpolations: the same of examples between latent variables, an arc a row.
         logs: how the log ends of each trial that has one and did not end well.
         environments: JSON of the environment (packages, commit, Python) of each trial that has it.
     """
@@ -51,8 +54,8 @@ class Results:
     source: str
     rows: tuple[Row, ...]
     curves: pd.DataFrame
-    pictures: Mapping[str, bytes]
-    neighbours: Mapping[str, bytes] = field(default_factory=dict)
-    interpolations: Mapping[str, bytes] = field(default_factory=dict)
+    pictures: Mapping[str, Media]
+    neighbours: Mapping[str, Media] = field(default_factory=dict)
+    interpolations: Mapping[str, Media] = field(default_factory=dict)
     logs: Mapping[str, str] = field(default_factory=dict)
     environments: Mapping[str, bytes] = field(default_factory=dict)

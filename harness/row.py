@@ -98,6 +98,7 @@ class Row(_Record):
 
     Attributes:
         trial: identity, the hash of everything resolved.
+        data_kind: what is generated: image, video, audio or text; "" in rows of old, of images.
         label: what tables call the entry; the model's name unless the benchmark says otherwise.
         model: the plugin's name; "real" and "null" are references, not models.
         type: of the system, as tables print it.
@@ -120,6 +121,8 @@ class Row(_Record):
     trial: str
     benchmark: str
     dataset: str
+    # Left out where unknown: rows from before there was a choice are written again as they are.
+    data_kind: str = Field(default="", exclude_if=operator.not_)
     fingerprint: str
     model: str
     label: str

@@ -152,9 +152,10 @@ def _note(progress: TrialProgress, elapsed: float) -> str:
 
 
 def _outcome(row: Row) -> str:
+    bits = "bits/char" if row.data_kind == "text" else "bits/dim"
     figures = [
         f"{name} {row.metrics[key].value:.4g}"
-        for key, name in (("fid", "FID"), ("is", "IS"), ("bits_per_dim", "bits/dim"))
+        for key, name in (("fid", "FID"), ("is", "IS"), ("bits_per_dim", bits))
         if key in row.metrics and row.metrics[key].value is not None
     ]
     return " ".join([row.status, *figures]) + (f" ({row.reason})" if row.reason else "")

@@ -298,8 +298,8 @@ def open_images(source: str) -> ImageSet:
 def open_source(source: str) -> ImageSet | Statistics:
     """Return the images of a path, or moments of features where a file holds nothing else.
 
-    An .npz file holds images in ``images``, in ``arr_0`` or in its only array; ``levels`` may stand
-    beside it. Without any, ``mu`` and ``sigma`` are moments.
+    An .npz file holds images in ``images``, in ``x``, as samples of a trial, in ``arr_0`` or in its
+    only array; ``levels`` may stand beside it. Without any, ``mu`` and ``sigma`` are moments.
 
     Raises:
         ImageError: naming what cannot be read.
@@ -335,7 +335,7 @@ def _key(source: str, headers: dict[str, Header]) -> str | None:
     pictures = [
         key for key, header in headers.items() if len(header.shape) > 1 and key not in others
     ]
-    for key in ("images", "arr_0"):
+    for key in ("images", "x", "arr_0"):
         if key in pictures:
             return key
     if len(pictures) == 1:
@@ -343,8 +343,8 @@ def _key(source: str, headers: dict[str, Header]) -> str | None:
     if statistics and not pictures:
         return None
     raise ImageError(
-        f"{source}: holds {', '.join(headers) or 'nothing'}; needs an array called images or "
-        "arr_0, or one array alone"
+        f"{source}: holds {', '.join(headers) or 'nothing'}; needs an array called images, x "
+        "or arr_0, or one array alone"
     )
 
 

@@ -28,10 +28,8 @@ def measure_real(
     dataset: Dataset, scorer: SampleScorer, tasks: TaskScorer, n: int
 ) -> tuple[Metrics, Tensor]:
     """Score ``n`` real test examples as if a model had drawn them; return the examples too."""
-    test = torch.from_numpy(dataset.test.x)
-    order = torch.randperm(len(test), generator=torch.Generator().manual_seed(0))
-    chosen = torch.arange(n) if n == len(test) else order[:n]
-    images = test[chosen]
+    chosen = chosen_examples(dataset, n)
+    images = torch.from_numpy(dataset.test.x)[chosen]
     metrics = scorer.score([images])
     if dataset.spec.paired:
         metrics |= tasks.score([images], chosen)
@@ -42,6 +40,12 @@ def measure_real(
         if name in metric.held_out_columns:
             metrics[name] = Measurement(value=None, reason="the test set against itself")
     return metrics, images
+
+
+def chosen_examples(dataset: Dataset, n: int) -> Tensor:
+    """Return which ``n`` test examples stand for all, at random unless they are all."""
+    order = torch.randperm(len(dataset.test), generator=torch.Generator().manual_seed(0))
+    return torch.arange(n) if n == len(order) else order[:n]
 
 
 def measure_null(

@@ -13,6 +13,8 @@ from harness.plugins.contract_validation import validate_examples
 
 ROWS = 6
 """Arcs in a picture."""
+STEPS = 10
+"""Examples on each."""
 
 PARALLEL = 1e-6
 """Sine of the angle below which two latent variables count as parallel."""
@@ -63,9 +65,9 @@ def interpolate(
     precision: Precision,
     y: Tensor | None = None,
     rows: int = ROWS,
-    steps: int = 10,
+    steps: int = STEPS,
 ) -> Tensor | None:
-    """Return images along ``rows`` arcs between latent variables of the prior, on the CPU.
+    """Return examples along ``rows`` arcs between latent variables of the prior, on the CPU.
 
     Args:
         model: of which there is a picture.
@@ -76,7 +78,7 @@ def interpolate(
         steps: images on each.
 
     Returns:
-        uint8 (rows * steps, C, H, W), row by row; None of a model without a latent variable, or
+        uint8 (rows * steps, *x.shape), row by row; None of a model without a latent variable, or
         with one that is not of real numbers.
     """
     if not isinstance(model, HasLatent):
@@ -87,6 +89,6 @@ def interpolate(
         if not ends.is_floating_point():
             return None
         points = spherical(ends[:rows], ends[rows:], steps).flatten(0, 1)
-        images = decode(model, points, None if y is None else y.repeat_interleave(steps, 0))
-        validate_examples(images, rows * steps, model.spec, "decode")
-        return images.to("cpu", copy=True)
+        x = decode(model, points, None if y is None else y.repeat_interleave(steps, 0))
+        validate_examples(x, rows * steps, model.spec, "decode")
+        return x.to("cpu", copy=True)

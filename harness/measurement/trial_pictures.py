@@ -13,37 +13,37 @@ from harness.dataset import Dataset
 from harness.files.disk import write_atomically
 from harness.machine.exceptions import explain
 from harness.machine.precision import Precision
-from harness.measurement.interpolation import interpolate
-from harness.measurement.pictures import grid_png, pairs_png
+from harness.measurement.interpolation import STEPS, interpolate
+from harness.measurement.pictures import Files, draw, draw_pairs
 from harness.measurement.scorer import SampleScorer
 
 log = logging.getLogger(__name__)
 
 SUSPECTS = 30
-"""Samples that are shown beside the training images nearest to them."""
+"""Samples that are looked for beside the training examples nearest to them."""
 
 
-def write_picture(path: Path, draw: Callable[[], bytes | None]) -> None:
-    """Write the picture that ``draw`` returns, if it returns one; log why if it raises."""
+def write_pictures(folder: Path, name: str, drawing: Callable[[], Files]) -> None:
+    """Write the files that ``drawing`` returns, by suffix; log why if it raises."""
     try:
-        picture = draw()
+        files = drawing()
     except Exception as error:
-        log.warning("no %s: %s", path.name, explain(error))
+        log.warning("no %s: %s", name, explain(error))
         return
-    if picture is not None:
-        write_atomically(path, picture)
+    for suffix, content in files.items():
+        write_atomically(folder / f"{name}.{suffix}", content)
 
 
-def suspects_png(scorer: SampleScorer, dataset: Dataset, samples: Tensor) -> bytes:
-    """Return the samples that look most like copies, beside the training images nearest."""
+def draw_suspects(scorer: SampleScorer, dataset: Dataset, samples: Tensor) -> Files:
+    """Show the samples that look most like copies, beside the training examples nearest."""
     suspects, nearest = scorer.suspects(samples, SUSPECTS)
     originals = dataset.train.x[nearest.numpy()]
-    return pairs_png(suspects.numpy(), originals, dataset.spec.levels)
+    return draw_pairs(dataset.spec.x, suspects.numpy(), originals)
 
 
-def interpolation_png(
+def draw_interpolation(
     model: GenerativeModel, seed: int, precision: Precision, y: Tensor | None
-) -> bytes | None:
-    """Return images between latent variables, a row for each condition; None without any."""
-    images = interpolate(model, seed=seed, precision=precision, y=y)
-    return None if images is None else grid_png(images.numpy(), model.spec.levels)
+) -> Files:
+    """Show examples between latent variables, a row for each condition; nothing without any."""
+    between = interpolate(model, seed=seed, precision=precision, y=y)
+    return {} if between is None else draw(model.spec.x, between.numpy(), columns=STEPS)

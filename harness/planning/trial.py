@@ -50,6 +50,7 @@ class Trial(BaseModel):
     """Everything that decides what a trial's row says.
 
     Attributes:
+        data_kind: of x; no part of the identity, which has the fingerprint.
         evaluation: how it is measured, with nothing left to defaults that depend on the data.
         plugin: distribution, version and source digest of the model, versions of the libraries that
             it brings along, and which features and metrics come from other distributions.
@@ -67,6 +68,7 @@ class Trial(BaseModel):
 
     benchmark: str
     dataset: str
+    data_kind: str = ""
     fingerprint: str
     model: str
     label: str
@@ -104,6 +106,7 @@ class Trial(BaseModel):
             "needs": {"memory"} if self.needs.devices > 1 else True,
             "unsupported": True,
             "fault": True,
+            "data_kind": True,
             "evaluation": {"robustness": True},  # which the features tell, with the hashes
         }
         return self.model_dump(mode="json", exclude=exempt)
@@ -125,6 +128,7 @@ class Trial(BaseModel):
             trial=self.id,
             benchmark=self.benchmark,
             dataset=self.dataset,
+            data_kind=self.data_kind,
             fingerprint=self.fingerprint,
             model=self.model,
             label=self.label,
@@ -157,7 +161,10 @@ class Trial(BaseModel):
         missing = [name for name in PLANNED if name not in row.planned]
         if missing:
             raise ValueError(f"the row does not say its {', '.join(missing)}")
-        own = ("benchmark", "dataset", "fingerprint", "model", "label", "type", "config", "seed")
+        own = (
+            *("benchmark", "dataset", "data_kind", "fingerprint"),
+            *("model", "label", "type", "config", "seed"),
+        )
         settings = {name: row.protocol.get(name) for name in ("precision", "compile", "averaging")}
         versions = {name: row.protocol.get(name) for name in ("budget", "measurement")}
         return cls.model_validate(
@@ -201,6 +208,7 @@ def _trials_on(dataset: Dataset, benchmark: Benchmark, registry: Registry) -> li
     shared: dict[str, Any] = {
         "benchmark": benchmark.name,
         "dataset": dataset.name,
+        "data_kind": dataset.spec.x.kind,
         "fingerprint": dataset.fingerprint,
         "precision": benchmark.precision,
         "compile": benchmark.compile,

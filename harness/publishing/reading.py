@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 from harness.errors import UserError
 from harness.files.integrity import read_sealed
+from harness.files.media import SHOWN, SUFFIXES
 from harness.files.untrusted import LARGE, MOST_BYTES, UntrustedFolder, read_regular
 from harness.planning.benchmark import parse_benchmark
 from harness.publishing.report_folder import BENCHMARK, is_report, read, read_rows
-from harness.results import Results
+from harness.results import Media, Results
 from harness.row import Row
 from harness.storage.curves import join_curves, read_curves
 from harness.storage.row_identity import check_folder
@@ -129,7 +130,8 @@ def _results_folder(path: Path) -> Results:
     folder = UntrustedFolder(path)
     rows: list[Row] = []
     frames = []
-    kept: dict[str, dict[str, bytes]] = {}
+    media: dict[str, dict[str, Media]] = {kind: {} for kind in SHOWN}
+    environments: dict[str, bytes] = {}
     logs: dict[str, str] = {}
     files = set(folder.files("trials"))
     for name in sorted(files):
@@ -138,9 +140,16 @@ def _results_folder(path: Path) -> Results:
         here = name.removesuffix("row.json")
         rows.append(_row(folder, name))
         check_folder(rows[-1], Path(here).name, path / name)
-        for file in ("samples.png", "neighbours.png", "interpolation.png", "environment.json"):
-            if here + file in files:
-                kept.setdefault(file, {})[rows[-1].trial] = _sealed(folder / f"{here}{file}")
+        for kind, shown in SHOWN.items():
+            found = {
+                suffix: _sealed(folder / file)
+                for suffix in SUFFIXES
+                if (file := f"{here}{shown}.{suffix}") in files
+            }
+            if found:
+                media[kind][rows[-1].trial] = found
+        if f"{here}environment.json" in files:
+            environments[rows[-1].trial] = _sealed(folder / f"{here}environment.json")
         if rows[-1].status != "ok" and f"{here}log.txt" in files:
             logs[rows[-1].trial] = tail(folder / f"{here}log.txt")
         if f"{here}curve.parquet" in files:
@@ -148,11 +157,9 @@ def _results_folder(path: Path) -> Results:
             frames.append(read_curves(curve, path / here))
     return replace(
         _named(rows, join_curves(frames), folder),
-        pictures=kept.get("samples.png", {}),
-        neighbours=kept.get("neighbours.png", {}),
-        interpolations=kept.get("interpolation.png", {}),
+        **media,
         logs=logs,
-        environments=kept.get("environment.json", {}),
+        environments=environments,
     )
 
 

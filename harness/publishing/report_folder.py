@@ -9,7 +9,8 @@
     curves.parquet                      metrics on the way
     environment.json packages.txt       commit, Python, packages; for pip
     hardware.json                       the machines
-    pictures/ID.png neighbours/ID.png interpolations/ID.png logs/ID.txt
+    pictures/ neighbours/ interpolations/   ID.png ID.gif ID.wav ID.txt
+    logs/ID.txt
     ...                                 what the report formats write
 
 The same rows give the same bytes, in whatever order they come.
@@ -27,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter, ValidationError
 
 from harness.errors import ELSEWHERE, Unwritable, UserError
+from harness.files.media import SHOWN, check_media
 from harness.files.scratch import scratch_folder
 from harness.files.untrusted import LARGE, UntrustedFolder, is_plain
 from harness.plugins.registry import Registry
@@ -35,7 +37,7 @@ from harness.publishing.formats import Written, write_formats
 from harness.publishing.manifest import MANIFEST_NAME as MANIFEST
 from harness.publishing.manifest import Manifest, read_manifest, sha256, writers
 from harness.publishing.reproduce_page import instructions
-from harness.results import CURVE_COLUMNS, Results
+from harness.results import CURVE_COLUMNS, Media, Results
 from harness.row import Row
 from harness.storage.curves import read_curves
 
@@ -44,10 +46,8 @@ if TYPE_CHECKING:
 
 ROWS, CURVES, BENCHMARK = "rows.jsonl", "curves.parquet", "benchmark.toml"
 ENVIRONMENT, HARDWARE, REPRODUCE = "environment.json", "hardware.json", "REPRODUCE.md"
-PICTURES = ("pictures", "neighbours", "interpolations")
 LOGS = "logs"
 MOST_ROWS = 1_000_000
-_PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def ordered(results: Results) -> Results:
@@ -167,25 +167,25 @@ def read(path: Path) -> Results:
     folder = UntrustedFolder(path)
     manifest = read_manifest(folder)
     rows = read_rows(folder.read(ROWS, LARGE), path / ROWS)
-    kept: dict[str, dict[str, bytes]] = {kind: {} for kind in (*PICTURES, LOGS)}
+    media: dict[str, dict[str, dict[str, bytes]]] = {kind: {} for kind in SHOWN}
+    logs: dict[str, str] = {}
     for name in manifest.files:
-        kind, _, rest = name.partition("/")
-        if kind in kept:
-            kept[kind][rest.rpartition(".")[0]] = folder.read(name)
-    for kind in PICTURES:
-        for trial, picture in kept[kind].items():
-            if not picture.startswith(_PNG):
-                raise UserError(f"{path / kind}: the picture of {trial} is no PNG")
+        kind, _, file = name.partition("/")
+        trial, _, suffix = file.rpartition(".")
+        if kind in media:
+            content = folder.read(name)
+            check_media(path / name, content)
+            media[kind].setdefault(trial, {})[suffix] = content
+        elif kind == LOGS:
+            logs[trial] = folder.read(name).decode("utf-8", "replace")
     return Results(
         benchmark=manifest.benchmark,
         summary=manifest.summary,
         source=folder.text(BENCHMARK) if folder.has(BENCHMARK) else "",
         rows=tuple(rows),
         curves=read_curves(folder.read(CURVES, LARGE), path / CURVES),
-        pictures=kept["pictures"],
-        neighbours=kept["neighbours"],
-        interpolations=kept["interpolations"],
-        logs={trial: log.decode("utf-8", "replace") for trial, log in kept[LOGS].items()},
+        **media,
+        logs=logs,
         environments=_read_environments(folder),
     )
 
@@ -233,10 +233,11 @@ def _data(results: Results) -> Iterator[tuple[str, bytes]]:
     yield HARDWARE, _json(machines(results.rows))
     yield REPRODUCE, instructions(results).encode()
     trials = {row.trial for row in results.rows}
-    for kind in PICTURES:
-        pictures: Mapping[str, bytes] = getattr(results, kind)
-        for trial in sorted(trials & set(pictures)):
-            yield f"{kind}/{trial}.png", pictures[trial]
+    for kind in SHOWN:
+        media: Mapping[str, Media] = getattr(results, kind)
+        for trial in sorted(trials & set(media)):
+            for suffix, content in sorted(media[trial].items()):
+                yield f"{kind}/{trial}.{suffix}", content
     for trial in sorted(trials & set(results.logs)):
         yield f"{LOGS}/{trial}.txt", results.logs[trial].encode()
 

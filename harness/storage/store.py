@@ -3,9 +3,9 @@
 ::
 
     RESULTS/BENCHMARK/benchmark.toml
-    RESULTS/BENCHMARK/trials/ID/       row.json curve.parquet samples.npz samples.png checkpoint.pt
-                                       neighbours.png interpolation.png environment.json
-                                       log.txt trial.json SHA256SUMS
+    RESULTS/BENCHMARK/trials/ID/       row.json curve.parquet samples.npz checkpoint.pt
+                                       samples neighbours interpolation: .png .gif .wav .txt
+                                       environment.json log.txt trial.json SHA256SUMS
     RESULTS/BENCHMARK/trials/.ID/      the same, of a trial that has not ended
     RESULTS/BENCHMARK/report/
     RESULTS/BENCHMARK/locks/ID         held by the run, and the worker, whose trial it is
@@ -16,10 +16,10 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from pydantic import ValidationError
 
@@ -28,10 +28,11 @@ from harness.files import integrity, locks
 from harness.files.disk import sync_names, write_atomically, write_json, writing
 from harness.files.integrity import read_sealed
 from harness.files.locks import Lock, is_held
+from harness.files.media import SHOWN, SUFFIXES
 from harness.files.untrusted import LARGE, Absent, UntrustedFolder, open_regular
 from harness.machine import heartbeat
 from harness.planning.benchmark import Benchmark
-from harness.results import Results
+from harness.results import Media, Results
 from harness.row import Row
 from harness.storage.curves import join_curves, read_curves
 from harness.storage.row_identity import check_identity
@@ -40,6 +41,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from harness.planning.trial import Trial
+
+Place = TypeVar("Place")
+Content = TypeVar("Content")
 
 RESUMABLE = ("killed",)
 """Statuses of trials that the next run continues; the others are final."""
@@ -232,9 +236,9 @@ class Store:
             source=source,
             rows=tuple(rows),
             curves=self._curves(rows),
-            pictures=self._files(rows, "samples.png"),
-            neighbours=self._files(rows, "neighbours.png"),
-            interpolations=self._files(rows, "interpolation.png"),
+            pictures=self._media(rows, SHOWN["pictures"]),
+            neighbours=self._media(rows, SHOWN["neighbours"]),
+            interpolations=self._media(rows, SHOWN["interpolations"]),
             environments=self._files(rows, "environment.json"),
             logs={
                 row.trial: tail(self._read / name)
@@ -244,9 +248,20 @@ class Store:
         )
 
     def _files(self, rows: Iterable[Row], file: str) -> Mapping[str, bytes]:
-        names = {row.trial: f"trials/{row.trial}/{file}" for row in rows}
-        present = {trial: name for trial, name in names.items() if self._read.has(name)}
-        return _Contents(self._read, present)
+        places = {row.trial: f"trials/{row.trial}/{file}" for row in rows}
+        present = {trial: place for trial, place in places.items() if self._read.has(place)}
+        return _WhenAsked(present, lambda place: read_sealed(self._read / place))
+
+    def _media(self, rows: Iterable[Row], name: str) -> Mapping[str, Media]:
+        places = {row.trial: f"trials/{row.trial}/{name}" for row in rows}
+        present = {
+            trial: files
+            for trial, place in places.items()
+            if (files := {s: f for s in SUFFIXES if self._read.has(f := f"{place}.{s}")})
+        }
+        return _WhenAsked(
+            present, lambda files: {s: read_sealed(self._read / f) for s, f in files.items()}
+        )
 
     def _curves(self, rows: Iterable[Row]) -> pd.DataFrame:
         names = (f"trials/{row.trial}/curve.parquet" for row in rows)
@@ -257,24 +272,24 @@ class Store:
         )
 
 
-class _Contents(Mapping[str, bytes]):
+class _WhenAsked(Mapping[str, Content], Generic[Place, Content]):
     """The contents of files, read when they are asked for: a thousand trials' would fill memory."""
 
-    def __init__(self, folder: UntrustedFolder, names: Mapping[str, str]) -> None:
-        self._folder = folder
-        self._names = names
+    def __init__(self, places: Mapping[str, Place], read: Callable[[Place], Content]) -> None:
+        self._places = places
+        self._read = read
 
-    def __getitem__(self, trial: str) -> bytes:
-        return read_sealed(self._folder / self._names[trial])
+    def __getitem__(self, trial: str) -> Content:
+        return self._read(self._places[trial])
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._names)
+        return iter(self._places)
 
     def __len__(self) -> int:
-        return len(self._names)
+        return len(self._places)
 
     def __contains__(self, trial: object) -> bool:
-        return trial in self._names
+        return trial in self._places
 
 
 def _make_folder(path: Path) -> None:

@@ -10,6 +10,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from harness.files import media
 from harness.files.integrity import read_sealed
 from harness.files.untrusted import LARGE, UntrustedFolder, read_regular
 from harness.results import CURVE_COLUMNS
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import DatasetInput, Metric, Param, RunTag
 
-_FILES = ("samples.png", "row.json", "environment.json", "curve.parquet")
+_FILES = (*media.FILES, "row.json", "environment.json", "curve.parquet")
 _RUN_STATUS = {"ok": "FINISHED", "skipped": "FINISHED", "killed": "KILLED"}
 # Limits of MLflow's stores, and the part of a fingerprint that its pages have room for.
 _METRICS_A_BATCH, _PARAMETERS_A_BATCH, _TAGS_A_BATCH = 1000, 100, 100
@@ -35,7 +36,8 @@ def send_trial(client: MlflowClient, run: str, row: Row, folder: Path) -> None:
         client: of MLflow, connected.
         run: the trial's.
         row: the trial's.
-        folder: with row.json and, if there are any, curve.parquet, samples.png, environment.json.
+        folder: with row.json and, if there are any, curve.parquet, environment.json and what shows
+            samples.
 
     Raises:
         UserError: a file is damaged, or is a link.

@@ -22,15 +22,20 @@ from harness.machine.heartbeat import Heartbeat, Interrupted, Progress
 from harness.machine.precision import set_numerics
 from harness.machine.seeding import BUILD, reseed
 from harness.measurement import outlook
+from harness.measurement.baselines import chosen_examples
 from harness.measurement.interpolation import ROWS
-from harness.measurement.pictures import grid_png
+from harness.measurement.pictures import draw_conditional
 from harness.measurement.rehearsal import rehearse
 from harness.measurement.sampling import Sampler
 from harness.measurement.scorer import Metrics
-from harness.measurement.trial_pictures import interpolation_png, suspects_png, write_picture
+from harness.measurement.trial_pictures import (
+    draw_interpolation,
+    draw_suspects,
+    write_pictures,
+)
 from harness.planning.budget import Budget
 from harness.planning.plugin_identity import PlannedPlugins
-from harness.planning.trial import Trial
+from harness.planning.trial import REAL, Trial
 from harness.plugins.capabilities import capabilities
 from harness.plugins.contract_validation import validate_model
 from harness.plugins.guard import PluginGuard
@@ -313,12 +318,12 @@ class TrialRun:
                     "samples": tensors_digest(sets),
                     "weights": tensors_digest(model.state_dict().values()),
                 }
-                between = self.folder / "interpolation.png"
-                write_picture(
-                    between,
-                    lambda: interpolation_png(
-                        model, self.trial.seed, self.trial.precision, self.sampler.conditions(ROWS)
-                    ),
+                seed, precision = self.trial.seed, self.trial.precision
+                y = self.sampler.conditions(ROWS)
+                write_pictures(
+                    self.folder,
+                    "interpolation",
+                    lambda: draw_interpolation(model, seed, precision, y),
                 )
             if self.trial.evaluation.raw_weights:
                 metrics |= self.evaluation.of_raw_weights(self.sampler)
@@ -332,18 +337,32 @@ class TrialRun:
         return metrics, samples
 
     def _write_files(self, samples: Tensor) -> None:
-        images = samples.numpy()
+        spec, drawn = self.dataset.spec, {"x": samples.numpy()}
+        if (y := self._conditions(len(samples))) is not None:
+            drawn["y"] = y.numpy()
         self.folder.mkdir(parents=True, exist_ok=True)  # a plugin may have removed it
-        np.savez_compressed(self.folder / "samples.npz", x=images)
-        levels = self.dataset.spec.levels
-        write_picture(self.folder / "samples.png", lambda: grid_png(images, levels))
+        np.savez_compressed(self.folder / "samples.npz", **drawn)
+        write_pictures(
+            self.folder, "samples", lambda: draw_conditional(spec, drawn["x"], drawn.get("y"))
+        )
         if len(samples) and not self.trial.is_reference:
-            near = self.folder / "neighbours.png"
-            write_picture(near, lambda: suspects_png(self.evaluation.scorer, self.dataset, samples))
+            scorer = self.evaluation.scorer
+            write_pictures(
+                self.folder, "neighbours", lambda: draw_suspects(scorer, self.dataset, samples)
+            )
         if self.curve:
             with open(self.folder / "curve.parquet", "wb") as file:
                 pd.DataFrame(self.curve).to_parquet(file, index=False)
         self.found["calibration"]["after"] = calibrate(self.device)
+
+    def _conditions(self, n: int) -> Tensor | None:
+        """Return y of the samples, on the CPU, where they were drawn from any."""
+        if not self.trial.is_reference:
+            y = self.sampler.conditions(n)
+            return None if y is None else y.cpu()
+        if self.trial.model != REAL or self.dataset.test.y is None or not self.dataset.spec.paired:
+            return None
+        return torch.from_numpy(self.dataset.test.y)[chosen_examples(self.dataset, n)]
 
     def _save(self, training: Training) -> None:
         self.plugins.check()

@@ -14,7 +14,7 @@ from typing import Any
 
 from harness.frame import flatten, machine
 from harness.row import Row
-from harness_reports.columns import METRICS, Column, columns_of
+from harness_reports.columns import METRICS, Column, column, columns_of, kind_of
 
 REFERENCES = ("real", "null")
 _TIME = re.compile(r"(^|[\d\s-])(s|secs?|seconds?|m|mins?|minutes?|h|hours?)$")
@@ -35,6 +35,11 @@ class Board:
     budget: str
     apart: str
     rows: tuple[Row, ...]
+
+    @property
+    def data_kind(self) -> str:
+        """Of the data that is generated."""
+        return kind_of(self.rows)
 
     @cached_property
     def columns(self) -> dict[str, Column]:
@@ -61,7 +66,7 @@ class Board:
 
     def column(self, metric: str) -> Column:
         """Return the column of a metric, which its rows need not have."""
-        return self.columns.get(metric) or METRICS.get(metric, Column(metric))
+        return self.columns.get(metric) or column(metric, self.data_kind)
 
 
 def boards(rows: Iterable[Row]) -> list[Board]:

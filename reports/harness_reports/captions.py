@@ -101,11 +101,12 @@ def remarks(frame: pd.DataFrame, board: Board) -> Iterable[str]:
     for entry in models.to_dict("records"):
         for warning in warnings(entry):
             yield f"{WARNING} {plain(entry['Model'])} {warning}."
-    likelihoods = frame.get("bits/dim kind")
+    bits = board.column("bits_per_dim").heading
+    likelihoods = frame.get(f"{bits} kind")
     kinds = set() if likelihoods is None else set(likelihoods.dropna())
     if kinds:
         meanings = ", ".join(MEANINGS[kind] for kind in MEANINGS if kind in kinds)
-        yield f"Kinds of bits/dim, never ranked together: {meanings}."
+        yield f"Kinds of {bits}, never ranked together: {meanings}."
     if (frame.filter(regex="FLOPs.* kind$") == "at_least").any(axis=None):
         yield "≥: FLOPs of the operators that have a formula; some have none."
     yield from remarks_on_repeats(board)
@@ -175,4 +176,5 @@ def _anchors(board: Board) -> Iterable[str]:
         for prefix in [f"{KINDS[measured.kind]} " if measured.kind in KINDS else ""]
     ]
     if figures:
-        yield f"Anchors in bits/dim, of what learns next to nothing: {', '.join(figures)}."
+        bits = board.column("bits_per_dim").heading
+        yield f"Anchors in {bits}, of what learns next to nothing: {', '.join(figures)}."

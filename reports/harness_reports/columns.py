@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from harness.row import Row
@@ -93,6 +93,15 @@ METRICS: dict[str, Column] = {
 TASKS = frozenset({"label_accuracy", "psnr", "ssim"})
 """Metrics that only models with a condition have, and the references on the same data."""
 
+IMAGES = "image"
+_SAMPLES = {"images_per_second": "samples/s", "flops_per_image": "FLOPs/sample"}
+HEADINGS: dict[str, dict[str, str]] = {
+    "video": _SAMPLES,
+    "audio": _SAMPLES,
+    "text": _SAMPLES | {"bits_per_dim": "bits/char"},
+}
+"""Headings of metrics where the data are something else than images, by the kind of the data."""
+
 ANCHORS: dict[str, str] = {
     "bits_per_dim": "uniform",
     "bits_per_dim_histogram": "a histogram for each pixel",
@@ -118,9 +127,15 @@ _RESERVED = re.compile(
 """Headings that a leaderboard has for something else, or makes of another: "FID error"."""
 
 
-def column(metric: str) -> Column:
+def column(metric: str, data_kind: str = IMAGES) -> Column:
     """Return the column of a metric of ours; of others, that which ``columns_of`` finds in rows."""
-    return METRICS.get(metric, Column(metric))
+    known = METRICS.get(metric, Column(metric))
+    return replace(known, heading=HEADINGS.get(data_kind, {}).get(metric, known.heading))
+
+
+def kind_of(rows: Iterable[Row]) -> str:
+    """Return the kind of data that rows of one data set are of."""
+    return next((row.data_kind for row in rows if row.data_kind), IMAGES)
 
 
 def columns_of(rows: Iterable[Row]) -> dict[str, Column]:
@@ -130,12 +145,15 @@ def columns_of(rows: Iterable[Row]) -> dict[str, Column]:
     heading, and which way is better. Rows that contradict each other leave it unranked, rows that
     tell nothing give it its name. No two columns have one heading.
     """
+    rows = list(rows)
+    kind = kind_of(rows)
     told: dict[str, dict[tuple[str, bool | None], None]] = {}
     for row in rows:
         for metric, m in row.metrics.items():
             told.setdefault(metric, {})[m.label or "", m.lower_is_better] = None
-    found = {metric: METRICS[metric] for metric in told if metric in METRICS}
-    taken = {shown.heading.casefold() for shown in (*METRICS.values(), *COSTS.values())}
+    found = {metric: column(metric, kind) for metric in told if metric in METRICS}
+    ours = [*METRICS.values(), *COSTS.values(), *(column(metric, kind) for metric in METRICS)]
+    taken = {shown.heading.casefold() for shown in ours}
     for metric in sorted(told.keys() - found.keys()):
         heading = _heading(metric, [label for label, _ in told[metric] if label], taken)
         taken.add(heading.casefold())

@@ -96,7 +96,8 @@ def _grids(table: Table) -> str:
     if table.grouped:
         first.insert(2, GROUP)
     aside = []
-    for heading in ("Type", "images/s"):
+    speeds = [heading for heading in table.group("quality") if table.columns[heading].machine]
+    for heading in ("Type", *speeds):
         if _width(_grid(table, first)) > WIDTH and heading in first:
             first.remove(heading)
             aside.append(heading)

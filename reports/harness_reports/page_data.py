@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from harness.frame import flatten
-from harness.results import Results
+from harness.results import Media, Results
 from harness.row import Measurement, Row, Usage
 from harness_reports.captions import KINDS, MEANINGS, WITHIN
 from harness_reports.columns import Group, flop, seconds
@@ -37,8 +37,10 @@ CAPABILITIES = {
     "HasSteps": "sampling steps",
     "takes label": "class labels",
 }
+THINGS = {"image": "images", "video": "videos", "audio": "sounds", "text": "texts"}
+"""What the data are called, by their kind."""
 PICTURE_BYTES = 12 * 2**20
-"""Of all pictures on a page; those of the best models come first."""
+"""Of all pictures, sounds and texts on a page; those of the best models come first."""
 
 
 class Pool:
@@ -66,6 +68,7 @@ def leaderboards(tables: Sequence[Table], results: Results) -> dict[str, Any]:
             {
                 "title": table.title,
                 "headline": table.headline,
+                "things": THINGS.get(table.data_kind, "examples"),
                 "groups": list(GROUPS.values()),
                 "columns": [
                     {
@@ -217,8 +220,10 @@ def curve_points(results: Results, metric: str) -> dict[int, list[list[Any]]]:
     return found
 
 
-def pictures(tables: Sequence[Table], results: Results) -> dict[int, dict[str, str]]:
-    """Return the PNGs of trials in base64, by the trial's position among the rows.
+def pictures(tables: Sequence[Table], results: Results) -> dict[int, dict[str, dict[str, str]]]:
+    """Return what trials show by the trial's position among the rows: what of, then by suffix.
+
+    Pictures and recordings are in base64, texts as they are.
 
     The first seed of every entry comes before second ones, and the best entries before others,
     until ``PICTURE_BYTES`` are full.
@@ -229,17 +234,25 @@ def pictures(tables: Sequence[Table], results: Results) -> dict[int, dict[str, s
         "interpolation": results.interpolations,
     }
     position = {row.trial: i for i, row in enumerate(results.rows)}
-    chosen: dict[int, dict[str, str]] = {}
+    chosen: dict[int, dict[str, dict[str, str]]] = {}
     room = PICTURE_BYTES
     for trial in _by_importance(tables):
-        pngs = {name: files[trial] for name, files in kinds.items() if trial in files}
-        room -= sum(map(len, pngs.values()))
+        media = {name: of[trial] for name, of in kinds.items() if trial in of}
+        room -= sum(len(content) for files in media.values() for content in files.values())
         if room < 0:
             break
-        if pngs:
-            encoded = {name: base64.b64encode(png).decode() for name, png in pngs.items()}
-            chosen[position[trial]] = encoded
+        if media:
+            chosen[position[trial]] = {name: _encoded(files) for name, files in media.items()}
     return chosen
+
+
+def _encoded(files: Media) -> dict[str, str]:
+    return {
+        suffix: content.decode("utf-8", "replace")
+        if suffix == "txt"
+        else base64.b64encode(content).decode()
+        for suffix, content in files.items()
+    }
 
 
 def _by_importance(tables: Sequence[Table]) -> Iterable[str]:

@@ -116,6 +116,7 @@ class Table:
         notes: by mark.
         metric: by which lines are ordered, as rows call it.
         headline: the heading of its column, where it has one.
+        data_kind: image, video, audio or text.
     """
 
     title: str
@@ -128,6 +129,7 @@ class Table:
     notes: Mapping[str, str]
     metric: str
     headline: str
+    data_kind: str
 
     def narrow(self, line: Line, heading: str) -> Cell:
         """Return a cell as paper and terminal have it: without the spread of speeds."""
@@ -191,11 +193,12 @@ def _table(board: Board, frame: pd.DataFrame) -> Table:
         notes={mark: note for note, mark in notes.items()},
         metric=board.headline,
         headline=board.column(board.headline).heading,
+        data_kind=board.data_kind,
     )
 
 
 def _columns(board: Board, frame: pd.DataFrame) -> dict[str, Column]:
-    every = (*METRICS.values(), *COSTS.values(), *board.columns.values())
+    every = (*map(board.column, METRICS), *COSTS.values(), *board.columns.values())
     known = {column.heading: column for column in every}
     names = list(frame.columns)
     headings = names[len(LEADING) : names.index("Seeds")]

@@ -38,7 +38,7 @@ def address(tmp_path_factory):
         make_row("vae", 7.0, dataset="mnist", fingerprint="e"),
         reference("real", 0.1, 9.0, dataset="mnist", fingerprint="e"),
     ]
-    pictures = {"vae-0-digits": png(77)}
+    pictures = {"vae-0-digits": {"png": png(77)}}
     results = make_results(rows, logs={"glow-0": LOG}, interpolations=pictures, neighbours=pictures)
     return written(tmp_path_factory.mktemp("page"), results)
 

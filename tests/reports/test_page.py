@@ -82,16 +82,17 @@ def test_it_needs_no_network(page):
 
 def test_pictures_of_the_best_come_first_and_fill_a_bounded_room(results, monkeypatch):
     again = make_row("vae", 4.0, seed=1)
-    rows = make_results([*results.rows, again], neighbours={again.trial: png(9)})
+    rows = make_results([*results.rows, again], neighbours={again.trial: {"png": png(9)}})
     pictures = document(to_html(rows), "pictures")
     places = {row.trial: str(i) for i, row in enumerate(rows.rows)}
     assert set(pictures) == {places[trial] for trial in rows.pictures}
-    decoded = base64.b64decode(pictures[places[again.trial]]["neighbours"])
+    decoded = base64.b64decode(pictures[places[again.trial]]["neighbours"]["png"])
     assert decoded == png(9)
-    room = sum(len(rows.pictures[trial]) for trial in ("test set-0-digits", "sngan-0-digits"))
+    best = ("test set-0-digits", "sngan-0-digits")
+    room = sum(len(rows.pictures[trial]["png"]) for trial in best)
     monkeypatch.setattr(page_data, "PICTURE_BYTES", room)
     kept = document(to_html(rows), "pictures")
-    assert set(kept) == {places["test set-0-digits"], places["sngan-0-digits"]}
+    assert set(kept) == {places[trial] for trial in best}
 
 
 def test_curves_hold_the_evaluations(page, results):
@@ -153,6 +154,6 @@ def test_the_first_tables_have_charts(monkeypatch):
 
 def test_without_curves_or_rows_it_is_still_a_page():
     rows = [failed("glow", "error", "x")]
-    page = to_html(make_results(rows, pictures={"stray": png(0)}))
+    page = to_html(make_results(rows, pictures={"stray": {"png": png(0)}}))
     assert len(page) < 100_000 and "What did not work" in page
     assert "No trial has ended yet." in to_html(make_results([]))

@@ -171,7 +171,7 @@ def make_curves(rows: Iterable[Row]) -> pd.DataFrame:
 
 
 def make_results(rows: Iterable[Row], **changes: Any) -> Results:
-    """Return the results of ``rows`` with curves, and a picture for every row with figures."""
+    """Return the results of ``rows`` with curves, and a PNG for every row with figures."""
     rows = tuple(rows)
     fields: dict[str, Any] = {
         "benchmark": "digits",
@@ -179,7 +179,7 @@ def make_results(rows: Iterable[Row], **changes: Any) -> Results:
         "source": 'models = ["vae"]\nbudget = "20 device-seconds"\n',
         "rows": rows,
         "curves": make_curves(rows),
-        "pictures": {row.trial: png(i) for i, row in enumerate(rows) if row.metrics},
+        "pictures": {row.trial: {"png": png(i)} for i, row in enumerate(rows) if row.metrics},
     }
     return Results(**fields | changes)
 

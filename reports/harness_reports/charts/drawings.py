@@ -16,7 +16,7 @@ from harness_reports.charts.pareto import pareto
 from harness_reports.charts.ranks import critical_difference_diagram
 from harness_reports.charts.staircase import staircase
 from harness_reports.charts.style import PALETTE, colours
-from harness_reports.columns import COSTS, METRICS
+from harness_reports.columns import COSTS, METRICS, column
 from harness_reports.statistics.anytime import progress
 from harness_reports.statistics.anytime import staircase as steps_of
 from harness_reports.statistics.observations import observe
@@ -100,7 +100,7 @@ def _pareto(table: Table, labels: Sequence[str]) -> Iterator[Drawing]:
         ]
     )
     costs = {
-        "speed": METRICS["images_per_second"].heading,
+        "speed": column("images_per_second", table.data_kind).heading,
         **{name: COSTS[name].heading for name in ("flops", "seconds")},
     }
     for name, cost in costs.items():

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from harness_reports.columns import COSTS, METRICS, Better
+from harness_reports.columns import COSTS, HEADINGS, IMAGES, METRICS, Better, column
 
 COST_DIRECTIONS: dict[str, Better] = {
-    METRICS["images_per_second"].heading: "higher",
-    METRICS["flops_per_image"].heading: "lower",
+    **{column("images_per_second", kind).heading: "higher" for kind in (IMAGES, *HEADINGS)},
+    **{column("flops_per_image", kind).heading: "lower" for kind in (IMAGES, *HEADINGS)},
     METRICS["nfe"].heading: "lower",
     **{cost.heading: "lower" for cost in COSTS.values()},
 }

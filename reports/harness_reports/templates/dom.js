@@ -50,6 +50,20 @@ function badge(status, text = status) {
   return element("span", { class: `badge ${mood}` }, text);
 }
 
-function picture(png, description) {
-  return element("img", { src: `data:image/png;base64,${png}`, alt: description, loading: "lazy" });
+// What a trial shows of examples: one moving picture or several that stand still.
+function picture(files, description) {
+  const kind = files.gif ? "gif" : "png";
+  if (!files[kind]) return null;
+  const src = `data:image/${kind};base64,${files[kind]}`;
+  return element("img", { src, alt: description, loading: "lazy" });
+}
+
+function player(files, description) {
+  if (!files.wav) return null;
+  const src = `data:audio/wav;base64,${files.wav}`;
+  return element("audio", { controls: true, preload: "metadata", src, "aria-label": description });
+}
+
+function lines(files, description) {
+  return files.txt && element("pre", { class: "lines", tabindex: 0, role: "region", "aria-label": description }, files.txt);
 }

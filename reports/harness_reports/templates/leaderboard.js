@@ -148,7 +148,7 @@ class Leaderboard {
       measured && element("p", {}, `${prefix} ${text}${error && ` ± ${error}`}, ${seeds}`),
       interval && element("p", {}, `95% interval ${interval}`),
       group && element("p", {}, `Cannot be told apart from models that share ${group}`),
-      measured && heading.startsWith("bits/dim") && element("p", {}, `Kind: ${kinds[prefix]}`),
+      measured && heading.startsWith("bits/") && element("p", {}, `Kind: ${kinds[prefix]}`),
       mark && element("p", {}, this.table.notes[mark]),
       protocol !== undefined && element("p", { class: "soft" }, shorten(texts[protocol])),
     ];

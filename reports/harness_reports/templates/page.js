@@ -42,16 +42,19 @@ for (const { section, table } of boards) {
   const pictures = read("pictures");
   const shown = table.lines
     .map((line) => [line, line.trials.map((i) => pictures[i]?.samples).find(Boolean)])
-    .filter(([, png]) => png);
+    .filter(([, files]) => files);
   gallery.hidden = !shown.length;
   const headline = table.columns.findIndex((column) => column.heading === table.headline);
   const chunks = new Chunks(gallery.querySelector(".samples"), gallery.querySelector(".more"),
-    ([line, png]) => {
-      const button = element("button", { type: "button" }, picture(png, `Samples of ${line.model}`));
+    ([line, files]) => {
+      const told = `Samples of ${line.model}`;
+      const shown = picture(files, told);
+      const button = element("button", { type: "button", class: shown ? "" : "open" }, shown || line.model);
       button.addEventListener("click", () => open_panel(table, line));
       const score = line.cells[headline]?.[3];
-      return element("figure", {}, button, element("figcaption", {},
-        element("strong", {}, line.model), score && element("span", {}, `${table.headline} ${score}`)));
+      return element("figure", {}, shown && button, player(files, told), !shown && lines(files, told),
+        element("figcaption", {}, shown ? element("strong", {}, line.model) : button,
+          score && element("span", {}, `${table.headline} ${score}`)));
     }, SAMPLES_AT_ONCE);
   chunks.show(shown);
 }

@@ -37,14 +37,16 @@ function panel_pictures(table, line) {
   if (!own) return line.role === "failed" ? [] : [element("p", { class: "small" }, "No pictures.")];
   const shown = [
     ["Samples", own.samples, `Samples of ${line.model}`],
-    ["Real images", beside?.samples, "Images of the test set"],
-    ["Nearest training images", own.neighbours,
-      "Samples that look most like copies, each with the training image nearest to it on its right"],
-    ["Between two latent variables", own.interpolation, "Images along arcs in latent space, one a row"],
+    [`Real ${table.things}`, beside?.samples, `Of the test set: ${table.things}`],
+    [`Nearest training ${table.things}`, own.neighbours,
+      "Samples that look most like copies, each followed by the training example nearest to it"],
+    ["Between two latent variables", own.interpolation, "Along arcs in latent space, one a row"],
   ];
-  return [element("div", { class: "pictures" }, shown.filter(([, png]) => png).map(
-    ([title, png, told]) => element("figure", {},
-      element("figcaption", {}, element("strong", {}, title)), picture(png, told))))];
+  return [element("div", { class: "pictures" }, shown.filter(([, files]) => files).map(
+    ([title, files, told]) => element("figure", {},
+      element("figcaption", {}, element("strong", {}, title)),
+      picture(files, told), files.gif && picture({ png: files.png }, `Frames: ${told}`),
+      player(files, told), lines(files, told))))];
 }
 
 function panel_curve(line) {

@@ -122,6 +122,7 @@ def test_the_array_among_several_is_the_one_that_is_customary(tmp_path):
     for arrays in (
         {"arr_0": images},
         {"pictures": images},
+        {"x": images, "y": images[:3]},
         {"images": images, "arr_0": images[:3]},
     ):
         np.savez(path, **arrays, **moments)

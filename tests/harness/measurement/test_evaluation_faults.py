@@ -282,7 +282,7 @@ def test_a_trained_model_keeps_its_figures_whatever_else_fails(tmp_path, monkeyp
     monkeypatch.setattr(vae, "sample", few)
     monkeypatch.setattr(vae, "log_likelihood", wraps(vae.log_likelihood)(fail))
     monkeypatch.setattr(SampleScorer, "suspects", fail)
-    monkeypatch.setattr("harness.measurement.pictures.Image.fromarray", fail)
+    monkeypatch.setattr("harness.measurement.pictures.images.Image.fromarray", fail)
     monkeypatch.setattr(trial_run, "set_numerics", lambda precision: None)
     run = trial_run.TrialRun(trial, tmp_path, registry(), CPU, Ledger(), Heartbeat(tmp_path))
     row = run.run()

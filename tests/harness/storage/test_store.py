@@ -112,11 +112,11 @@ def test_results_gather_rows_curves_and_pictures_of_planned_trials_only(store):
         store.finish(one.row("ok"))
     found = store.results(benchmark, source, [TRIAL, trial(seed=9)])
     assert [row.trial for row in found.rows] == [TRIAL.id]
-    assert found.pictures == {TRIAL.id: b"png"}
+    assert found.pictures == {TRIAL.id: {"png": b"png"}}
     assert found.curves["trial"].tolist() == [TRIAL.id]
 
 
-SEALED = ("row.json", "curve.parquet", "samples.png", "neighbours.png", "interpolation.png")
+SEALED = ("row.json", "curve.parquet", "samples.png", "neighbours.wav", "interpolation.txt")
 
 
 @pytest.mark.parametrize("name", [*SEALED, "environment.json", "log.txt", ""])
@@ -218,7 +218,7 @@ def test_reports_see_how_the_log_of_a_failed_trial_ends(store):
     text = found.logs[TRIAL.id]
     assert text.startswith("a line\n") and text.endswith("a line\nthe last: ü")
     assert LOG_END - len("a line\n") <= len(text.encode()) <= LOG_END
-    assert found.interpolations == {one.id: b"png" for one in both}
+    assert found.interpolations == {one.id: {"png": b"png"} for one in both}
 
 
 def test_a_short_file_is_its_own_tail_and_a_line_without_end_is_cut(tmp_path):
