@@ -157,7 +157,9 @@ def _results_folder(path: Path) -> Results:
             frames.append(read_curves(curve, path / here))
     return replace(
         _named(rows, join_curves(frames), folder),
-        **media,
+        pictures=media["pictures"],
+        neighbours=media["neighbours"],
+        interpolations=media["interpolations"],
         logs=logs,
         environments=environments,
     )

@@ -184,7 +184,9 @@ def read(path: Path) -> Results:
         source=folder.text(BENCHMARK) if folder.has(BENCHMARK) else "",
         rows=tuple(rows),
         curves=read_curves(folder.read(CURVES, LARGE), path / CURVES),
-        **media,
+        pictures=media["pictures"],
+        neighbours=media["neighbours"],
+        interpolations=media["interpolations"],
         logs=logs,
         environments=_read_environments(folder),
     )

@@ -341,7 +341,7 @@ class TrialRun:
         if (y := self._conditions(len(samples))) is not None:
             drawn["y"] = y.numpy()
         self.folder.mkdir(parents=True, exist_ok=True)  # a plugin may have removed it
-        np.savez_compressed(self.folder / "samples.npz", **drawn)
+        np.savez_compressed(self.folder / "samples.npz", allow_pickle=False, **drawn)
         write_pictures(
             self.folder, "samples", lambda: draw_conditional(spec, drawn["x"], drawn.get("y"))
         )

@@ -1,10 +1,13 @@
 """The page in headless Chromium, as a reader uses it: by mouse, by keyboard, on a phone."""
 
+import io
 import re
 import shutil
+import wave
 from dataclasses import replace
 
 import pytest
+from PIL import Image
 from support.rows import digits_rows, failed, make_results, make_row, png, reference
 
 from harness.row import Measurement
@@ -185,6 +188,62 @@ def test_a_panel_shows_pictures_curve_settings_and_seeds(visit, address):
     assert panel.evaluate("panel => panel.scrollWidth <= panel.clientWidth")
     panel.get_by_label("Close").click()
     assert not panel.is_visible()
+
+
+def wav(seconds, rate=8000):
+    file = io.BytesIO()
+    with wave.open(file, "wb") as recording:
+        recording.setparams((1, 2, rate, 0, "NONE", ""))
+        recording.writeframes(b"\0\0" * int(seconds * rate))
+    return file.getvalue()
+
+
+def gif():
+    file = io.BytesIO()
+    frames = [Image.new("L", (6, 4), gray) for gray in (0, 255)]
+    frames[0].save(file, "GIF", save_all=True, append_images=frames[1:], duration=100, loop=0)
+    return file.getvalue()
+
+
+def test_sounds_have_a_player_videos_move_and_texts_are_text(visit, tmp_path):
+    kinds = {
+        "audio": {"png": png(1), "wav": wav(1.75)},
+        "video": {"png": png(2), "gif": gif()},
+        "text": {"txt": f"{HOSTILE}\n  two\n".encode()},
+    }
+    rows = [
+        make_row("vae", dataset=kind, label=f"a {kind}", fingerprint=kind, data_kind=kind)
+        for kind in kinds
+    ]
+    shown = {row.trial: kinds[row.data_kind] for row in rows}
+    page = visit(written(tmp_path, make_results(rows, pictures=shown, neighbours=shown)))
+    sound, text, video = (page.locator(f"[data-table='{i}']") for i in range(3))
+    player = sound.locator("audio")
+    player.scroll_into_view_if_needed()
+    page.wait_for_function("() => document.querySelector('audio').readyState >= 1")
+    state = player.evaluate("audio => [audio.duration, audio.controls, audio.error]")
+    assert state == [1.75, True, None]
+    assert sound.locator(".gallery img").get_attribute("src").startswith("data:image/png")
+    assert heading(page, "samples/s").count() == 1
+    moving = video.locator(".gallery img")
+    assert moving.get_attribute("src").startswith("data:image/gif")
+    moving.scroll_into_view_if_needed()
+    assert moving.evaluate("image => image.decode().then(() => image.naturalWidth)") == 6
+    written_out = text.locator(".gallery pre")
+    assert written_out.inner_text() == f"{HOSTILE}\n  two\n"
+    assert text.locator("thead th").filter(has_text="bits/char").count() == 1
+    text.locator(".gallery button", has_text="a text").click()
+    panel = page.locator("#panel")
+    titles = ["Samples", "Nearest training texts"]
+    assert panel.locator("figure strong").all_inner_texts() == titles
+    assert panel.locator("pre.lines").count() == 2 and panel.locator("img, audio").count() == 0
+    panel.get_by_label("Close").click()
+    video.locator(".gallery button").first.click()
+    assert panel.locator("img").count() == 4  # what moves and its frames, of both
+    panel.get_by_label("Close").click()
+    sound.locator(".gallery button").first.click()
+    assert panel.locator("audio").count() == 2
+    assert page.evaluate("window.owned") is None
 
 
 def test_a_failure_shows_its_reason_and_how_its_log_ends(visit, address):

@@ -95,6 +95,22 @@ def test_pictures_of_the_best_come_first_and_fill_a_bounded_room(results, monkey
     assert set(kept) == {places[trial] for trial in best}
 
 
+def test_sounds_moving_pictures_and_texts_take_room_too_and_texts_are_no_markup(monkeypatch):
+    files = {"png": png(1), "gif": b"GIF89a", "wav": b"RIFF....WAVE", "txt": f"{HOSTILE}ä".encode()}
+    rows = [make_row("vae", data_kind="text"), make_row("dcgan", 9.0, data_kind="text")]
+    results = make_results(rows, pictures={row.trial: files for row in rows})
+    page = to_html(results)
+    [shown, _] = document(page, "pictures").values()
+    assert shown["samples"].pop("txt") == f"{HOSTILE}ä"
+    assert {suffix: base64.b64decode(of) for suffix, of in shown["samples"].items()} == {
+        suffix: files[suffix] for suffix in ("png", "gif", "wav")
+    }
+    assert HOSTILE not in page
+    assert document(page, "leaderboards")["tables"][0]["things"] == "texts"
+    monkeypatch.setattr(page_data, "PICTURE_BYTES", sum(map(len, files.values())))
+    assert len(document(to_html(results), "pictures")) == 1
+
+
 def test_curves_hold_the_evaluations(page, results):
     curves = document(page, "curves")
     assert sum(map(len, curves.values())) == len(results.curves)

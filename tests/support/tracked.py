@@ -18,6 +18,7 @@ def finish(results: Path, row: Row, curve: bool = True) -> Path:
     (folder / "row.json").write_text(row.model_dump_json())
     (folder / "environment.json").write_text("{}")
     (folder / "samples.png").write_bytes(png(0))
+    (folder / "neighbours.wav").write_bytes(b"RIFF....WAVE")
     if curve:
         make_curves([row]).to_parquet(folder / "curve.parquet")
     return folder

@@ -66,7 +66,8 @@ def spectrogram(sound: NDArray[np.float64], rate: int) -> NDArray[np.uint8]:
     amplitudes = np.abs(np.fft.rfft(windows * hann, axis=1)) * 2 / hann.sum()
     decibels = 20 * np.log10(np.maximum(amplitudes, 1e-9))
     gray = np.rint(255 * np.clip(1 - decibels / FLOOR, 0, 1)).T[::-1]
-    return gray.astype(np.uint8)
+    pixels: NDArray[np.uint8] = gray.astype(np.uint8)
+    return pixels
 
 
 def wav(waves: NDArray[np.float64], rate: int) -> bytes:

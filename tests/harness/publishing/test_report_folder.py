@@ -44,7 +44,8 @@ def results():
     rows = [*digits_rows(), make_row("vae", seed=1), failed("ddpm", "error", "odd", seed=1)]
     environments = {row.trial: json.dumps(ENVIRONMENT).encode() for row in rows}
     logs = {"ddpm-1-digits": "Traceback: odd\n"}
-    return make_results(rows, environments=environments, logs=logs, source=SOURCE)
+    shown = {"vae-1-digits": {"gif": b"GIF89a", "wav": b"RIFF....WAVE", "txt": "ä<b>\n".encode()}}
+    return make_results(rows, environments=environments, logs=logs, source=SOURCE, neighbours=shown)
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +93,8 @@ def test_what_is_read_back_is_what_was_written(report, tmp_path):
         results().rows, key=lambda row: row.trial
     )
     assert found.pictures == dict(results().pictures)
+    assert found.neighbours == results().neighbours
+    assert (report / "neighbours/vae-1-digits.wav").read_bytes() == b"RIFF....WAVE"
     assert found.logs == {"ddpm-1-digits": "Traceback: odd\n"}
     report_folder.build(found, tmp_path, registry(), TABLES)
     assert content(tmp_path) == content(report)
@@ -226,6 +229,20 @@ def paint_no_png(folder):
     (folder / "pictures" / "vae-0-digits.png").write_text("<svg onload='alert(1)'/>")
 
 
+def record_nothing(folder):
+    (folder / "neighbours" / "vae-1-digits.wav").write_bytes(b"RIFF....AVI ")
+
+
+def write_no_text(folder):
+    (folder / "neighbours" / "vae-1-digits.txt").write_bytes(b"\xff\xfe")
+
+
+def add_a_page(folder):
+    (folder / "neighbours" / "vae-1-digits.gif").rename(folder / "neighbours" / "a.html")
+    manifest = (folder / "MANIFEST.json").read_text()
+    (folder / "MANIFEST.json").write_text(manifest.replace("vae-1-digits.gif", "a.html"))
+
+
 def damage_environment(folder):
     (folder / "environment.json").write_text('[{"packages": "all", "trials": []}]')
 
@@ -252,6 +269,9 @@ def binary_benchmark(folder):
         damage_curves,
         nest_curves,
         paint_no_png,
+        record_nothing,
+        write_no_text,
+        add_a_page,
         damage_environment,
         put_a_pipe,
         damage_manifest,

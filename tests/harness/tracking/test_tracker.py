@@ -75,7 +75,13 @@ def test_a_trial_becomes_a_run_with_all_that_people_look_for(results):
     assert dataset.dataset.digest == FINGERPRINT[:12]
     assert json.loads(dataset.dataset.profile) == {"fingerprint": FINGERPRINT}
     names = {file.path for file in tracker.client.list_artifacts(run.info.run_id)}
-    assert names == {"samples.png", "row.json", "environment.json", "curve.parquet"}
+    assert names == {
+        "samples.png",
+        "neighbours.wav",
+        "row.json",
+        "environment.json",
+        "curve.parquet",
+    }
     assert any((results / "mlartifacts").rglob("samples.png"))
 
 
