@@ -232,6 +232,8 @@ def test_sounds_have_a_player_videos_move_and_texts_are_text(visit, tmp_path):
     written_out = text.locator(".gallery pre")
     assert written_out.inner_text() == f"{HOSTILE}\n  two\n"
     assert text.locator("thead th").filter(has_text="bits/char").count() == 1
+    figure = "figure => figure.scrollWidth <= figure.clientWidth"
+    assert text.locator(".gallery figure").evaluate(figure)
     text.locator(".gallery button", has_text="a text").click()
     panel = page.locator("#panel")
     titles = ["Samples", "Nearest training texts"]
