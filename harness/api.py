@@ -85,7 +85,7 @@ def plan(
         UserError: saying what is wrong with it, and where.
     """
     from harness.machine.process_state import OF_A_DRIVER, unchanged
-    from harness.planning.trial import plan as resolve
+    from harness.planning.resolution import resolve
 
     parsed, source = read_benchmark(benchmark)
     parsed = with_settings(with_models(parsed, also), settings)

@@ -236,10 +236,10 @@ def _one(rows: Iterable[Row], trial: str) -> Row:
 
 def _resolve(row: Row, recorded: Trial, results: Results, registry: Registry) -> Trial:
     """Return the trial that stands here and now where the row's stood."""
-    from harness.planning.trial import plan
+    from harness.planning.resolution import resolve
 
     benchmark = _narrowed(row, recorded, results)
-    planned = plan(benchmark, registry)
+    planned = resolve(benchmark, registry)
     return next(t for t in planned if (t.label, t.seed) == (row.label, row.seed))
 
 

@@ -20,8 +20,8 @@ from harness.evaluate.audit_clean_fid import clean_fid_features, why_not
 from harness.evaluate.audit_libraries import LIBRARIES, Parts
 from harness.evaluate.samples import Evaluated
 from harness.machine import interpreters
-from harness.measurement.references import Images, extract
-from harness.measurement.scorer import HEADLINE
+from harness.measurement.extraction import Images, extract
+from harness.measurement.references import HEADLINE
 
 FROM_IMAGES = "clean-fid"
 """The library that is given the images too, where it has the extractor's network."""

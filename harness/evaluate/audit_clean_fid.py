@@ -8,7 +8,7 @@ from torch import Tensor
 
 from harness.features.base import FeatureExtractor
 from harness.features.inception import Inception
-from harness.measurement.references import Images, batches
+from harness.measurement.extraction import Images, batches
 
 
 def why_not(extractor: FeatureExtractor) -> str | None:

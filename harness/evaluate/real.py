@@ -16,8 +16,8 @@ from harness.errors import UserError, did_you_mean
 from harness.features.base import FeatureExtractor
 from harness.files.image_sets import ImageSet, Statistics, open_source
 from harness.files.images import ImageError, exists, user_path
-from harness.measurement.references import ImageReference, Images, split_content
-from harness.measurement.scorer import HEADLINE, HELD_OUT
+from harness.measurement.extraction import Images
+from harness.measurement.references import HEADLINE, HELD_OUT, ImageReference, split_content
 from harness.metrics.base import Moments, Reference
 from harness.plugins.loading import load_dataset
 from harness.plugins.registry import Registry, split_argument

@@ -21,8 +21,10 @@ from harness.evaluate.real import (
 from harness.features.base import FeatureExtractor
 from harness.files.image_sets import ImageSet, open_images
 from harness.files.images import described
-from harness.measurement.references import Images, batches
-from harness.measurement.scorer import HEADLINE, HELD_OUT, Metrics, SampleScorer
+from harness.measurement.extraction import Images, batches
+from harness.measurement.figures import Metrics
+from harness.measurement.references import HEADLINE, HELD_OUT
+from harness.measurement.scorer import SampleScorer
 from harness.metrics.inception_score import InceptionScore
 from harness.plugins.registry import Registry, split_argument
 from harness.row import Measurement

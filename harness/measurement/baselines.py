@@ -11,13 +11,10 @@ from torch import Tensor
 
 from harness.dataset import Dataset
 from harness.machine.seeding import NULL, derive
-from harness.measurement.scorer import (
-    HELD_OUT,
-    Metrics,
-    SampleScorer,
-    likelihood_details,
-    likelihood_protocol,
-)
+from harness.measurement.figures import Metrics
+from harness.measurement.likelihood import likelihood_details, likelihood_protocol
+from harness.measurement.references import HELD_OUT
+from harness.measurement.scorer import SampleScorer
 from harness.measurement.tasks import TaskScorer
 from harness.metrics.anchors import COMPRESSORS, COUNTED, ContextCounts, as_planes, code_length
 from harness.metrics.likelihood import BitsPerDimension

@@ -1,4 +1,4 @@
-"""Features of many images, and what is derived from a data set's, which is cached by content."""
+"""What a metric compares samples with, of a data set: cached by content."""
 
 from __future__ import annotations
 
@@ -6,110 +6,25 @@ import hashlib
 import os
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple, Protocol
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from safetensors.torch import load, save
 from torch import Tensor
 
 from harness.dataset import Dataset
 from harness.features.base import FeatureExtractor, Features
 from harness.features.cache import VARIABLE, cache_root
+from harness.measurement.extraction import Images, extract, join_features
 from harness.metrics.base import Moments, Reference
 from harness.metrics.moments import moments
 
 # Part of every key: raise it when features or moments are computed or kept in another way.
 VERSION = 2
 
-
-class ImageStream(Protocol):
-    """Images that are read a batch at a time, as often as they are asked for."""
-
-    def __len__(self) -> int:
-        """Return how many images there are."""
-
-    def batches(self, size: int) -> Iterator[Sequence[Tensor]]:
-        """Yield up to ``size`` images at a time, in order, each uint8 (C, H, W)."""
-
-
-Images = NDArray[np.uint8] | Tensor | ImageStream
-"""Images (N, C, H, W), in memory or in files."""
-
-
-def extract(
-    extractor: FeatureExtractor,
-    images: Images,
-    batch_size: int | None = None,
-    device: torch.device | None = None,
-) -> Iterator[Features]:
-    """Yield the features of consecutive batches, computed in eval mode without gradients.
-
-    Args:
-        extractor: moved to ``device``.
-        images: uint8 (N, C, H, W), values in [0, levels); of a stream for an extractor that
-            resizes, C, H and W may differ from image to image.
-        batch_size: images at a time, the extractor's by default; the last batch may be smaller.
-        device: where features are computed and stay; the CPU by default.
-
-    Raises:
-        ValueError: if the images are not those that the extractor was built for.
-    """
-    target = device or torch.device("cpu")
-    extractor.eval().to(target)
-    for batch in batches(images, batch_size or extractor.batch_size):
-        groups = _by_shape(batch)
-        for group in groups.values():
-            _check(group.images, extractor)
-        with torch.inference_mode():
-            features = [_own(extractor(group.images.to(target))) for group in groups.values()]
-        yield _in_order(features, [group.places for group in groups.values()])
-
-
-def batches(images: Images, size: int) -> Iterator[Sequence[Tensor]]:
-    """Yield up to ``size`` images at a time, in order, each uint8 (C, H, W)."""
-    if isinstance(images, np.ndarray | Tensor):
-        yield from torch.split(torch.as_tensor(images), size)  # type: ignore[misc]
-    else:
-        yield from images.batches(size)
-
-
-class _Group(NamedTuple):
-    """Images of one shape, (n, C, H, W), and their places in the batch."""
-
-    images: Tensor
-    places: list[int]
-
-
-def _by_shape(batch: Sequence[Tensor]) -> dict[tuple[int, ...], _Group]:
-    if isinstance(batch, Tensor):
-        return {tuple(batch.shape): _Group(batch, list(range(len(batch))))}
-    places: dict[tuple[int, ...], list[int]] = {}
-    for place, image in enumerate(batch):
-        places.setdefault(tuple(image.shape), []).append(place)
-    return {
-        shape: _Group(torch.stack([batch[place] for place in own]), own)
-        for shape, own in places.items()
-    }
-
-
-def _in_order(parts: Sequence[Features], places: Sequence[list[int]]) -> Features:
-    """Join the features of groups, each image's at its place."""
-    if len(parts) == 1:
-        return parts[0]
-    order = torch.tensor([place for own in places for place in own]).argsort()
-    joined = _joined(parts)
-    logits = joined.logits
-    return Features(joined.vectors[order], None if logits is None else logits[order])
-
-
-def _joined(parts: Sequence[Features]) -> Features:
-    """Join features of batches: vectors, and logits where there are any."""
-    vectors, logits = zip(*parts, strict=True)
-    return Features(torch.cat(vectors), None if logits[0] is None else torch.cat(logits))
+HEADLINE, HELD_OUT = "train", "test"
+"""Splits that samples are compared with: the headline's, and the one beside it."""
 
 
 class ImageReference(Reference):
@@ -158,7 +73,7 @@ class ImageReference(Reference):
         return Features(found["vectors"], found.get("logits"))
 
     def _all_features(self) -> dict[str, Tensor]:
-        joined = _joined([_on_cpu(features) for features in self._extract()])
+        joined = join_features([_on_cpu(features) for features in self._extract()])
         return {name: part for name, part in joined._asdict().items() if part is not None}
 
     def _extract(self) -> Iterator[Features]:
@@ -181,9 +96,11 @@ def dataset_references(
     dataset: Dataset, extractor: FeatureExtractor, device: torch.device | None = None
 ) -> dict[str, Reference]:
     """Return the train split of a data set, and its test split if that holds images."""
-    held_out = dataset_reference(dataset, "test", extractor, device) if len(dataset.test) else None
-    train: Reference = dataset_reference(dataset, "train", extractor, device, held_out)
-    return {"train": train, "test": held_out} if held_out else {"train": train}
+    held_out = (
+        dataset_reference(dataset, HELD_OUT, extractor, device) if len(dataset.test) else None
+    )
+    train: Reference = dataset_reference(dataset, HEADLINE, extractor, device, held_out)
+    return {HEADLINE: train} | ({HELD_OUT: held_out} if held_out else {})
 
 
 def split_content(dataset: Dataset, split: str) -> str:
@@ -196,12 +113,6 @@ def cache_path(content: str, extractor: FeatureExtractor, what: str = "moments")
     key = f"{what} {VERSION} {content} {extractor.digest}"
     kind = what.split()[0]
     return cache_root() / "features" / f"{hashlib.sha256(key.encode()).hexdigest()}.{kind}"
-
-
-def _own(features: Features) -> Features:
-    """Return features in memory of their own: an extractor may fill the same anew every time."""
-    vectors, logits = features
-    return Features(vectors.clone(), None if logits is None else logits.clone())
 
 
 def _on_cpu(features: Features) -> Features:
@@ -252,15 +163,3 @@ def _write(path: Path, content: dict[str, Tensor]) -> None:
             f"the environment variable {VARIABLE} can name another folder",
             stacklevel=3,
         )
-
-
-def _check(images: Tensor, extractor: FeatureExtractor) -> None:
-    """Raise ``ValueError`` unless images are uint8 (N, C, H, W) within the spec's levels."""
-    spec = extractor.spec
-    if images.dtype != torch.uint8:
-        raise ValueError(f"images are {images.dtype}; features are taken of uint8 integers")
-    if not extractor.resizes and images.shape[1:] != spec.shape:
-        expected = ", ".join(map(str, spec.shape))
-        raise ValueError(f"images have shape {tuple(images.shape)}, not (N, {expected})")
-    if len(images) and (largest := int(images.max())) >= spec.levels:
-        raise ValueError(f"images hold the value {largest}, but only {spec.levels} levels exist")

@@ -10,9 +10,8 @@ from torch import Tensor
 from harness.dataset import Dataset
 from harness.features.base import FeatureExtractor, Features
 from harness.hooks import MetricInfo
-from harness.measurement.references import extract
-from harness.measurement.scorer import (
-    HELD_OUT,
+from harness.measurement.extraction import extract
+from harness.measurement.figures import (
     Metrics,
     guarded,
     ignore,
@@ -20,6 +19,7 @@ from harness.measurement.scorer import (
     measured_value,
     missing,
 )
+from harness.measurement.references import HELD_OUT
 from harness.metrics.base import TaskBatch, TaskMetric
 
 

@@ -15,6 +15,8 @@ from harness.plugins.unhashed_modules import unhashed_modules
 if TYPE_CHECKING:
     from harness.planning.trial import Trial
 
+DISTRIBUTION = "genharness"
+
 NOT_PLANNED = "is not the one that was planned"
 """Part of the reason of a trial that was refused."""
 
@@ -26,7 +28,7 @@ class PluginChanged(Exception):
     """The plugins that run are not those that a trial was planned with, or changed meanwhile."""
 
 
-def describe(plugin: Entry[Any]) -> dict[str, str]:
+def identify_model(plugin: Entry[Any]) -> dict[str, str]:
     """Return what decides how a model's plugin computes."""
     facts = {
         "distribution": plugin.distribution,
@@ -38,7 +40,7 @@ def describe(plugin: Entry[Any]) -> dict[str, str]:
     return facts | ({"libraries": told} if told else {})
 
 
-def describe_measurement(
+def identify_measurement(
     features: str, metrics: Sequence[str], registry: Registry
 ) -> dict[str, str]:
     """Return what decides how the features and metrics of other distributions compute, if any do.
@@ -54,7 +56,7 @@ def describe_measurement(
 
 def _measuring(features: str, metrics: Sequence[str], registry: Registry) -> list[Entry[Any]]:
     used = [registry.feature(features), *(registry.metric(name) for name in metrics)]
-    return [entry for entry in used if entry.distribution != "genharness"]
+    return [entry for entry in used if entry.distribution != DISTRIBUTION]
 
 
 class PlannedPlugins:
@@ -147,14 +149,14 @@ class PlannedPlugins:
 
     def _describe(self) -> dict[str, str]:
         """Describe the plugins anew, by what is installed now."""
-        facts = {"distribution": "genharness"}
+        facts = {"distribution": DISTRIBUTION}
         if not self._trial.is_reference:
             model = self._registry.model(self._trial.model)
-            facts = describe(model)
+            facts = identify_model(model)
             if model.version:
                 facts["version"] = _version(model.distribution)
         features = self._trial.features["name"]
-        return facts | describe_measurement(features, self._metrics, self._registry)
+        return facts | identify_measurement(features, self._metrics, self._registry)
 
     def _compare(self, here: Mapping[str, str]) -> None:
         planned = self._trial.plugin

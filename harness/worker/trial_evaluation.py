@@ -12,15 +12,13 @@ from torch import Tensor
 from harness.dataset import Dataset
 from harness.machine.heartbeat import Heartbeat
 from harness.measurement.baselines import measure_anchors, measure_null, measure_real
+from harness.measurement.figures import Metrics
+from harness.measurement.likelihood import measure_likelihood
+from harness.measurement.references import HELD_OUT
 from harness.measurement.sampling import Sampler
-from harness.measurement.scorer import (
-    HELD_OUT,
-    Metrics,
-    SampleScorer,
-    measure_likelihood,
-    measure_speed,
-)
+from harness.measurement.scorer import SampleScorer
 from harness.measurement.tasks import TaskScorer
+from harness.measurement.timing import measure_speed
 from harness.planning.trial import REAL, Trial
 from harness.plugins.loading import further_seeds, load_extractor, load_metric
 from harness.plugins.registry import Registry

@@ -23,11 +23,11 @@ from harness.machine.precision import set_numerics
 from harness.machine.seeding import BUILD, reseed
 from harness.measurement import outlook
 from harness.measurement.baselines import chosen_examples
+from harness.measurement.figures import Metrics
 from harness.measurement.interpolation import ROWS
 from harness.measurement.pictures import draw_conditional
 from harness.measurement.rehearsal import rehearse
 from harness.measurement.sampling import Sampler
-from harness.measurement.scorer import Metrics
 from harness.measurement.trial_pictures import (
     draw_interpolation,
     draw_suspects,

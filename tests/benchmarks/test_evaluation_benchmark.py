@@ -31,7 +31,7 @@ from harness.features.base import FeatureExtractor, Features
 from harness.features.classifier import MNISTClassifier
 from harness.features.resizing import resize, to_rgb
 from harness.files.image_sets import open_images
-from harness.measurement.references import extract
+from harness.measurement.extraction import extract
 from harness.plugins.registry import registry
 
 pytestmark = [

@@ -25,8 +25,10 @@ def registry_with(
     module = ModuleType("plugin_at_hand")
     patch.setitem(sys.modules, module.__name__, module)
     # Nothing on the disk holds it, so nothing could be hashed.
-    patch.setattr("harness.planning.trial.describe", lambda plugin: {"distribution": "at hand"})
-    patch.setattr("harness.planning.trial.describe_measurement", lambda *of: {})
+    patch.setattr(
+        "harness.planning.resolution.identify_model", lambda plugin: {"distribution": "at hand"}
+    )
+    patch.setattr("harness.planning.resolution.identify_measurement", lambda *of: {})
 
     def infos(kind: type, found: dict[str, Any] | None, **common: Any) -> list[Any]:
         for index, target in enumerate((found or {}).values()):

@@ -23,7 +23,7 @@ from harness.evaluate.samples import evaluate_images
 from harness.features.inception import Inception, InceptionLegacyTensorFlow
 from harness.features.pixels import Pixels
 from harness.files.image_sets import open_images
-from harness.measurement.references import extract
+from harness.measurement.extraction import extract
 from harness.metrics.frechet import frechet_distance
 from harness.metrics.moments import moments
 from harness.plugins.registry import registry

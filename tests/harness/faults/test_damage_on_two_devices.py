@@ -8,7 +8,7 @@ from support.replicated import CPU, Case
 
 from harness.machine.heartbeat import Heartbeat
 from harness.planning.benchmark import parse_benchmark
-from harness.planning.trial import plan
+from harness.planning.resolution import resolve
 from harness.plugins.registry import registry
 from harness.storage.checkpoint import FILE, save_checkpoint
 from harness.training.ledger import Ledger
@@ -26,7 +26,7 @@ references = false
 
 @pytest.fixture(scope="module")
 def trial():
-    [trial] = plan(parse_benchmark(BENCHMARK, "mine.toml"), registry())
+    [trial] = resolve(parse_benchmark(BENCHMARK, "mine.toml"), registry())
     return trial
 
 

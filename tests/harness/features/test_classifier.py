@@ -15,7 +15,7 @@ from harness.features.base import FeatureExtractor
 from harness.features.cards import WEIGHTS, cards
 from harness.features.classifier import Classifier, DamagedWeights, DigitsClassifier
 from harness.features.published_weights import PublishedWeights
-from harness.measurement.references import extract
+from harness.measurement.extraction import extract
 from harness.plugins.registry import Registry
 from harness_datasets import cifar_jpeg, digits, mnist
 

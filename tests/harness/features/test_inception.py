@@ -14,7 +14,7 @@ from harness.features.inception import (
     InceptionLegacyTensorFlow,
 )
 from harness.features.published_weights import PublishedWeights, WeightsError
-from harness.measurement.references import extract
+from harness.measurement.extraction import extract
 
 GREY, RGB = DataSpec.images((1, 28, 28)), DataSpec.images((3, 32, 32))
 

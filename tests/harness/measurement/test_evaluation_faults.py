@@ -13,12 +13,14 @@ from harness.contract import LogLikelihood
 from harness.features.pixels import Pixels
 from harness.machine.digests import tensors_digest
 from harness.machine.heartbeat import Heartbeat, Interrupted
+from harness.measurement.likelihood import measure_likelihood
 from harness.measurement.sampling import Sampler
-from harness.measurement.scorer import SampleScorer, measure_likelihood, measure_speed
+from harness.measurement.scorer import SampleScorer
+from harness.measurement.timing import measure_speed
 from harness.metrics.base import SampleMetric
 from harness.metrics.frechet import FrechetDistance
 from harness.planning.benchmark import parse_benchmark
-from harness.planning.trial import plan
+from harness.planning.resolution import resolve
 from harness.plugins.registry import registry
 from harness.training.ledger import Ledger
 from harness.worker import trial_run
@@ -262,7 +264,7 @@ speed_seconds = 0.001
 
 def test_a_trained_model_keeps_its_figures_whatever_else_fails(tmp_path, monkeypatch):
     """Likelihood, the largest batch, weights that numpy has no type for, and all pictures."""
-    [trial] = plan(parse_benchmark(SOURCE, "mine.toml"), registry())
+    [trial] = resolve(parse_benchmark(SOURCE, "mine.toml"), registry())
     vae = registry().load(registry().model("vae").info)
     build, sample = vae.__init__, vae.sample
 

@@ -12,9 +12,11 @@ from harness.contract import DataSpec, LogLikelihood
 from harness.features.pixels import Pixels
 from harness.frame import rows_frame
 from harness.measurement.baselines import measure_anchors, measure_null
+from harness.measurement.likelihood import measure_likelihood
 from harness.measurement.sampling import Sampler
-from harness.measurement.scorer import SampleScorer, measure_likelihood, measure_speed
+from harness.measurement.scorer import SampleScorer
 from harness.measurement.tasks import TaskScorer
+from harness.measurement.timing import measure_speed
 from harness.metrics.frechet import FrechetDistance
 from harness.plugins.registry import registry
 from harness.row import Measurement, Row

@@ -8,8 +8,10 @@ from support.toys import SPEC, Config, Regressor, dataset, split
 
 from harness.contract import DataSpec, LogLikelihood
 from harness.features.pixels import Pixels
+from harness.measurement.likelihood import measure_likelihood
 from harness.measurement.sampling import Sampler
-from harness.measurement.scorer import SampleScorer, measure_likelihood, measure_speed
+from harness.measurement.scorer import SampleScorer
+from harness.measurement.timing import measure_speed
 from harness.metrics.base import Figure, SampleMetric
 from harness.metrics.frechet import FrechetDistance
 from harness.metrics.speed import Speed
@@ -168,7 +170,7 @@ def test_a_model_that_seeds_itself_has_no_uncertainty():
 
 def test_a_clock_that_stands_still_gives_no_speed(monkeypatch):
     still = Speed(1, math.inf, 0.0, 0.0, 0.0, 3, 1)
-    monkeypatch.setattr("harness.measurement.scorer.sampling_speed", lambda *_, **__: [still])
+    monkeypatch.setattr("harness.measurement.timing.sampling_speed", lambda *_, **__: [still])
     found = measure_speed(Sampler(Regressor(), seed=0, batch_size=8, precision="fp32"), (1,), 0.0)
     for name in ("latency", "images_per_second"):
         assert found[name].value is None

@@ -11,7 +11,8 @@ from harness.contract import DataSpec
 from harness.dataset import Dataset, Split
 from harness.features.base import FeatureExtractor, Features
 from harness.features.pixels import Pixels
-from harness.measurement.references import cache_path, dataset_reference, extract, split_content
+from harness.measurement.extraction import extract
+from harness.measurement.references import cache_path, dataset_reference, split_content
 
 SPEC = DataSpec.images((1, 4, 4), levels=8)
 

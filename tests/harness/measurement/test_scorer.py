@@ -12,9 +12,11 @@ from harness.contract import DataSpec, LogLikelihood
 from harness.dataset import Dataset, Split
 from harness.features.pixels import Pixels
 from harness.measurement.baselines import measure_null, measure_real
+from harness.measurement.likelihood import measure_likelihood
 from harness.measurement.sampling import Sampler
-from harness.measurement.scorer import SampleScorer, measure_likelihood, measure_speed
+from harness.measurement.scorer import SampleScorer
 from harness.measurement.tasks import TaskScorer
+from harness.measurement.timing import measure_speed
 from harness.metrics.frechet import FrechetDistance
 from harness.metrics.inception_score import InceptionScore
 from harness.metrics.kernel import KernelDistance

@@ -7,7 +7,7 @@ import pytest
 from harness.contract import setting
 from harness.errors import UserError
 from harness.planning.benchmark import parse_benchmark
-from harness.planning.trial import plan
+from harness.planning.resolution import resolve
 from harness.plugins.hyper_parameters import resolve_config
 from harness.plugins.loading import load_dataset
 from harness.plugins.registry import registry
@@ -23,7 +23,7 @@ samples = 100
 
 
 def trials(source=SOURCE):
-    return plan(parse_benchmark(source, "mine.toml"), registry())
+    return resolve(parse_benchmark(source, "mine.toml"), registry())
 
 
 def identities(source=SOURCE):
@@ -129,7 +129,7 @@ def test_the_test_split_is_disjoint_from_what_a_model_sees():
 def test_an_entry_is_resolved_once_however_many_seeds_it_has(monkeypatch):
     described = []
     monkeypatch.setattr(
-        "harness.planning.trial.describe", lambda plugin: described.append(plugin) or {}
+        "harness.planning.resolution.identify_model", lambda plugin: described.append(plugin) or {}
     )
     planned = trials(SOURCE.replace('["vae"]', f'["vae", "dcgan"]\nseeds = {list(range(500))}'))
     assert len({trial.id for trial in planned}) == len(planned) == 1002

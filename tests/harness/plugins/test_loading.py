@@ -25,7 +25,7 @@ from harness.features.pixels import Pixels
 from harness.launchers.agenda import Agenda
 from harness.launchers.local import LocalLauncher
 from harness.planning.benchmark import parse_benchmark
-from harness.planning.trial import plan
+from harness.planning.resolution import resolve
 from harness.plugins.loading import load_config, load_dataset, load_metric, load_model
 from harness.storage.store import Store
 
@@ -49,7 +49,7 @@ def toy():
 
 def planned(patch, source=SOURCE, **brought):
     kept = {"datasets": {"toy": toy}, "models": {"toy": Table}} | brought
-    return plan(parse_benchmark(source, "mine.toml"), registry_with(patch, **kept))
+    return resolve(parse_benchmark(source, "mine.toml"), registry_with(patch, **kept))
 
 
 class Config:

@@ -12,7 +12,7 @@ from harness.metrics.frechet import FrechetDistance
 from harness.metrics.inception_score import InceptionScore
 from harness.metrics.kernel import GaussianDistance
 from harness.planning.benchmark import parse_benchmark
-from harness.planning.trial import plan
+from harness.planning.resolution import resolve
 from harness.plugins.registry import registry
 from harness.training.ledger import Ledger
 from harness.worker import trial_run
@@ -37,7 +37,7 @@ def cache(tmp_path, monkeypatch):
 
 
 def planned(source=SOURCE):
-    return plan(parse_benchmark(source, "mine.toml"), registry())
+    return resolve(parse_benchmark(source, "mine.toml"), registry())
 
 
 def test_the_row_has_the_distance_in_each_further_seed(tmp_path, monkeypatch):
