@@ -22,7 +22,7 @@ from harness.planning.benchmark import Benchmark, parse_benchmark
 from harness.planning.budget import Budget, Currency
 from harness.planning.differences import CODE, Difference, differences
 from harness.plugins.source_files import rule_of
-from harness.publishing.agreement import Check, compare, why_not_bits
+from harness.publishing.agreement import Comparison, compare, why_not_bits
 from harness.publishing.environments import Environment
 from harness.publishing.reading import read_results
 from harness.results import Results
@@ -57,7 +57,7 @@ class Subject:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Reproduction:
     """What came of a row.
 
     Attributes:
@@ -73,7 +73,7 @@ class Outcome:
     again: Row | None
     changed: tuple[str, ...]
     surroundings: tuple[Difference, ...]
-    checks: tuple[Check, ...] = ()
+    checks: tuple[Comparison, ...] = ()
     lenient: str = ""
 
     @property
@@ -162,7 +162,7 @@ def reproduce(
     seed: int | None = None,
     results: Path | str | None = None,
     observer: Observer | None = None,
-) -> list[Outcome]:
+) -> list[Reproduction]:
     """Run rows of a report again, and compare.
 
     Args:
@@ -188,7 +188,7 @@ def reproduce(
 
 def run_again(
     subjects: Sequence[Subject], recorded: Results, folder: Path, observer: Observer
-) -> list[Outcome]:
+) -> list[Reproduction]:
     """Run the trials of subjects that have not changed, and compare all.
 
     Raises:
@@ -324,10 +324,10 @@ def _threads(row: Row) -> int | None:
     return threads if isinstance(threads, int) and 0 < threads <= MOST_THREADS else None
 
 
-def _outcome(subject: Subject, recorded: Results, stores: Mapping[str, Any]) -> Outcome:
+def _outcome(subject: Subject, recorded: Results, stores: Mapping[str, Any]) -> Reproduction:
     row = subject.row
     if subject.changed:
-        return Outcome(row, None, subject.changed, subject.surroundings)
+        return Reproduction(row, None, subject.changed, subject.surroundings)
     store = stores[row.benchmark]
     again = store.row(subject.trial.id)
     if again is None:
@@ -340,7 +340,7 @@ def _outcome(subject: Subject, recorded: Results, stores: Mapping[str, Any]) -> 
         around += differences(_shared(then), _shared(now))
     seeds = subject.seeds or (row,)
     checks = tuple(compare(row, again, seeds))
-    return Outcome(row, again, (), tuple(around), checks, why_not_bits(row, again))
+    return Reproduction(row, again, (), tuple(around), checks, why_not_bits(row, again))
 
 
 def _machine(row: Row, again: Row) -> list[Difference]:

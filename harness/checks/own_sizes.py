@@ -11,7 +11,7 @@ from harness.checks.subject import NotApplicable, build, log_likelihood, noise_b
 from harness.contract import DataSpec, GenerativeModel, HasLikelihood
 
 
-def described(spec: DataSpec) -> str:
+def describe_spec(spec: DataSpec) -> str:
     """Return size, levels and classes of images, for people."""
     size = "x".join(map(str, spec.shape))
     classes = f" and {spec.classes} classes" if spec.classes else ""
@@ -41,7 +41,7 @@ def scorable(
         except Exception as error:
             _kind(model_class, spec, overrides)
             told = f"{type(error).__name__}: {error}".strip(": ")
-        reasons.setdefault(told, described(candidate))
+        reasons.setdefault(told, describe_spec(candidate))
     why = "; ".join(f"{size}: {reason}" for reason, size in reasons.items())
     raise NotApplicable(f"the model does not run on the small images of this check ({why})")
 

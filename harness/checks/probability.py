@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harness.checks.own_sizes import described, scorable
+from harness.checks.own_sizes import describe_spec, scorable
 from harness.checks.subject import (
     NotApplicable,
     all_images,
@@ -120,13 +120,13 @@ def _check_total(model: GenerativeModel, condition: int) -> None:
             break
     total = math.exp(min(log_total, 700))
     assert not is_above, (
-        f"probabilities of all {len(images)} images {described(model.spec)} sum to {total:.4g} "
+        f"probabilities of all {len(images)} images {describe_spec(model.spec)} sum to {total:.4g} "
         f"(relative error {error:.2g}), above 1: this {kind} promises too much; "
         f"{_cause_of_excess(total, model.spec)}"
     )
     if kind == "exact":
         assert log_total + 3 * error > math.log(1 - TOLERANCE["exact"]), (
-            f"probabilities of all {len(images)} images {described(model.spec)} sum to "
+            f"probabilities of all {len(images)} images {describe_spec(model.spec)} sum to "
             f"{total:.4g}: an exact likelihood's sum to 1; is it in nats, of whole images, over "
             "all levels and classes?"
         )

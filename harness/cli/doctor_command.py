@@ -27,14 +27,14 @@ def examine_machine(
 
     Exit code 1: there is a problem, which stops 'harness run digits'. Warnings do not.
     """
-    from harness.doctor import Verdict, examine
+    from harness.doctor import Severity, examine
 
     findings = list(examine(results))
     if as_json:
         _print_json(findings)
     else:
         _print_lines(findings)
-    if any(finding.verdict is Verdict.problem for finding in findings):
+    if any(finding.verdict is Severity.problem for finding in findings):
         raise typer.Exit(1)
 
 

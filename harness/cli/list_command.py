@@ -14,10 +14,10 @@ from harness.cli.terminal import console, text
 
 if TYPE_CHECKING:
     from harness.hooks import Info
-    from harness.plugins.registry import Entry, Registry
+    from harness.plugins.registry import Registered, Registry
 
 
-class Kind(StrEnum):
+class Listed(StrEnum):
     """What a plugin can bring."""
 
     models = "models"
@@ -29,7 +29,7 @@ class Kind(StrEnum):
 
 def list_plugins(
     kind: Annotated[
-        Kind | None, typer.Argument(help="What to list; everything if left out.")
+        Listed | None, typer.Argument(help="What to list; everything if left out.")
     ] = None,
     verbose: Annotated[
         bool,
@@ -45,7 +45,7 @@ def list_plugins(
     from harness.plugins.registry import registry
 
     found = registry()
-    kinds = list(Kind) if kind is None else [kind]
+    kinds = list(Listed) if kind is None else [kind]
     entries = {kind: _by_name(getattr(found, kind).values()) for kind in kinds}
     if as_json:
         _print_json(found, entries, verbose)
@@ -53,25 +53,27 @@ def list_plugins(
         _print_tables(found, entries, verbose)
 
 
-def _by_name(entries: Iterable[Entry[Info]]) -> list[Entry[Info]]:
+def _by_name(entries: Iterable[Registered[Info]]) -> list[Registered[Info]]:
     return sorted(entries, key=lambda entry: entry.info.name)
 
 
-def _print_json(found: Registry, entries: dict[Kind, list[Entry[Info]]], verbose: bool) -> None:
+def _print_json(
+    found: Registry, entries: dict[Listed, list[Registered[Info]]], verbose: bool
+) -> None:
     from harness.machine.printing import print_answer
 
     answer: dict[str, list[Any]] = {
         kind: [_flat(entry) for entry in of_kind] for kind, of_kind in entries.items()
     }
-    if verbose and Kind.models in entries:
-        pairs = zip(answer[Kind.models], entries[Kind.models], strict=True)
-        answer[Kind.models] = [told | class_facts(found, entry) for told, entry in pairs]
+    if verbose and Listed.models in entries:
+        pairs = zip(answer[Listed.models], entries[Listed.models], strict=True)
+        answer[Listed.models] = [told | class_facts(found, entry) for told, entry in pairs]
     answer["broken"] = [asdict(plugin) for plugin in found.broken]
     answer["conflicts"] = [asdict(conflict) for conflict in found.conflicts]
     print_answer(answer)
 
 
-def _flat(entry: Entry[Info]) -> dict[str, Any]:
+def _flat(entry: Registered[Info]) -> dict[str, Any]:
     from harness.hooks import ModelInfo
     from harness.plugins.papers import paper
 
@@ -80,12 +82,14 @@ def _flat(entry: Entry[Info]) -> dict[str, Any]:
     return asdict(entry.info) | found | origin
 
 
-def _print_tables(found: Registry, entries: dict[Kind, list[Entry[Info]]], verbose: bool) -> None:
+def _print_tables(
+    found: Registry, entries: dict[Listed, list[Registered[Info]]], verbose: bool
+) -> None:
     from harness.cli.tables import print_table
 
     for kind, of_kind in entries.items():
         title = kind if len(entries) > 1 else None
-        if verbose and kind is Kind.models and of_kind:
+        if verbose and kind is Listed.models and of_kind:
             print_cards(found, of_kind)
             continue
         print_table([_cells(entry, verbose) for entry in of_kind], title)
@@ -93,7 +97,7 @@ def _print_tables(found: Registry, entries: dict[Kind, list[Entry[Info]]], verbo
         console().print(text(fault, "red"), soft_wrap=True)
 
 
-def _cells(entry: Entry[Info], verbose: bool) -> dict[str, str]:
+def _cells(entry: Registered[Info], verbose: bool) -> dict[str, str]:
     """Return what a table says of an entry, by heading."""
     facts = asdict(entry.info)
     name = facts["name"] + (f":{facts['argument']}" if facts.get("argument") else "")

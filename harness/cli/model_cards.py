@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     from rich.padding import Padding
 
     from harness.hooks import Info
-    from harness.plugins.registry import Entry, Registry
+    from harness.plugins.registry import Registered, Registry
 
 
-def class_facts(found: Registry, entry: Entry[Info]) -> dict[str, Any]:
+def class_facts(found: Registry, entry: Registered[Info]) -> dict[str, Any]:
     """Return what the class of a model tells, or the ``fault`` that keeps it from telling."""
     from harness.plugins.capabilities import describe
 
@@ -25,7 +25,7 @@ def class_facts(found: Registry, entry: Entry[Info]) -> dict[str, Any]:
         return {"fault": f"{type(error).__name__}: {error}"}
 
 
-def print_cards(found: Registry, entries: list[Entry[Info]]) -> None:
+def print_cards(found: Registry, entries: list[Registered[Info]]) -> None:
     """Print a card for each model."""
     from harness.plugins.papers import paper
 

@@ -11,7 +11,7 @@ import typer
 from harness.cli.terminal import for_terminal, say
 
 if TYPE_CHECKING:
-    from harness.reproduction import Outcome
+    from harness.reproduction import Reproduction
 
 
 def reproduce_rows(
@@ -59,7 +59,7 @@ def reproduce_rows(
         raise typer.Exit(1)
 
 
-def _lines(outcome: Outcome) -> list[str]:
+def _lines(outcome: Reproduction) -> list[str]:
     row = outcome.row
     title = f"{row.trial}  {row.title}"
     around = [f"  not as it was: {difference}" for difference in outcome.surroundings]

@@ -8,10 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from harness.doctor.finding import Finding, Verdict, ok, problem
+from harness.doctor.finding import Finding, Severity, ok, problem
 from harness.errors import UserError
 
-__all__ = ["Finding", "Verdict", "examine"]
+__all__ = ["Finding", "Severity", "examine"]
 
 BENCHMARK = "digits"
 
@@ -29,7 +29,7 @@ def examine(results: Path) -> Iterator[Finding]:
     yield from (required := requirement_findings())
     yield from (imported := torch_findings())
     yield from tool_findings()
-    if any(finding.verdict is Verdict.problem for finding in (*required, *imported)):
+    if any(finding.verdict is Severity.problem for finding in (*required, *imported)):
         # Nearly all else would fail for the same reason.
         yield problem("the rest", "was not looked at", "put right what is above first")
         return

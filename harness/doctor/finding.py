@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Verdict(StrEnum):
+class Severity(StrEnum):
     """How bad it is."""
 
     ok = "ok"
@@ -28,21 +28,21 @@ class Finding:
     """
 
     subject: str
-    verdict: Verdict
+    verdict: Severity
     found: str
     remedy: str = ""
 
 
 def ok(subject: str, found: str) -> Finding:
     """Return a finding that needs no remedy."""
-    return Finding(subject, Verdict.ok, found)
+    return Finding(subject, Severity.ok, found)
 
 
 def warning(subject: str, found: str, remedy: str) -> Finding:
     """Return a finding that leaves ``harness run digits`` unharmed."""
-    return Finding(subject, Verdict.warning, found, remedy)
+    return Finding(subject, Severity.warning, found, remedy)
 
 
 def problem(subject: str, found: str, remedy: str) -> Finding:
     """Return a finding that stops ``harness run digits``."""
-    return Finding(subject, Verdict.problem, found, remedy)
+    return Finding(subject, Severity.problem, found, remedy)

@@ -11,7 +11,7 @@ from harness.doctor.finding import Finding, ok, warning
 from harness.errors import UserError
 from harness.features.published_weights import PublishedWeights, WeightsError
 from harness.hooks import DatasetInfo, FeatureInfo
-from harness.plugins.registry import KINDS, Entry, Registry
+from harness.plugins.registry import KINDS, Registered, Registry
 
 
 def plugin_findings(found: Registry) -> Iterator[Finding]:
@@ -48,7 +48,7 @@ def dataset_findings(found: Registry) -> Iterator[Finding]:
         yield _dataset_finding(found, entry)
 
 
-def _dataset_finding(found: Registry, entry: Entry[DatasetInfo]) -> Finding:
+def _dataset_finding(found: Registry, entry: Registered[DatasetInfo]) -> Finding:
     info = entry.info
     subject = f"data set {info.name}"
     if fault := _import_fault(found, entry):
@@ -77,7 +77,7 @@ def feature_findings(found: Registry) -> Iterator[Finding]:
         yield _feature_finding(found, entry)
 
 
-def _feature_finding(found: Registry, entry: Entry[FeatureInfo]) -> Finding:
+def _feature_finding(found: Registry, entry: Registered[FeatureInfo]) -> Finding:
     subject = f"features {entry.info.name}"
     if fault := _import_fault(found, entry):
         return warning(subject, fault, _reinstall(entry))
@@ -107,7 +107,7 @@ def _weights_finding(subject: str, weights: PublishedWeights) -> Finding:
     return ok(subject, f"usable, weights in {weights.path}")
 
 
-def _import_fault(found: Registry, entry: Entry[DatasetInfo | FeatureInfo]) -> str | None:
+def _import_fault(found: Registry, entry: Registered[DatasetInfo | FeatureInfo]) -> str | None:
     try:
         found.load(entry.info)
     except UserError as error:
@@ -115,5 +115,5 @@ def _import_fault(found: Registry, entry: Entry[DatasetInfo | FeatureInfo]) -> s
     return None
 
 
-def _reinstall(entry: Entry[DatasetInfo | FeatureInfo]) -> str:
+def _reinstall(entry: Registered[DatasetInfo | FeatureInfo]) -> str:
     return f"install {entry.distribution} again, or tell its authors"

@@ -110,7 +110,7 @@ class _KnownMoments(Reference):
         self._name = name
 
     @property
-    def described(self) -> str:
+    def description(self) -> str:
         """What is compared with, for people."""
         return f"the moments in {self._name}, of an unknown number of images"
 

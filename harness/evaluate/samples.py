@@ -20,7 +20,7 @@ from harness.evaluate.real import (
 )
 from harness.features.base import FeatureExtractor
 from harness.files.image_sets import ImageSet, open_images
-from harness.files.images import described
+from harness.files.images import describe_shape
 from harness.measurement.extraction import Images, batches
 from harness.measurement.figures import Metrics
 from harness.measurement.references import HEADLINE, HELD_OUT
@@ -150,7 +150,7 @@ def _score_of_real(scorer: SampleScorer) -> Measurement:
         return Measurement(value=None, reason=str(error))
     ruler = f"{type(scorer.extractor).__name__} {scorer.extractor.digest[:12]}"
     return Measurement(
-        value=float(metric.compute()), protocol=f"{ruler}, the real images, {reference.described}"
+        value=float(metric.compute()), protocol=f"{ruler}, the real images, {reference.description}"
     )
 
 
@@ -188,13 +188,13 @@ def _unlike(samples: ImageSet, real: Real) -> str:
     if samples.shape[1:] == real.spec.shape[1:]:
         hint = "save them grey" if real.spec.shape[0] == 1 else "save them RGB"
     return (
-        f"{samples.source} holds images {described(samples.shape)}, "
-        f"{real.name} {described(real.spec.shape)}; {hint}, the same way for all models"
+        f"{samples.source} holds images {describe_shape(samples.shape)}, "
+        f"{real.name} {describe_shape(real.spec.shape)}; {hint}, the same way for all models"
     )
 
 
 def _kind(spec: DataSpec) -> str:
-    return f"{described(spec.shape)} with {spec.levels} levels"
+    return f"{describe_shape(spec.shape)} with {spec.levels} levels"
 
 
 def _customary(registry: Registry, *references: str | None) -> str:
@@ -234,8 +234,8 @@ def _warnings(samples: Watched, real: Source, extractor: FeatureExtractor) -> It
         )
     if (shape := samples.images.shape)[1:] != real.spec.shape[1:]:
         yield (
-            f"the first sample is {described(shape)}, the first real image "
-            f"{described(real.spec.shape)}: each is resized by itself, so that the samples' "
+            f"the first sample is {describe_shape(shape)}, the first real image "
+            f"{describe_shape(real.spec.shape)}: each is resized by itself, so that the samples' "
             "resolution is measured too"
         )
     if 2 * samples.largest < real.spec.levels:  # reading the real images again costs time

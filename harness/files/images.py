@@ -101,8 +101,8 @@ def check_alike(
     """Raise ``ImageError`` unless an image has the shape (C, H, W) of the first one."""
     if tuple(shape) != tuple(expected):
         raise ImageError(
-            f"{name}: {path} is {described(shape)}, but {first} is {described(expected)}; all "
-            "images have one size and number of channels"
+            f"{name}: {path} is {describe_shape(shape)}, but {first} is "
+            f"{describe_shape(expected)}; all images have one size and number of channels"
         )
 
 
@@ -164,7 +164,7 @@ def channel_axis(name: str, key: str, dtype: Any, shape: Sequence[int]) -> int |
     return 1 if first else -1
 
 
-def described(shape: Sequence[int]) -> str:
+def describe_shape(shape: Sequence[int]) -> str:
     """Return what images of shape (C, H, W) are, for people: "28x28 grey"."""
     channels, height, width = shape
     colour = {1: "grey", 3: "RGB"}.get(channels, f"with {channels} channels")

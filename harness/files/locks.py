@@ -114,7 +114,7 @@ def holder(path: Path) -> str:
         host = record.get("host", platform.node())
         place = "" if host == platform.node() else f" of {host}"
         return f"process {taker}{place}{since}" if taker else "a process that cannot be seen here"
-    told = ", ".join(map(_described, pids[:3])) + (", ..." if len(pids) > 3 else "")
+    told = ", ".join(map(_describe_process, pids[:3])) + (", ..." if len(pids) > 3 else "")
     gone = taker is not None and taker not in pids
     return f"{told}{since}" + (f"; process {taker}, which took it, has ended" if gone else "")
 
@@ -143,7 +143,7 @@ def _holds(process: int, descriptor: str) -> bool:
     return "FLOCK" in Path(f"/proc/{process}/fdinfo/{descriptor}").read_text()
 
 
-def _described(pid: int) -> str:
+def _describe_process(pid: int) -> str:
     import psutil
 
     command = ""

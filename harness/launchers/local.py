@@ -237,7 +237,7 @@ def _wait_for_any(jobs: Sequence[_Job]) -> None:
 
 def _environment(devices: Sequence[str], threads: int) -> dict[str, str]:
     """Return the worker's environment: its devices, its threads, and kernels that repeat."""
-    environment = interpreters.environment()
+    environment = interpreters.inherited_environment()
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         environment[name] = str(threads)
     environment["CUBLAS_WORKSPACE_CONFIG"] = ":4096:8"

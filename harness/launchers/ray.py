@@ -22,7 +22,7 @@ from harness.launchers import Observer
 from harness.launchers.agenda import Agenda, Assignment
 from harness.launchers.interruption import put_off
 from harness.launchers.local import GRACE_SECONDS
-from harness.launchers.ray_task import Board, Files, Order, carry_out, write_files
+from harness.launchers.ray_task import Board, Files, Order, run_task, write_files
 from harness.machine.heartbeat import Progress
 from harness.planning.benchmark import Needs
 from harness.planning.trial import Trial
@@ -132,7 +132,7 @@ class RayLauncher:
             {name: value for name, value in os.environ.items() if name.startswith("GENHARNESS_")},
         )
         asked = self._resources(trial.needs)
-        remote = self._ray.remote(carry_out).options(
+        remote = self._ray.remote(run_task).options(
             name=trial.title,
             num_cpus=asked.get("CPU", 0),
             num_gpus=asked.get("GPU", 0),

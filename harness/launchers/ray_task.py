@@ -80,7 +80,7 @@ class Board:
         return news
 
 
-def carry_out(order: Order, board: Any) -> tuple[str, Files]:
+def run_task(order: Order, board: Any) -> tuple[str, Files]:
     """Run a trial on this node, in a process of its own; return its row, as JSON, and its files.
 
     Cancelling the task stops the trial, with a checkpoint.

@@ -22,7 +22,7 @@ def command(module: str, *arguments: str) -> list[str]:
     return [sys.executable, *options, "-m", module, *arguments]
 
 
-def environment() -> dict[str, str]:
+def inherited_environment() -> dict[str, str]:
     """Return this process's environment for one that may change its folder and start others.
 
     ``PYTHONPATH`` names absolute folders, and what is started has a safe path, too.
@@ -62,7 +62,7 @@ def leave_start_folder() -> None:
     given = os.environ.get(SEARCH_PATH, "").split(os.pathsep)
     if "" in given and not any(entry and _is_here(entry) for entry in given):
         sys.path[:] = [entry for entry in sys.path if not _is_here(entry)]
-    os.environ.update(environment())
+    os.environ.update(inherited_environment())
 
 
 def _is_here(entry: str) -> bool:

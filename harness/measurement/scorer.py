@@ -136,7 +136,7 @@ class SampleScorer:
     def _figures(self, group: _Group, metric: SampleMetric, n: int) -> Metrics:
         protocol = f"{type(self.extractor).__name__} {self.extractor.digest[:12]}, {n} samples"
         if metric.comparative:
-            protocol += f" against {self.references[group.split].described}"
+            protocol += f" against {self.references[group.split].description}"
         outcome = metric.compute()
         protocol += f", {metric.protocol}" if metric.protocol else ""
         return {

@@ -67,7 +67,7 @@ class Reference:
         self._derived: dict[str, dict[str, Tensor]] = {}
 
     @property
-    def described(self) -> str:
+    def description(self) -> str:
         """What is compared with, for people: how many images of which split."""
         return f"{self.moments.n} of {self.split}"
 

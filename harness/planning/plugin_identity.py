@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.plugins.guard import PluginGuard
 from harness.plugins.provenance import libraries
-from harness.plugins.registry import Entry, Registry
+from harness.plugins.registry import Registered, Registry
 from harness.plugins.source_files import PluginFiles, source_digest
 from harness.plugins.unhashed_modules import unhashed_modules
 
@@ -28,7 +28,7 @@ class PluginChanged(Exception):
     """The plugins that run are not those that a trial was planned with, or changed meanwhile."""
 
 
-def identify_model(plugin: Entry[Any]) -> dict[str, str]:
+def identify_model(plugin: Registered[Any]) -> dict[str, str]:
     """Return what decides how a model's plugin computes."""
     facts = {
         "distribution": plugin.distribution,
@@ -54,7 +54,7 @@ def identify_measurement(
     return {"measurement": told} if told else {}
 
 
-def _measuring(features: str, metrics: Sequence[str], registry: Registry) -> list[Entry[Any]]:
+def _measuring(features: str, metrics: Sequence[str], registry: Registry) -> list[Registered[Any]]:
     used = [registry.feature(features), *(registry.metric(name) for name in metrics)]
     return [entry for entry in used if entry.distribution != DISTRIBUTION]
 

@@ -40,7 +40,7 @@ class ContractBroken(ValueError):
     """Something is of another type or shape than the contract asks for; the message says it all."""
 
 
-def described(value: Any) -> str:
+def describe_value(value: Any) -> str:
     """Return what a value is, for a sentence: "a float", "None", "a tensor torch.float32 (3,)"."""
     if value is None:
         return "None"
@@ -56,7 +56,7 @@ def validate_subclass(found: Any, base: type) -> None:
     """Raise ``ContractBroken`` unless ``found`` is a class below ``base``, with all it asks for."""
     if not (isinstance(found, type) and issubclass(found, base)):
         raise ContractBroken(
-            f"it is {described(found)}; the contract asks for a subclass of "
+            f"it is {describe_value(found)}; the contract asks for a subclass of "
             f"{base.__module__}.{base.__name__}"
         )
     if missing := sorted(getattr(found, "__abstractmethods__", ())):
@@ -82,7 +82,7 @@ def _validate_kinds(model_class: type[GenerativeModel]) -> None:
         kinds = getattr(model_class, name)
         asked = f"the contract asks for a frozenset of {', '.join(sorted(allowed))}"
         if not isinstance(kinds, frozenset | set):
-            raise ContractBroken(f"{name} is {described(kinds)} {kinds!r:.60}; {asked}")
+            raise ContractBroken(f"{name} is {describe_value(kinds)} {kinds!r:.60}; {asked}")
         if strangers := kinds - allowed:
             raise ContractBroken(f"{name} holds {sorted(map(repr, strangers))[0]:.60}; {asked}")
     if not model_class.makes:
@@ -98,7 +98,7 @@ def _validate_signature(model_class: type, name: str, arguments: tuple[Any, ...]
     if (method := inspect.getattr_static(model_class, name, None)) is None:
         return
     if not callable(getattr(model_class, name)):
-        raise ContractBroken(f"{name} is {described(method)}; the contract asks for a method")
+        raise ContractBroken(f"{name} is {describe_value(method)}; the contract asks for a method")
     own = () if isinstance(method, staticmethod | classmethod) else (model_class,)
     try:
         signature = inspect.signature(getattr(model_class, name))
@@ -127,7 +127,7 @@ _USAGE = {
 def _validate_stages(stages: Any) -> None:
     asked = 'the contract asks for names and shares of the budget, such as (("train", 1.0),)'
     if not isinstance(stages, tuple | list) or not stages:
-        raise ContractBroken(f"stages is {described(stages)} {stages!r:.60}; {asked}")
+        raise ContractBroken(f"stages is {describe_value(stages)} {stages!r:.60}; {asked}")
     for stage in stages:
         if not (
             isinstance(stage, tuple | list)
@@ -163,14 +163,14 @@ def validate_model(model: GenerativeModel, spec: DataSpec, config: Any) -> None:
     for name, given in (("spec", spec), ("config", config)):
         if (found := _attribute(model, name)) != given:
             raise ContractBroken(
-                f"{name} is {described(found)} after __init__, not what the model was given; "
+                f"{name} is {describe_value(found)} after __init__, not what the model was given; "
                 "call super().__init__(spec, config), and keep what is your own under another name"
             )
     network = _attribute(model, "network")
     if not isinstance(network, nn.Module):
         raise ContractBroken(
-            f"network is {described(network)}; the contract asks for the torch.nn.Module whose "
-            "calls are the function evaluations of sampling"
+            f"network is {describe_value(network)}; the contract asks for the torch.nn.Module "
+            "whose calls are the function evaluations of sampling"
         )
     _validate_stages(model.stages)
     _validate_period(model.period)
@@ -202,13 +202,13 @@ def _validate_optimizers(model: GenerativeModel) -> None:
     asked = "the contract asks for a dict of torch optimizers by name"
     optimizers = _attribute(model, "optimizers")
     if not isinstance(optimizers, dict):
-        raise ContractBroken(f"optimizers is {described(optimizers)}; {asked}")
+        raise ContractBroken(f"optimizers is {describe_value(optimizers)}; {asked}")
     own = {id(parameter) for parameter in model.parameters()}
     for name, optimizer in optimizers.items():
         if not isinstance(name, str):
             raise ContractBroken(f"optimizers has the key {name!r:.60}; {asked}")
         if not isinstance(optimizer, Optimizer):
-            raise ContractBroken(f"optimizers[{name!r}] is {described(optimizer)}; {asked}")
+            raise ContractBroken(f"optimizers[{name!r}] is {describe_value(optimizer)}; {asked}")
         groups = optimizer.param_groups
         strangers = [p for group in groups for p in group["params"] if id(p) not in own]
         if strangers:
@@ -224,13 +224,13 @@ def validated_losses(losses: Any) -> Mapping[str, Tensor]:
     """Return what ``training_step`` returned, if it is named scalar tensors."""
     asked = "the contract asks for a dict of scalar tensors"
     if not isinstance(losses, Mapping):
-        raise ContractBroken(f"training_step returned {described(losses)}; {asked}")
+        raise ContractBroken(f"training_step returned {describe_value(losses)}; {asked}")
     for name, loss in losses.items():
         if not isinstance(name, str):
             raise ContractBroken(f"training_step returned the key {name!r:.60}; {asked} by name")
         if not isinstance(loss, Tensor) or loss.numel() != 1 or loss.is_complex():
             raise ContractBroken(
-                f"training_step returned {described(loss)} as the loss {name!r}; {asked}"
+                f"training_step returned {describe_value(loss)} as the loss {name!r}; {asked}"
             )
     return losses
 
@@ -240,7 +240,7 @@ def validate_examples(x: Any, n: int, spec: DataSpec, method: str) -> None:
     expected = (n, *spec.shape)
     asked = f"the contract asks for torch.uint8 {expected}"
     if not isinstance(x, Tensor):
-        raise ContractBroken(f"{method} returned {described(x)}; {asked}")
+        raise ContractBroken(f"{method} returned {describe_value(x)}; {asked}")
     if x.dtype != torch.uint8 or tuple(x.shape) != expected:
         raise ContractBroken(f"{method} returned {x.dtype} {tuple(x.shape)}; {asked}")
 
@@ -258,13 +258,13 @@ def validate_likelihood(likelihood: Any, n: int) -> None:
     """Hold to the contract what ``log_likelihood`` returned of ``n`` examples."""
     if not isinstance(likelihood, LogLikelihood):
         raise ContractBroken(
-            f"log_likelihood returned {described(likelihood)}; the contract asks for a "
+            f"log_likelihood returned {describe_value(likelihood)}; the contract asks for a "
             "harness.contract.LogLikelihood(nats, kind)"
         )
     nats, kind = likelihood.nats, likelihood.kind
     if not isinstance(nats, Tensor) or not nats.is_floating_point():
         raise ContractBroken(
-            f"log_likelihood gave nats that are {described(nats)}; the contract asks for a "
+            f"log_likelihood gave nats that are {describe_value(nats)}; the contract asks for a "
             f"floating-point tensor ({n},)"
         )
     if (shape := tuple(nats.shape)) != (n,):
@@ -274,8 +274,8 @@ def validate_likelihood(likelihood: Any, n: int) -> None:
         raise ContractBroken(f"log_likelihood gave a likelihood of kind {kind!r:.60}: not {known}")
     if not isinstance(likelihood.detail, str):
         raise ContractBroken(
-            f"log_likelihood gave a detail that is {described(likelihood.detail)}; the contract "
-            "asks for text"
+            f"log_likelihood gave a detail that is {describe_value(likelihood.detail)}; the "
+            "contract asks for text"
         )
     for name in ("k", "probes"):
         count = getattr(likelihood, name)
@@ -290,6 +290,6 @@ def validate_latents(z: Any, n: int, method: str) -> None:
     """Hold to the contract what ``method`` returned as ``n`` latent variables."""
     if not isinstance(z, Tensor) or not z.ndim or len(z) != n:
         raise ContractBroken(
-            f"{method} returned {described(z)}; the contract asks for a tensor of {n} latent "
+            f"{method} returned {describe_value(z)}; the contract asks for a tensor of {n} latent "
             f"variables, ({n}, ...)"
         )

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from harness.contract import AXES, ArraySpec, DataSpec
 from harness.dataset import Dataset, Split
 from harness.errors import shown
-from harness.plugins.contract_validation import ContractBroken, described
+from harness.plugins.contract_validation import ContractBroken, describe_value
 
 
 def validated_dataset(dataset: Any, name: str) -> Dataset:
@@ -28,7 +28,8 @@ def validated_dataset(dataset: Any, name: str) -> Dataset:
     """
     if not isinstance(dataset, Dataset):
         raise ContractBroken(
-            f"its function returned {described(dataset)}; a harness.dataset.Dataset is asked for"
+            f"its function returned {describe_value(dataset)}; "
+            "a harness.dataset.Dataset is asked for"
         )
     if dataset.name != name:
         raise ContractBroken(f"its name is {shown(dataset.name)}; {shown(name)} was asked for")
@@ -49,7 +50,7 @@ def validated_dataset(dataset: Any, name: str) -> Dataset:
 def _validate_spec(spec: Any) -> None:
     if not isinstance(spec, DataSpec):
         raise ContractBroken(
-            f"its spec is {described(spec)}; a harness.contract.DataSpec is asked for"
+            f"its spec is {describe_value(spec)}; a harness.contract.DataSpec is asked for"
         )
     for name, array in (("x", spec.x), ("y", spec.y)):
         if array is not None:
@@ -66,7 +67,8 @@ def _validate_spec(spec: Any) -> None:
 def _validate_array_spec(name: str, array: Any) -> None:
     if not isinstance(array, ArraySpec):
         raise ContractBroken(
-            f"{name} of its spec is {described(array)}; a harness.contract.ArraySpec is asked for"
+            f"{name} of its spec is {describe_value(array)}; "
+            "a harness.contract.ArraySpec is asked for"
         )
     kind, shape = array.kind, array.shape
     if kind not in AXES:
@@ -104,7 +106,7 @@ def _is_whole(value: Any, least: int) -> bool:
 def _validated(kind: str, split: Any, spec: DataSpec) -> Split:
     if not isinstance(split, Split):
         raise ContractBroken(
-            f"its {kind} split is {described(split)}; a harness.dataset.Split is asked for"
+            f"its {kind} split is {describe_value(split)}; a harness.dataset.Split is asked for"
         )
     x, y = split.x, split.y
     _validate_values(f"{_plural(spec.x)} of {kind}", x, spec.x, None)
@@ -148,11 +150,13 @@ def _validate_values(what: str, values: Any, array: ArraySpec, n: int | None) ->
 
 def _validated_truth(kind: str, truth: Any, n: int) -> dict[str, NDArray[Any]]:
     if not isinstance(truth, Mapping):
-        raise ContractBroken(f"the truth of {kind} is {described(truth)}; a mapping is asked for")
+        raise ContractBroken(
+            f"the truth of {kind} is {describe_value(truth)}; a mapping is asked for"
+        )
     for name, values in truth.items():
         if not isinstance(values, np.ndarray) or len(values) != n or values.dtype.hasobject:
             raise ContractBroken(
-                f"the truth {shown(name)} of {kind} is {described(values)}; a numpy array of "
+                f"the truth {shown(name)} of {kind} is {describe_value(values)}; a numpy array of "
                 f"numbers with {n} entries is asked for"
             )
     return {name: _readable(values) for name, values in truth.items()}
@@ -163,7 +167,7 @@ def _validate_array(what: str, array: Any, dtype: type, shape: tuple[int | None,
     sizes = ", ".join("N" if size is None else str(size) for size in shape)
     asked = f"a numpy array of {name} ({sizes}{',' if len(shape) == 1 else ''}) is asked for"
     if not isinstance(array, np.ndarray):
-        raise ContractBroken(f"{what} are {described(array)}; {asked}")
+        raise ContractBroken(f"{what} are {describe_value(array)}; {asked}")
     fits = len(array.shape) == len(shape) and all(
         size in (None, found) for size, found in zip(shape, array.shape, strict=True)
     )

@@ -15,7 +15,7 @@ from pydantic_core import PydanticSerializationError
 
 from harness.errors import UserError, did_you_mean, shown
 from harness.files.validation import mistakes
-from harness.plugins.contract_validation import ContractBroken, described
+from harness.plugins.contract_validation import ContractBroken, describe_value
 
 
 def validate_config_class(config_class: Any) -> None:
@@ -27,8 +27,8 @@ def validate_config_class(config_class: Any) -> None:
     """
     if not (isinstance(config_class, type) and dataclasses.is_dataclass(config_class)):
         raise ContractBroken(
-            f"Config is {described(config_class)}, no dataclass; the contract asks for a class "
-            "under @dataclass(frozen=True)"
+            f"Config is {describe_value(config_class)}, no dataclass; the contract asks for a "
+            "class under @dataclass(frozen=True)"
         )
     parameters: Any = getattr(config_class, "__dataclass_params__", None)
     if not parameters.frozen:
@@ -137,8 +137,8 @@ def _survives_a_file(config: Any, settings: Mapping[str, Any]) -> None:
             TypeAdapter(Any).dump_json(value)
         except (PydanticSerializationError, ValueError):
             raise ContractBroken(
-                f"Config.{name} is {described(value)} by default, which cannot be written to a "
-                "file; use a number, a text, true or false, or a tuple of these, and look up "
+                f"Config.{name} is {describe_value(value)} by default, which cannot be written to "
+                "a file; use a number, a text, true or false, or a tuple of these, and look up "
                 "functions by name in __init__"
             ) from None
     text = TypeAdapter(dict[str, Any]).dump_json(written).decode()

@@ -16,19 +16,19 @@ from harness.hooks import FeatureInfo, Info, ModelInfo
 from harness.machine.exceptions import explain
 from harness.plugins.contract_validation import (
     ContractBroken,
-    described,
+    describe_value,
     validate_class,
     validate_subclass,
 )
 from harness.plugins.dataset_validation import validated_dataset
 from harness.plugins.hyper_parameters import resolve_config, validate_config_class
-from harness.plugins.registry import Entry, Registry, split_argument
+from harness.plugins.registry import Registered, Registry, split_argument
 
 log = logging.getLogger(__name__)
 
 
 @contextmanager
-def faults_of(kind: str, entry: Entry[Info]) -> Iterator[None]:
+def faults_of(kind: str, entry: Registered[Info]) -> Iterator[None]:
     """Name the plugin in what its code raises inside, as a ``UserError``.
 
     Being short of memory or of space on a disk is no fault of a plugin, and passed on.
@@ -53,7 +53,7 @@ def reason_of(error: Exception, what: str) -> str:
     return f"{what} raised {explain(error)}"
 
 
-def _named(entry: Entry[Info]) -> str:
+def _named(entry: Registered[Info]) -> str:
     return f"{entry.info.name!r} of {entry.origin} ({entry.info.target})"
 
 
@@ -80,7 +80,7 @@ def load_dataset(registry: Registry, name: str) -> Dataset:
     load = registry.load(entry.info)
     with faults_of("data set", entry):
         if not callable(load):
-            raise ContractBroken(f"it is {described(load)}; a function is asked for")
+            raise ContractBroken(f"it is {describe_value(load)}; a function is asked for")
         return validated_dataset(load(argument) if argument else load(), name)
 
 
@@ -99,7 +99,7 @@ def load_model(registry: Registry, name: str) -> type[GenerativeModel]:
 
 
 def load_config(
-    entry: Entry[ModelInfo], model_class: type[GenerativeModel], settings: Any, where: str
+    entry: Registered[ModelInfo], model_class: type[GenerativeModel], settings: Any, where: str
 ) -> Any:
     """Return the hyper-parameters of a model; see ``resolve_config``."""
     with faults_of("model", entry):
@@ -128,10 +128,10 @@ def load_extractor(registry: Registry, name: str, dataset: Dataset) -> FeatureEx
     return extractor
 
 
-def _no_extractor(entry: Entry[FeatureInfo], found: Any) -> ContractBroken:
+def _no_extractor(entry: Registered[FeatureInfo], found: Any) -> ContractBroken:
     return ContractBroken(
-        f"features {_named(entry)}: {described(found)} is no extractor; the contract asks for a "
-        "subclass of harness.features.base.FeatureExtractor, or a function that returns one"
+        f"features {_named(entry)}: {describe_value(found)} is no extractor; the contract asks for "
+        "a subclass of harness.features.base.FeatureExtractor, or a function that returns one"
     )
 
 

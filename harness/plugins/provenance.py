@@ -35,7 +35,7 @@ def libraries(distribution: str) -> dict[str, str]:
     return found
 
 
-def environment() -> dict[str, Any]:
+def record_environment() -> dict[str, Any]:
     """Return what a result depends on besides its inputs: packages, commit, Python, command, time.
 
     ``packages`` gives versions, ``direct`` where those came from that no index has: a repository

@@ -50,7 +50,7 @@ InfoT = TypeVar("InfoT", bound=Info, covariant=True)
 
 
 @dataclass(frozen=True)
-class Entry(Generic[InfoT]):
+class Registered(Generic[InfoT]):
     """An info, and the distribution that brings it."""
 
     info: InfoT
@@ -81,7 +81,7 @@ class Conflict:
 
     kind: str
     name: str
-    entries: tuple[Entry[Info], ...]
+    entries: tuple[Registered[Info], ...]
 
     def __str__(self) -> str:
         claims = " and ".join(f"{entry.origin} ({entry.info.target})" for entry in self.entries)
@@ -200,12 +200,12 @@ class Registry:
 
     def _collect(
         self, kind: str, expected: type[InfoT], plugins: Iterable[Plugin]
-    ) -> Mapping[str, Entry[InfoT]]:
-        claims: dict[str, list[Entry[InfoT]]] = defaultdict(list)
+    ) -> Mapping[str, Registered[InfoT]]:
+        claims: dict[str, list[Registered[InfoT]]] = defaultdict(list)
         for plugin in plugins:
             for info in plugin.infos:
                 if isinstance(info, expected):
-                    claims[info.name].append(Entry(info, plugin.distribution, plugin.version))
+                    claims[info.name].append(Registered(info, plugin.distribution, plugin.version))
         self.conflicts += tuple(
             Conflict(kind, name, tuple(entries))
             for name, entries in claims.items()
@@ -214,11 +214,11 @@ class Registry:
         unique = {name: entries[0] for name, entries in claims.items() if len(entries) == 1}
         return MappingProxyType(unique)
 
-    def model(self, name: str) -> Entry[ModelInfo]:
+    def model(self, name: str) -> Registered[ModelInfo]:
         """Return the model called ``name``; raises ``UserError``, as do the other look-ups."""
         return self._find("models", self.models, name)
 
-    def dataset(self, name: str) -> Entry[DatasetInfo]:
+    def dataset(self, name: str) -> Registered[DatasetInfo]:
         """Return the data set that ``name`` or ``name:argument`` means."""
         whole = name
         name, argument = split_argument(name)
@@ -230,19 +230,21 @@ class Registry:
             )
         return entry
 
-    def feature(self, name: str) -> Entry[FeatureInfo]:
+    def feature(self, name: str) -> Registered[FeatureInfo]:
         """Return the feature extractor called ``name``."""
         return self._find("features", self.features, name)
 
-    def metric(self, name: str) -> Entry[MetricInfo]:
+    def metric(self, name: str) -> Registered[MetricInfo]:
         """Return the metric called ``name``."""
         return self._find("metrics", self.metrics, name)
 
-    def report(self, name: str) -> Entry[ReportInfo]:
+    def report(self, name: str) -> Registered[ReportInfo]:
         """Return the report called ``name``."""
         return self._find("reports", self.reports, name)
 
-    def _find(self, kind: str, entries: Mapping[str, Entry[InfoT]], name: str) -> Entry[InfoT]:
+    def _find(
+        self, kind: str, entries: Mapping[str, Registered[InfoT]], name: str
+    ) -> Registered[InfoT]:
         if name in entries:
             return entries[name]
         for conflict in self.conflicts:

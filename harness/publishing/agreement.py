@@ -35,7 +35,7 @@ TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True)
-class Check:
+class Comparison:
     """One comparison.
 
     Attributes:
@@ -64,7 +64,7 @@ def why_not_bits(row: Row, again: Row) -> str:
     return f"another kind of machine: {', '.join(different)}" if different else ""
 
 
-def compare(row: Row, again: Row, seeds: Sequence[Row]) -> list[Check]:
+def compare(row: Row, again: Row, seeds: Sequence[Row]) -> list[Comparison]:
     """Return everything that can be compared.
 
     Args:
@@ -75,26 +75,26 @@ def compare(row: Row, again: Row, seeds: Sequence[Row]) -> list[Check]:
     if row.status != "ok" or again.status != "ok":
         words = f"{row.status}, now {again.status}"
         words += f": {again.reason}" if again.reason and again.status != row.status else ""
-        return [Check("status", row.status == again.status, words)]
+        return [Comparison("status", row.status == again.status, words)]
     timings = [_timing(name, row, again) for name in TIMINGS if name in row.metrics]
     if why_not_bits(row, again):
         return [*_within_intervals(row, again, seeds), *timings]
     return [*_bits(row, again), *timings]
 
 
-def _bits(row: Row, again: Row) -> Iterable[Check]:
+def _bits(row: Row, again: Row) -> Iterable[Comparison]:
     for name, digest in row.digests.items():
         found = again.digests.get(name, "none")
-        yield Check(name, digest == found, f"SHA-256 {digest[:12]}, now {found[:12]}")
+        yield Comparison(name, digest == found, f"SHA-256 {digest[:12]}, now {found[:12]}")
     for name in USED:
         then, now = getattr(row.usage, name), getattr(again.usage, name)
-        yield Check(name, then == now, f"{then:,}, now {now:,}")
+        yield Comparison(name, then == now, f"{then:,}, now {now:,}")
     for name in _figures(row, again):
         then, now = _value(row, name), _value(again, name)
-        yield Check(name, _same(then, now), f"{_show(then)}, now {_show(now)}")
+        yield Comparison(name, _same(then, now), f"{_show(then)}, now {_show(now)}")
 
 
-def _within_intervals(row: Row, again: Row, seeds: Sequence[Row]) -> Iterable[Check]:
+def _within_intervals(row: Row, again: Row, seeds: Sequence[Row]) -> Iterable[Comparison]:
     names = _figures(row, again)
     headline = [name for name in HEADLINE if name in names] or names
     for name in names:
@@ -102,14 +102,14 @@ def _within_intervals(row: Row, again: Row, seeds: Sequence[Row]) -> Iterable[Ch
         decides = name in headline
         if then is None or now is None or then.value is None or now.value is None:
             have, has = _value(row, name), _value(again, name)
-            yield Check(name, _same(have, has), f"{_show(have)}, now {_show(has)}", decides)
+            yield Comparison(name, _same(have, has), f"{_show(have)}, now {_show(has)}", decides)
             continue
         values = [v for other in seeds if (v := _value(other, name)) is not None]
         width, how = half_width(then, now, values, 1 - (1 - LEVEL) / len(headline))
         difference = abs(now.value - then.value)
         agrees = None if width is None else difference <= width + TOLERANCE * abs(then.value)
         words = f"{_show(then.value)}, now {_show(now.value)}; {how}"
-        yield Check(name, agrees, words, decides)
+        yield Comparison(name, agrees, words, decides)
 
 
 def half_width(
@@ -143,10 +143,10 @@ def _figures(row: Row, again: Row) -> list[str]:
     return [n for n in dict.fromkeys((*row.metrics, *again.metrics)) if n not in TIMINGS]
 
 
-def _timing(name: str, row: Row, again: Row) -> Check:
+def _timing(name: str, row: Row, again: Row) -> Comparison:
     then, now = _value(row, name), _value(again, name)
     ratio = f" (x {now / then:.2f})" if then and now else ""
-    return Check(name, None, f"{_show(then)}, now {_show(now)}{ratio}", decides=False)
+    return Comparison(name, None, f"{_show(then)}, now {_show(now)}{ratio}", decides=False)
 
 
 def _same(then: float | None, now: float | None) -> bool:

@@ -15,7 +15,7 @@ from harness.row import Row
 
 
 class Environment(BaseModel):
-    """What of ``harness.plugins.provenance.environment`` is alike for all trials of a run.
+    """What of ``harness.plugins.provenance.record_environment`` is alike for all trials of a run.
 
     Attributes:
         commit: of the working tree that the harness ran from.

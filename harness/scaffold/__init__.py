@@ -20,7 +20,7 @@ from string import Template
 from harness.errors import UserError
 from harness.hooks import Info
 from harness.plugins.kinds import Kind
-from harness.plugins.registry import Entry, registry
+from harness.plugins.registry import Registered, registry
 
 _NAME = re.compile(r"[a-z][a-z0-9]*([-_][a-z0-9]+)*")
 RESERVED = {
@@ -153,7 +153,7 @@ def _taken(name: str, kind: Kind) -> str | None:
     package = _package(name)
     if name in RESERVED:
         return RESERVED[name]
-    entries: Mapping[str, Entry[Info]] = getattr(registry(), kind.plural)
+    entries: Mapping[str, Registered[Info]] = getattr(registry(), kind.plural)
     if entry := entries.get(name):
         return f"a {kind} of {entry.origin}"
     if keyword.iskeyword(package) or keyword.issoftkeyword(package):

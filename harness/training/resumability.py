@@ -14,7 +14,7 @@ from torch import Tensor
 
 from harness.contract import GenerativeModel
 from harness.machine.exceptions import explain, is_out_of_memory
-from harness.plugins.contract_validation import ContractBroken, described
+from harness.plugins.contract_validation import ContractBroken, describe_value
 from harness.training.averaging import WeightAverage
 
 log = logging.getLogger(__name__)
@@ -114,7 +114,7 @@ def _written_and_read(state: dict[str, Any]) -> dict[str, Any]:
         if is_out_of_memory(error):
             raise
         place, value = next(_foreign(state, ""), ("", None))
-        told = f"{place} is {described(value)}" if place else explain(error)
+        told = f"{place} is {describe_value(value)}" if place else explain(error)
         raise ContractBroken(
             f"a checkpoint would not load with weights_only=True: {told}; the contract asks for "
             "tensors, numbers and text, in lists, tuples and dicts"

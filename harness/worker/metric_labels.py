@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 
 from harness.hooks import MetricInfo
-from harness.plugins.registry import Entry
+from harness.plugins.registry import Registered
 from harness.row import Measurement
 
 _VARIANT = re.compile(r"(?P<test>_test)?(_seed(?P<seed>\d+))?(?P<raw>_raw)?")
@@ -17,7 +17,7 @@ _VARIANT = re.compile(r"(?P<test>_test)?(_seed(?P<seed>\d+))?(?P<raw>_raw)?")
 
 
 def labelled(
-    measured: Mapping[str, Measurement], metrics: Mapping[str, Entry[MetricInfo]]
+    measured: Mapping[str, Measurement], metrics: Mapping[str, Registered[MetricInfo]]
 ) -> dict[str, Measurement]:
     """Return measurements with the label and the direction of the metric that each is of.
 
@@ -29,7 +29,7 @@ def labelled(
 
 
 def _labelled(
-    name: str, measurement: Measurement, metrics: Mapping[str, Entry[MetricInfo]]
+    name: str, measurement: Measurement, metrics: Mapping[str, Registered[MetricInfo]]
 ) -> Measurement:
     for metric in sorted(metrics, key=len, reverse=True):
         variant = _VARIANT.fullmatch(name.removeprefix(metric))

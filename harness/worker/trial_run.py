@@ -44,7 +44,7 @@ from harness.plugins.loading import (
     load_dataset,
     load_model,
 )
-from harness.plugins.provenance import environment
+from harness.plugins.provenance import record_environment
 from harness.plugins.registry import Registry
 from harness.row import Row
 from harness.training.averaging import WeightAverage
@@ -135,7 +135,7 @@ class TrialRun:
 
     def _set_up(self) -> None:
         self.heartbeat.tell(Progress("setup"))
-        env = storable(environment())
+        env = storable(record_environment())
         write_json(self.folder / "environment.json", env)
         self.found["provenance"] = self.trial.plugin | {
             key: env[key] for key in ("commit", "dirty", "command", "time", "python")

@@ -25,7 +25,7 @@ def group_norm(channels: int) -> nn.GroupNorm:
     return nn.GroupNorm(math.gcd(8, max(1, channels // 4)), channels)
 
 
-class ResidualBlock(nn.Module):
+class TimeResidualBlock(nn.Module):
     """Two 3x3 convolutions around an addition of the time's embedding: y = skip(x) + f(x, t)."""
 
     def __init__(self, inputs: int, outputs: int, embedding: int, dropout: float) -> None:
@@ -72,7 +72,7 @@ class SelfAttention(nn.Module):
 class Level(nn.Module):
     """A residual block, followed by attention where the resolution is low enough."""
 
-    def __init__(self, block: ResidualBlock, attention: SelfAttention | None) -> None:
+    def __init__(self, block: TimeResidualBlock, attention: SelfAttention | None) -> None:
         super().__init__()
         self.block = block
         self.attention = nn.Identity() if attention is None else attention
@@ -109,7 +109,7 @@ class UNet(nn.Module):
 
         def level(i: int, o: int, depth: int) -> Level:
             attends = depth > 0 and math.prod(sizes[depth]) <= MOST_TOKENS
-            block = ResidualBlock(i, o, embedding, dropout)
+            block = TimeResidualBlock(i, o, embedding, dropout)
             return Level(block, SelfAttention(o) if attends else None)
 
         self.time = nn.Sequential(
@@ -136,8 +136,10 @@ class UNet(nn.Module):
 
         self.middle = nn.ModuleList(
             [
-                Level(ResidualBlock(current, current, embedding, dropout), SelfAttention(current)),
-                Level(ResidualBlock(current, current, embedding, dropout), None),
+                Level(
+                    TimeResidualBlock(current, current, embedding, dropout), SelfAttention(current)
+                ),
+                Level(TimeResidualBlock(current, current, embedding, dropout), None),
             ]
         )
         self.up = cast("list[nn.ModuleList]", nn.ModuleList())

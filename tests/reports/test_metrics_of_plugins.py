@@ -7,7 +7,7 @@ from support.rows import make_results, make_row, reference
 
 from harness.frame import rows_frame
 from harness.hooks import MetricInfo
-from harness.plugins.registry import Entry
+from harness.plugins.registry import Registered
 from harness.row import Measurement, Row
 from harness.worker.metric_labels import labelled
 from harness_reports.boards import boards
@@ -170,7 +170,9 @@ def test_a_label_may_be_anything(tmp_path):
 
 
 def entry(name, label="", lower=True):
-    return Entry(MetricInfo(name, "", "x:y", label=label, lower_is_better=lower), "theirs", "1")
+    return Registered(
+        MetricInfo(name, "", "x:y", label=label, lower_is_better=lower), "theirs", "1"
+    )
 
 
 def test_a_row_carries_what_the_metric_says_of_itself():

@@ -14,7 +14,7 @@ from support.toys import dataset
 from harness.hooks import ModelInfo
 from harness.machine.heartbeat import Heartbeat
 from harness.planning.benchmark import Evaluation
-from harness.plugins.registry import Entry
+from harness.plugins.registry import Registered
 from harness.training.ledger import Ledger
 from harness.training.loop import Training
 from harness.training.parallel.replicas import Alone
@@ -23,7 +23,7 @@ from harness.worker.trial_run import TrialRun
 
 def prepared(model_class: Any, folder: Path, **changes: Any) -> tuple[TrialRun, Training]:
     """Build a model as a worker does, and warm it up on a copy."""
-    entry = Entry(ModelInfo("toy", "", "toys:Model", type="toy"), "toys", "1.0")
+    entry = Registered(ModelInfo("toy", "", "toys:Model", type="toy"), "toys", "1.0")
     registry: Any = SimpleNamespace(
         model=lambda name: entry,
         load=lambda info: model_class,

@@ -14,7 +14,7 @@ from harness.cli.tables import print_table
 from harness.doctor import plugins
 from harness.doctor.finding import ok, problem, warning
 from harness.hooks import FeatureInfo, ModelInfo
-from harness.plugins.registry import Entry
+from harness.plugins.registry import Registered
 
 LONG = "a-label-without-any-spaces-" + "x" * 90
 WIDE = "幅の広い文字" * 20
@@ -33,7 +33,7 @@ def planned(monkeypatch):
     store = SimpleNamespace(row=lambda _: failed("vae", "error", f"{LONG} went wrong"))
     found = SimpleNamespace(trials=(trial,), store=store, unplanned=list)
     monkeypatch.setattr("harness.api.plan", lambda *a, **k: found)
-    entry = Entry(ModelInfo(LONG, WIDE, "a:b", type=LONG), "theirs", "1")
+    entry = Registered(ModelInfo(LONG, WIDE, "a:b", type=LONG), "theirs", "1")
     kinds = {"models": {"a": entry}, "broken": (), "conflicts": ()}
     monkeypatch.setattr("harness.plugins.registry.registry", lambda: SimpleNamespace(**kinds))
     return trial
@@ -108,5 +108,7 @@ def test_what_the_doctor_found_fits(monkeypatch, columns, terminal):
 def test_a_finding_has_one_remedy_that_fits(unusable, found, remedy):
     extractor = SimpleNamespace(unusable=lambda: unusable)
     registry = SimpleNamespace(load=lambda info: extractor)
-    finding = plugins._feature_finding(registry, Entry(FeatureInfo("x", "", "a:b"), "theirs", "1"))
+    finding = plugins._feature_finding(
+        registry, Registered(FeatureInfo("x", "", "a:b"), "theirs", "1")
+    )
     assert (finding.found, finding.remedy) == (found, remedy)

@@ -23,11 +23,11 @@ from harness.evaluate.audit import AuditLine
 from harness.hooks import MetricInfo, ModelInfo
 from harness.machine.heartbeat import Progress
 from harness.planning.differences import Difference
-from harness.plugins.registry import BrokenPlugin, Conflict, Entry
-from harness.publishing.agreement import Check
+from harness.plugins.registry import BrokenPlugin, Conflict, Registered
+from harness.publishing.agreement import Comparison
 from harness.publishing.formats import Written
 from harness.publishing.verification import Verification
-from harness.reproduction import Outcome
+from harness.reproduction import Reproduction
 from harness.row import Measurement
 from harness.speed.sweep import Request, Sweep
 
@@ -148,8 +148,8 @@ def check(patch):
 
 
 def listing(patch):
-    entry = Entry(ModelInfo(HOSTILE, HOSTILE, HOSTILE, HOSTILE), HOSTILE, "1")
-    metric = Entry(MetricInfo(HOSTILE, HOSTILE, HOSTILE), HOSTILE, "1")
+    entry = Registered(ModelInfo(HOSTILE, HOSTILE, HOSTILE, HOSTILE), HOSTILE, "1")
+    metric = Registered(MetricInfo(HOSTILE, HOSTILE, HOSTILE), HOSTILE, "1")
 
     def load(info):
         raise RuntimeError(HOSTILE)
@@ -182,9 +182,9 @@ def verify(patch):
 
 
 def reproduce(patch):
-    checks = tuple(Check(HOSTILE, agrees, HOSTILE, True) for agrees in (True, False))
-    changed = Outcome(rows()[0], None, (HOSTILE,), (Difference(HOSTILE, HOSTILE, HOSTILE),))
-    differs = Outcome(rows()[0], rows()[0], (), (), checks, HOSTILE)
+    checks = tuple(Comparison(HOSTILE, agrees, HOSTILE, True) for agrees in (True, False))
+    changed = Reproduction(rows()[0], None, (HOSTILE,), (Difference(HOSTILE, HOSTILE, HOSTILE),))
+    differs = Reproduction(rows()[0], rows()[0], (), (), checks, HOSTILE)
     for name in ("choose", "prepare"):
         patch.setattr(f"harness.reproduction.{name}", lambda *a: [])
     patch.setattr("harness.reproduction.run_again", lambda *a: [changed, differs])

@@ -6,7 +6,7 @@ from typer.testing import CliRunner
 import harness.doctor
 from harness.cli import app
 from harness.doctor import examine, machine, software, tracking
-from harness.doctor.finding import Verdict, ok, problem, warning
+from harness.doctor.finding import Severity, ok, problem, warning
 from harness.errors import UserError
 
 
@@ -19,9 +19,9 @@ def test_this_machine_can_run_digits(tmp_path, monkeypatch):
     # Importing MLflow takes seconds.
     monkeypatch.setattr(tracking, "tracking_findings", lambda results: [])
     findings = list(examine(tmp_path))
-    assert Verdict.problem not in {finding.verdict for finding in findings}
+    assert Severity.problem not in {finding.verdict for finding in findings}
     assert findings[-1].found.endswith("harness run digits")
-    assert all(bool(f.remedy) == (f.verdict is not Verdict.ok) for f in findings)
+    assert all(bool(f.remedy) == (f.verdict is not Severity.ok) for f in findings)
     assert not any(tmp_path.iterdir()), "nothing is written"
 
 
@@ -47,7 +47,7 @@ def test_a_benchmark_that_cannot_be_planned(monkeypatch, tmp_path, error, told):
 
     monkeypatch.setattr("harness.api.plan", fail)
     finding = harness.doctor.benchmark_finding(tmp_path)
-    assert (finding.verdict, finding.found) == (Verdict.problem, told)
+    assert (finding.verdict, finding.found) == (Severity.problem, told)
 
 
 def test_warnings_do_not_change_the_exit_code(monkeypatch):

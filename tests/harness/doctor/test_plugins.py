@@ -5,7 +5,7 @@ import pytest
 from support.distributions import install, models_plugin
 
 from harness.doctor import plugins
-from harness.doctor.finding import Verdict
+from harness.doctor.finding import Severity
 from harness.features import classifier
 from harness.features.published_weights import PublishedWeights
 from harness.plugins.registry import Registry
@@ -63,13 +63,13 @@ def by_subject(findings):
 def test_sound_plugins_are_told_with_versions(registry_of):
     found = registry_of(sound_plugin=models_plugin("one", "two"))
     [finding] = plugins.plugin_findings(found)
-    assert (finding.subject, finding.verdict) == ("plugins of sound-plugin 1.0", Verdict.ok)
+    assert (finding.subject, finding.verdict) == ("plugins of sound-plugin 1.0", Severity.ok)
     assert finding.found == "models: 2"
 
 
 def test_a_broken_plugin(registry_of):
     [finding] = plugins.plugin_findings(registry_of(bad_plugin="import no_such_module"))
-    assert finding.verdict is Verdict.warning
+    assert finding.verdict is Severity.warning
     assert finding.subject == "plugin point of bad-plugin"
     assert "no_such_module" in finding.found and "pip uninstall bad-plugin" in finding.remedy
 
@@ -77,7 +77,7 @@ def test_a_broken_plugin(registry_of):
 def test_plugins_in_conflict(registry_of):
     found = registry_of(one_plugin=models_plugin("twin"), two_plugin=models_plugin("twin"))
     [finding] = plugins.plugin_findings(found)
-    assert (finding.subject, finding.verdict) == ("name twin", Verdict.warning)
+    assert (finding.subject, finding.verdict) == ("name twin", Severity.warning)
     assert "one-plugin 1.0" in finding.found and "two-plugin 1.0" in finding.found
     assert "uninstall or rename" in finding.remedy
 
@@ -89,7 +89,7 @@ def test_a_model_whose_module_cannot_be_imported(registry_of):
     )
     findings = by_subject(plugins.target_findings(found))
     assert findings.keys() == {"model early", "model late"}
-    assert findings["model late"].verdict is Verdict.warning
+    assert findings["model late"].verdict is Severity.warning
     assert "no_such_module" in findings["model late"].found
     assert "lazy-plugin" in findings["model late"].remedy
 
@@ -97,7 +97,7 @@ def test_a_model_whose_module_cannot_be_imported(registry_of):
 def test_data_sets(registry_of):
     findings = by_subject(plugins.dataset_findings(registry_of(data_plugin=DATASETS)))
     told = {subject.split()[-1]: finding for subject, finding in findings.items()}
-    assert {name for name, f in told.items() if f.verdict is Verdict.ok} == {
+    assert {name for name, f in told.items() if f.verdict is Severity.ok} == {
         "here",
         "made",
         "yours",
@@ -114,14 +114,14 @@ def test_weights_that_are_damaged_or_missing(monkeypatch, tmp_path):
     found = Registry(p for d in distributions(name="genharness") for p in d.entry_points)
     sound = by_subject(plugins.feature_findings(found))
     ours = {f"features {name}-classifier" for name in ("digits", "mnist", "fashion-mnist")}
-    assert {sound[subject].verdict for subject in ours} == {Verdict.ok}
+    assert {sound[subject].verdict for subject in ours} == {Severity.ok}
 
     monkeypatch.setattr(classifier, "WEIGHTS", tmp_path)
     (tmp_path / "digits.safetensors").write_bytes(b"damaged")
     findings = by_subject(plugins.feature_findings(found))
-    assert findings["features pixels"].verdict is Verdict.ok
+    assert findings["features pixels"].verdict is Severity.ok
     digits, mnist = (findings[f"features {name}-classifier"] for name in ("digits", "mnist"))
-    assert digits.verdict is mnist.verdict is Verdict.warning
+    assert digits.verdict is mnist.verdict is Severity.warning
     assert "damaged: SHA-256" in digits.found and "cannot read the weights" in mnist.found
     assert "install genharness again" in digits.remedy
 
@@ -131,13 +131,13 @@ def test_published_weights_that_are_there_missing_or_damaged(monkeypatch, tmp_pa
     digest = hashlib.sha256(b"weights").hexdigest()
     weights = PublishedWeights("net.pt", "https://example.org/net.pt", digest)
     missing = plugins._weights_finding("features net", weights)
-    assert missing.verdict is Verdict.warning and str(weights.path) in missing.found
+    assert missing.verdict is Severity.warning and str(weights.path) in missing.found
     assert missing.remedy.endswith("put the file there, from https://example.org/net.pt")
 
     weights.path.parent.mkdir()
     weights.path.write_bytes(b"weights")
-    assert plugins._weights_finding("features net", weights).verdict is Verdict.ok
+    assert plugins._weights_finding("features net", weights).verdict is Severity.ok
     weights.path.write_bytes(b"other")
     damaged = plugins._weights_finding("features net", weights)
-    assert damaged.verdict is Verdict.warning
+    assert damaged.verdict is Severity.warning
     assert damaged.remedy == f"remove {weights.path}"

@@ -5,7 +5,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 
-from harness.doctor.finding import Verdict
+from harness.doctor.finding import Severity
 from harness.doctor.tracking import tracking_findings
 
 
@@ -44,7 +44,7 @@ def server():
 
 def store(results):
     mlflow, found = tracking_findings(results)
-    assert (mlflow.verdict, mlflow.found) == (Verdict.ok, "3.4.0")
+    assert (mlflow.verdict, mlflow.found) == (Severity.ok, "3.4.0")
     return found
 
 
@@ -54,13 +54,13 @@ def test_mlflow_that_cannot_be_imported(monkeypatch, tmp_path):
 
     monkeypatch.setattr(importlib, "import_module", fail)
     [finding] = tracking_findings(tmp_path)
-    assert finding.verdict is Verdict.warning and "sqlalchemy" in finding.found
+    assert finding.verdict is Severity.warning and "sqlalchemy" in finding.found
     assert "pip install mlflow" in finding.remedy and "harness sync" in finding.remedy
 
 
 def test_a_store_that_is_to_be(tmp_path):
     finding = store(tmp_path)
-    assert finding.verdict is Verdict.ok and "first run makes" in finding.found
+    assert finding.verdict is Severity.ok and "first run makes" in finding.found
     assert not any(tmp_path.iterdir())
 
 
@@ -75,7 +75,7 @@ def test_a_store_with_runs(tmp_path):
 def test_a_damaged_store(tmp_path):
     (tmp_path / "mlflow.db").write_text("not a database, whatever its name says" * 99)
     finding = store(tmp_path)
-    assert finding.verdict is Verdict.warning and "file is not a database" in finding.found
+    assert finding.verdict is Severity.warning and "file is not a database" in finding.found
     assert "harness sync" in finding.remedy
 
 
@@ -87,24 +87,24 @@ def test_a_server(monkeypatch, tmp_path, server):
 def test_a_server_that_is_something_else(monkeypatch, tmp_path, server):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"{server}/elsewhere")
     finding = store(tmp_path)
-    assert finding.verdict is Verdict.warning and "answers with 404" in finding.found
+    assert finding.verdict is Severity.warning and "answers with 404" in finding.found
 
 
 @pytest.mark.parametrize("port", ["1", "no-number"])
 def test_a_dead_server(monkeypatch, tmp_path, port):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
     finding = store(tmp_path)
-    assert finding.verdict is Verdict.warning and "does not answer: " in finding.found
+    assert finding.verdict is Severity.warning and "does not answer: " in finding.found
     assert "MLFLOW_TRACKING_URI" in finding.remedy
 
 
 def test_passwords_are_not_told(monkeypatch, tmp_path, server):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server.replace("//", "//me:secret@"))
     finding = store(tmp_path)
-    assert finding.verdict is Verdict.ok and "secret" not in str(finding)
+    assert finding.verdict is Severity.ok and "secret" not in str(finding)
 
 
 def test_another_kind_of_store_is_left_alone(monkeypatch, tmp_path):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "databricks")
     finding = store(tmp_path)
-    assert finding.verdict is Verdict.ok and "not looked into" in finding.found
+    assert finding.verdict is Severity.ok and "not looked into" in finding.found

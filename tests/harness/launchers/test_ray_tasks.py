@@ -76,7 +76,7 @@ def test_a_worker_that_outlives_its_driver_on_a_node_keeps_the_trial(store):
 def test_a_task_holds_the_trial_where_it_sees_the_drivers_folder(store, order, monkeypatch):
     held = []
     workers(monkeypatch, during=lambda trial: held.append(is_held(store.node_lock(TRIAL.id))))
-    row, files = ray_task.carry_out(order, Told())
+    row, files = ray_task.run_task(order, Told())
     assert (json.loads(row)["status"], files, held) == ("ok", {}, [True])
     assert not is_held(store.node_lock(TRIAL.id))
 
@@ -87,7 +87,7 @@ def test_a_task_that_fails_lets_go(store, order, monkeypatch):
 
     workers(monkeypatch, during=fail)
     with pytest.raises(RuntimeError, match="no luck"):
-        ray_task.carry_out(order, Told())
+        ray_task.run_task(order, Told())
     assert not is_held(store.node_lock(TRIAL.id))
 
 
@@ -97,7 +97,7 @@ def test_a_node_with_another_plugin_is_named(monkeypatch, order):
     monkeypatch.setattr(
         ray_task, "Spawner", lambda: Instant(row=lambda trial: trial.row("error", refused))
     )
-    row, _ = ray_task.carry_out(order, Told())
+    row, _ = ray_task.run_task(order, Told())
     assert json.loads(row)["reason"] == (
         f"node {os.uname().nodename}: {refused}; install the same on every node"
     )
@@ -112,7 +112,7 @@ def test_a_task_that_was_given_up_while_it_waited_works_elsewhere(store, order, 
     monkeypatch.setattr(time, "sleep", lambda seconds: (waits.set(), sleep(seconds)))
     before = Lock(store.node_lock(TRIAL.id))
     answers = []
-    task = threading.Thread(target=lambda: answers.append(ray_task.carry_out(order, Told())))
+    task = threading.Thread(target=lambda: answers.append(ray_task.run_task(order, Told())))
     task.start()
     assert waits.wait(30)
     path = store.working(TRIAL.id) / CLAIM

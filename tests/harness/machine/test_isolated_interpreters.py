@@ -117,11 +117,11 @@ def test_a_search_path_is_absolute_and_has_no_empty_entry(monkeypatch, tmp_path)
     monkeypatch.chdir(tmp_path)
     given = os.pathsep.join(["", "lib", ".", "/usr", ""])
     monkeypatch.setenv("PYTHONPATH", given)
-    found = interpreters.environment()
+    found = interpreters.inherited_environment()
     assert found["PYTHONPATH"].split(os.pathsep) == [str(tmp_path / "lib"), str(tmp_path), "/usr"]
     assert found["PYTHONSAFEPATH"] == "1"
     monkeypatch.delenv("PYTHONPATH")
-    assert "PYTHONPATH" not in interpreters.environment()
+    assert "PYTHONPATH" not in interpreters.inherited_environment()
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from support.distributions import install, models_plugin
 
 from harness.errors import UserError
-from harness.plugins.provenance import environment
+from harness.plugins.provenance import record_environment
 from harness.plugins.registry import Registry, _chosen, allowed_plugins
 
 TELLTALE = """
@@ -96,6 +96,6 @@ def test_names_are_of_distributions_or_of_entry_points(site, monkeypatch):
 
 def test_the_environment_of_a_result_tells_what_could_load(monkeypatch):
     monkeypatch.setenv("GENHARNESS_PLUGINS", "")
-    assert allowed_plugins() is None and environment()["plugins"] is None
+    assert allowed_plugins() is None and record_environment()["plugins"] is None
     monkeypatch.setenv("GENHARNESS_PLUGINS", "good-one, genharness,")
-    assert environment()["plugins"] == ("genharness", "good-one")
+    assert record_environment()["plugins"] == ("genharness", "good-one")

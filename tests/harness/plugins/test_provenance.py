@@ -8,7 +8,7 @@ import pytest
 from support.distributions import install
 
 from harness.plugins import provenance
-from harness.plugins.provenance import environment, libraries
+from harness.plugins.provenance import libraries, record_environment
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def test_a_plugin_is_told_by_the_libraries_that_it_alone_requires(site):
 
 def test_the_environment_names_packages_and_command(monkeypatch):
     monkeypatch.setattr(sys, "argv", ["harness", "run", "digits"])
-    facts = environment()
+    facts = record_environment()
     assert {"genharness", "pluggy", "torch"} <= facts["packages"].keys()
     assert facts["command"] == ["harness", "run", "digits"]
     assert facts["python"] == ".".join(map(str, sys.version_info[:3]))
@@ -56,7 +56,7 @@ def test_the_commit_is_that_of_the_tree_which_tracks_the_harness(tmp_path, monke
     monkeypatch.setattr(provenance, "__file__", str(copy))
 
     def told():
-        return environment()["commit"], environment()["dirty"]
+        return record_environment()["commit"], record_environment()["dirty"]
 
     assert told() == (None, None)
     git(tmp_path, "init", "-q")

@@ -216,8 +216,8 @@ def test_a_digest_tells_its_rule():
 def test_digests_are_taken_without_importing_torch(site):
     code = (
         "import sys; from harness.plugins.source_files import source_digest;"
-        "from harness.plugins.provenance import environment;"
-        "environment(); source_digest('zoo.vae:VAE'); print(*sys.modules)"
+        "from harness.plugins.provenance import record_environment;"
+        "record_environment(); source_digest('zoo.vae:VAE'); print(*sys.modules)"
     )
     answer = subprocess.run(
         [sys.executable, "-c", code], cwd=site, capture_output=True, text=True, check=True

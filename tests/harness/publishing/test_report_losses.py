@@ -12,14 +12,16 @@ from support.rows import make_results, make_row
 from harness.errors import UserError
 from harness.files.scratch import scratch_folder
 from harness.hooks import ReportInfo
-from harness.plugins.registry import Entry
+from harness.plugins.registry import Registered
 from harness.publishing import report_folder
 from harness.publishing.formats import comparison, write_formats
 
 
 def written_by(**formats):
     """A registry whose report formats are functions."""
-    entries = {name: Entry(ReportInfo(name, "", "none:x"), "theirs", "1.0") for name in formats}
+    entries = {
+        name: Registered(ReportInfo(name, "", "none:x"), "theirs", "1.0") for name in formats
+    }
     return SimpleNamespace(
         reports=entries, report=entries.__getitem__, load=lambda info: formats[info.name]
     )
@@ -144,7 +146,7 @@ def test_what_another_process_is_writing_stays_as_does_what_is_no_such_folder(tm
 
 def test_entries_are_compared_by_the_first_report_that_brings_a_comparison():
     def brings(name, comparison):
-        return Entry(ReportInfo(name, "", "none:x", comparison=comparison), "theirs", "1.0")
+        return Registered(ReportInfo(name, "", "none:x", comparison=comparison), "theirs", "1.0")
 
     entries = {"z": brings("z", "theirs:z"), "b": brings("b", "theirs:b"), "a": brings("a", "")}
     found = SimpleNamespace(reports=entries, load=lambda info: info.target)

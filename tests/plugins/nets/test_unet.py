@@ -8,7 +8,7 @@ from torch import nn
 
 from harness.checks.subject import stir
 from harness_nets.embeddings import SinusoidalEmbedding
-from harness_nets.unet import ResidualBlock, SelfAttention, UNet
+from harness_nets.unet import SelfAttention, TimeResidualBlock, UNet
 
 
 def build(shape, channels=8, blocks=1):
@@ -78,7 +78,7 @@ def test_a_new_network_predicts_nothing_and_passes_its_input_through():
     assert (UNet((1, 8, 8), 8)(x, t) == 0).all()
     features = torch.randn(2, 8, 4, 4)
     assert torch.equal(SelfAttention(8)(features), features)
-    assert torch.equal(ResidualBlock(8, 8, 16, 0.0)(features, torch.randn(2, 16)), features)
+    assert torch.equal(TimeResidualBlock(8, 8, 16, 0.0)(features, torch.randn(2, 16)), features)
 
 
 def test_attention_is_the_softmax_of_scaled_products():
