@@ -57,6 +57,7 @@ def _trials_on(dataset: Dataset, benchmark: Benchmark, registry: Registry) -> li
     shared: dict[str, Any] = {
         "benchmark": benchmark.name,
         "dataset": dataset.name,
+        "data_kind": dataset.spec.x.kind,
         "fingerprint": dataset.fingerprint,
         "precision": benchmark.precision,
         "compile": benchmark.compile,

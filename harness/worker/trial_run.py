@@ -12,7 +12,6 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from harness.contract import GenerativeModel
 from harness.files.disk import write_json
 from harness.files.text import storable
 from harness.machine.clock import clock_for
@@ -20,7 +19,6 @@ from harness.machine.digests import tensors_digest
 from harness.machine.hardware import calibrate, fingerprint
 from harness.machine.heartbeat import Heartbeat, Interrupted, Progress
 from harness.machine.precision import set_numerics
-from harness.machine.seeding import BUILD, reseed
 from harness.measurement import outlook
 from harness.measurement.baselines import chosen_examples
 from harness.measurement.figures import Metrics
@@ -37,27 +35,23 @@ from harness.planning.budget import Budget
 from harness.planning.plugin_identity import PlannedPlugins
 from harness.planning.trial import REAL, Trial
 from harness.plugins.capabilities import capabilities
-from harness.plugins.contract_validation import validate_model
 from harness.plugins.guard import PluginGuard
 from harness.plugins.loading import (
-    load_config,
     load_dataset,
-    load_model,
 )
 from harness.plugins.provenance import record_environment
 from harness.plugins.registry import Registry
 from harness.row import Row
 from harness.training.averaging import WeightAverage
-from harness.training.batches import BatchStream
 from harness.training.ledger import Ledger
 from harness.training.loop import Training
 from harness.training.parallel.leader import replicas_for
 from harness.training.parallel.replicas import Alone
-from harness.training.resumability import LoadedBack, training_state
-from harness.training.step_costs import StepCost, measure_steps
 from harness.worker import resumption
+from harness.worker.building import Builder
 from harness.worker.metric_labels import labelled
 from harness.worker.trial_evaluation import TrialEvaluation
+from harness.worker.warm_up import warm_up
 
 log = logging.getLogger(__name__)
 
@@ -168,22 +162,6 @@ class TrialRun:
         while replicas.agree(0.0):
             training.run_window(1.0, WINDOW_SECONDS)
 
-    def _build(self, replicas: Alone) -> GenerativeModel:
-        """Build the model; the same every time it is called."""
-        entry = self.registry.model(self.trial.model)
-        with self._plugin_code():
-            model_class = load_model(self.registry, self.trial.model)
-        config = load_config(entry, model_class, self.trial.config, self.trial.label)
-        reseed(self.device, self.trial.seed, BUILD)
-        with self._plugin_code(), self.device:
-            model: GenerativeModel = model_class(self.dataset.spec, config)
-        validate_model(model, self.dataset.spec, config)
-        model.to(self.device).train()
-        if self.trial.compile:
-            model.network.compile()
-        replicas.prepare(model)
-        return model
-
     def _train(self) -> Training:
         trial, devices = self.trial, self.trial.needs.devices
         self.ledger.devices = devices
@@ -199,29 +177,24 @@ class TrialRun:
                     )
                 )
             training = self._prepare(replicas)
-            self.sampler = self._sampler(training.model)
             self._spend(training)
         return training
 
     def _prepare(self, replicas: Alone) -> Training:
         """Return the model in training, where its checkpoint left it."""
         trial = self.trial
+        builder = Builder(trial, self.dataset, self.registry, self.device, self._plugin_code)
         with self.ledger.phase("setup"):
-            model = self._build(replicas)
-            stream = BatchStream(
-                self.dataset.train,
-                model.config.batch_size,
-                trial.seed,
-                self.device,
-                paired=self.dataset.spec.paired,
-            )
+            model = builder.model(replicas)
+            stream = builder.stream(model)
             self.found["capabilities"] = capabilities(type(model))
             self.found["parameters"] = sum(p.numel() for p in model.parameters())
         with self.ledger.phase("warm_up"):
             self.heartbeat.tell(Progress("warm-up"))
             with self._plugin_code():
-                costs = self._warm_up(replicas, stream)
+                self.warm_up = warm_up(builder, stream, replicas, self.heartbeat.beat)
         with self.ledger.phase("setup"):
+            self.sampler = builder.sampler(model)
             training = Training(
                 model,
                 stream,
@@ -229,48 +202,13 @@ class TrialRun:
                 self.ledger,
                 clock_for(self.device),
                 WeightAverage(model, trial.averaging),
-                costs,
+                self.warm_up.step_costs,
                 precision=trial.precision,
                 seed=trial.seed,
                 replicas=replicas,
             )
             self._resume(training)
         return training
-
-    def _warm_up(self, replicas: Alone, stream: BatchStream) -> dict[str, StepCost]:
-        """Try on a copy of the model all that is to come, and return what steps cost."""
-        trial = self.trial
-
-        beat = self.heartbeat.beat
-        copies: list[GenerativeModel] = []
-
-        def build() -> GenerativeModel:
-            model = self._build(replicas)
-            if not copies:
-                copies.append(model)
-            return model
-
-        def build_anew() -> tuple[GenerativeModel, WeightAverage]:
-            model = self._build(replicas)
-            return model, WeightAverage(model, trial.averaging)
-
-        costs = measure_steps(build, stream, trial.precision, replicas, beat)
-        copy = copies[0]  # which has been through all stages
-        self.loaded_back = LoadedBack(build_anew)
-        self.loaded_back.verify(training_state(copy, WeightAverage(copy, trial.averaging)))
-        sampler = self._sampler(copy)
-        self.eval_costs = rehearse(sampler, stream.batch(0), beat, compiled=trial.compile)
-        return costs
-
-    def _sampler(self, model: GenerativeModel) -> Sampler:
-        y = self.dataset.test.y
-        return Sampler(
-            model,
-            seed=self.trial.seed,
-            batch_size=self.trial.evaluation.batch_size,
-            precision=self.trial.precision,
-            conditions=None if y is None else torch.from_numpy(y),
-        )
 
     def _spend(self, training: Training) -> None:
         """Train until the budget is used, pausing to be measured, to save and to report."""
@@ -302,7 +240,9 @@ class TrialRun:
     def _report(self, training: Training) -> None:
         ledger, progress = self.ledger, training.progress
         rate = ledger.images / max(ledger.seconds, 1e-9)
-        warning = outlook.warning(self.trial, self.eval_costs, ledger.seconds / progress)
+        warning = outlook.warning(
+            self.trial, self.warm_up.evaluation_costs, ledger.seconds / progress
+        )
         self.heartbeat.tell(Progress("train", progress, training.losses, rate, warning=warning))
         self.registry.hooks.harness_step(
             trial=self.trial.model_dump(mode="json"), usage=self.ledger.usage().model_dump()
@@ -368,7 +308,7 @@ class TrialRun:
         self.plugins.check()
         state = training.state_dict()
         with self._plugin_code():
-            self.loaded_back.verify(state)
+            self.warm_up.loaded_back.verify(state)
         own = {
             "trial": self.trial.id,
             "curve": self.curve,

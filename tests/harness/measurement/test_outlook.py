@@ -57,7 +57,9 @@ def test_a_slow_sampler_is_told_of_while_it_trains(tmp_path, monkeypatch):
     monkeypatch.setattr(rehearsal.time, "perf_counter", lambda: next(clock))
     run, training = prepared(Table, tmp_path, budget="3 steps")
     monkeypatch.setattr(time, "perf_counter", time.monotonic)
-    assert run.eval_costs == Costs(sampling=CallCost(30.0, 0.0), likelihood=CallCost(30.0, 0.0))
+    assert run.warm_up.evaluation_costs == Costs(
+        sampling=CallCost(30.0, 0.0), likelihood=CallCost(30.0, 0.0)
+    )
     # A first warning is of the short evaluation: its one batch, and that of the likelihood.
     run._spend(training)
     run.trial = run.trial.model_copy(update={"evaluation": EVALUATION})

@@ -164,7 +164,7 @@ def test_a_sound_model_is_let_through_and_its_trial_is_not_changed(tmp_path, mon
 
     with_it = trained(Noisy, tmp_path)
     assert (random.random(), np.random.random_sample()) == expected
-    monkeypatch.setattr("harness.worker.trial_run.rehearse", lambda *_, **__: Costs(FREE, FREE))
+    monkeypatch.setattr("harness.worker.warm_up.rehearse", lambda *_, **__: Costs(FREE, FREE))
     without = trained(Noisy, tmp_path / "other")
     assert torch.equal(with_it.model.network.weight, without.model.network.weight)
 
