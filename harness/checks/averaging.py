@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harness.checks.sampling import check_images
+from harness.checks.sampling import check_examples
 from harness.checks.subject import build, draw, log_likelihood, middles, noise_batch, seeded
 from harness.contract import DataSpec, GenerativeModel, HasLikelihood
 from harness.training.averaging import WeightAverage
@@ -28,7 +28,7 @@ def check_average(
     model.eval()
     with average.applied():
         samples, nats = _results(model, spec)
-        check_images(samples, IMAGES, spec, "sample, with averaged weights,")
+        check_examples(samples, IMAGES, spec, "sample, with averaged weights,")
         own = model.state_dict().items()
         state = {name: v.clone() if isinstance(v, Tensor) else v for name, v in own}
     new = build(model_class, spec, overrides, seed=1).eval()

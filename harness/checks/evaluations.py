@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from harness.checks.sampling import check_images
+from harness.checks.sampling import check_examples
 from harness.checks.subject import build, draw
 from harness.contract import DataSpec, GenerativeModel, HasSteps
 
@@ -35,7 +35,7 @@ def check_evaluations(
 
 def _evaluations(model: GenerativeModel) -> int:
     with _counted_calls(model) as calls:
-        check_images(draw(model, 2), 2, model.spec, "sample")
+        check_examples(draw(model, 2), 2, model.spec, "sample")
     return len(calls)
 
 

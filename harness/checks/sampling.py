@@ -15,6 +15,7 @@ from harness.checks.subject import (
     conditions_for,
     differences,
     draw,
+    held_to_contract,
     log_likelihood,
     noise_batch,
     seeded,
@@ -31,6 +32,7 @@ from harness.contract import (
     HasSteps,
 )
 from harness.measurement.interpolation import decode
+from harness.plugins.contract_validation import validate_examples, validate_levels
 
 # Lengths that, with their sum, no axis but the batch's is likely to have.
 PARTS = (5, 7)
@@ -45,14 +47,14 @@ def check_samples(
     before = {name: value.clone() for name, value in _tensors(model).items()}
     for n in (1, 3):
         first, again = (draw(model, n) for _ in range(2))
-        check_images(first, n, spec, "sample")
+        check_examples(first, n, spec, "sample")
         assert torch.equal(first, again), (
             "two samples from one seed differ: draw randomness from torch's global generator alone"
         )
     if isinstance(model, HasLatent):
         with seeded(0), torch.no_grad():
             images = decode(model, model.sample_prior(3), conditions_for(model, 3))
-            check_images(images, 3, spec, "decode")
+            check_examples(images, 3, spec, "decode")
     assert not model.training, "sample left the model in training mode"
     different = differences(before, _tensors(model))
     assert not different, f"sampling in eval mode changed the model's {', '.join(different[:5])}"
@@ -63,15 +65,11 @@ def _tensors(model: GenerativeModel) -> dict[str, Tensor]:
     return {name: value for name, value in values.items() if isinstance(value, Tensor)}
 
 
-def check_images(images: Tensor, n: int, spec: DataSpec, method: str) -> None:
-    """Assert that what ``method`` gave are ``n`` images of ``spec``."""
-    expected = (n, *spec.shape)
-    assert images.dtype == torch.uint8, f"{method} gave {images.dtype}; images are torch.uint8"
-    assert tuple(images.shape) == expected, f"{method} gave {tuple(images.shape)}, not {expected}"
-    largest = int(images.max())
-    assert largest < spec.levels, (
-        f"{method} gave a pixel of {largest}; levels end at {spec.levels - 1}"
-    )
+def check_examples(x: Any, n: int, spec: DataSpec, method: str) -> None:
+    """Hold what ``method`` returned to being ``n`` examples of ``spec``."""
+    with held_to_contract():
+        validate_examples(x, n, spec, method)
+        validate_levels(x, spec, method)
 
 
 def check_batch_independence(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from harness.checks.sampling import STEPS, check_images
+from harness.checks.sampling import STEPS, check_examples
 from harness.checks.subject import NotApplicable, build, draw, log_likelihood, noise_batch, seeded
 from harness.contract import DataSpec, GenerativeModel, HasLikelihood, HasSteps
 
@@ -51,7 +51,7 @@ def check_size(
         if isinstance(model, HasSteps):
             model.sampling_steps = STEPS
         method = "sample"
-        check_images(draw(model, 2), 2, model.spec, "sample")
+        check_examples(draw(model, 2), 2, model.spec, "sample")
         if isinstance(model, HasLikelihood):
             method = "log_likelihood"
             with seeded(0):

@@ -18,12 +18,22 @@ from harness.contract import (
     LogLikelihood,
 )
 from harness.machine.seeding import derive
+from harness.plugins.contract_validation import ContractBroken
 
 Module = TypeVar("Module", bound=nn.Module)
 
 
 class NotApplicable(Exception):
     """A check has nothing to say about this model; the message is the reason."""
+
+
+@contextmanager
+def held_to_contract() -> Iterator[None]:
+    """Fail the check with what the block finds to be against the contract."""
+    try:
+        yield
+    except ContractBroken as broken:
+        raise AssertionError(str(broken)) from None
 
 
 @contextmanager

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from harness.checks.subject import build, noise_batch, seeded
+from harness.checks.subject import build, held_to_contract, noise_batch, seeded
 from harness.contract import DataSpec, GenerativeModel
 from harness.measurement.rehearsal import FEW, rehearse
 from harness.measurement.sampling import Sampler
 from harness.plugins.contract_validation import (
-    ContractBroken,
     validate_class,
     validate_model,
     validated_losses,
@@ -21,7 +20,7 @@ def check_types(
     model_class: type[GenerativeModel], spec: DataSpec, overrides: Mapping[str, Any]
 ) -> None:
     """Attributes, and what every method returns, are what the contract asks for."""
-    try:
+    with held_to_contract():
         validate_class(model_class)
         model = build(model_class, spec, overrides)
         validate_model(model, spec, model.config)
@@ -30,5 +29,3 @@ def check_types(
         with seeded(0):
             validated_losses(model.training_step(batch, 0.0))
             rehearse(sampler, batch, lambda: None)
-    except ContractBroken as broken:
-        raise AssertionError(str(broken)) from None

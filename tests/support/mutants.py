@@ -171,13 +171,13 @@ class EncodesToImages(Flow):
 # Samples
 
 
-@caught_by("samples", "levels end at 4")
+@caught_by("samples", "the data has 5 levels, 0 to 4")
 class OutOfRange(Diffusion):
     def sample(self, n, y=None):
         return super().sample(n, y) + self.spec.levels - 1
 
 
-@caught_by("samples", "torch.float32; images are torch.uint8")
+@caught_by("samples", "returned torch.float32")
 class WrongType(Diffusion):
     def sample(self, n, y=None):
         return super().sample(n, y) / (self.spec.levels - 1)

@@ -110,7 +110,7 @@ class WanderingBuffer(Histogram):
     ("model_class", "message"),
     [
         (FloatSamples, "torch.float32"),
-        (BeyondLevels, "pixel of 5; levels end at 4"),
+        (BeyondLevels, "returned the value 5; the data has 5 levels, 0 to 4"),
         (OwnGenerator, "global generator"),
         (WanderingBuffer, "drawn"),
     ],
