@@ -24,8 +24,6 @@ from harness.measurement.baselines import chosen_examples
 from harness.measurement.figures import Metrics
 from harness.measurement.interpolation import ROWS
 from harness.measurement.pictures import draw_conditional
-from harness.measurement.rehearsal import rehearse
-from harness.measurement.sampling import Sampler
 from harness.measurement.trial_pictures import (
     draw_interpolation,
     draw_suspects,
