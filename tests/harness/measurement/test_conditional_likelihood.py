@@ -10,7 +10,7 @@ from support.toy_models import Histogram, Mixture, ToyConfig
 from support.toys import SPEC, split
 
 from harness.checks.subject import all_images
-from harness.measurement.scorer import measure_likelihood
+from harness.measurement.likelihood import measure_likelihood
 
 
 @pytest.fixture
