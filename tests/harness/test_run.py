@@ -98,7 +98,7 @@ def test_a_row_holds_everything(straight):
         "trial.json",
         "SHA256SUMS",
     }
-    assert np.load(folder / "samples.npz", allow_pickle=False)["images"].shape == (50, 1, 8, 8)
+    assert np.load(folder / "samples.npz", allow_pickle=False)["x"].shape == (50, 1, 8, 8)
     usage = row["usage"]
     assert usage["steps"] == usage["batches"] == 60
     assert usage["images"] == 60 * 32

@@ -29,7 +29,7 @@ def test_a_sound_model_ends_with_zero():
     assert answer.exit_code == 0
     found = json.loads(answer.output)
     assert found["passed"]
-    assert found["spec"]["levels"] == DIGITS.levels
+    assert found["spec"]["x"]["levels"] == DIGITS.levels
     assert {check["verdict"] for check in found["checks"]} <= {"passed", "not applicable"}
     assert all(check["reason"] for check in found["checks"])
 

@@ -48,7 +48,7 @@ def test_the_row_has_the_distance_in_each_further_seed(tmp_path, monkeypatch):
     further = {name for name in metrics if "_seed" in name}
     assert further == {"fid_seed2", "fid_seed3"}
     dataset = digits.load()
-    samples = torch.from_numpy(np.load(tmp_path / "samples.npz")["images"])
+    samples = torch.from_numpy(np.load(tmp_path / "samples.npz")["x"])
     for number, extractor in ((2, DigitsClassifier2), (3, DigitsClassifier3)):
         scorer = SampleScorer(dataset, extractor(dataset.spec), {"fid": FrechetDistance}, CPU)
         expected = scorer.score([samples])["fid"]
