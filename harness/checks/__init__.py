@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.checks.averaging import check_average
+from harness.checks.condition import check_condition
 from harness.checks.coverage import check_coverage
 from harness.checks.evaluations import check_evaluations
 from harness.checks.exact import check_frequencies
@@ -19,7 +20,7 @@ from harness.checks.latent import check_latent_round_trip
 from harness.checks.period import check_period
 from harness.checks.probability import check_entropy, check_total_probability
 from harness.checks.progress import check_progress
-from harness.checks.resemblance import check_labels, check_resemblance
+from harness.checks.resemblance import check_resemblance
 from harness.checks.sampling import check_batch_independence, check_samples
 from harness.checks.seeds import check_seeds
 from harness.checks.sizes import check_sizes
@@ -48,12 +49,12 @@ __all__ = [
     "check_average",
     "check_batch_independence",
     "check_bitwise_resume",
+    "check_condition",
     "check_config",
     "check_coverage",
     "check_entropy",
     "check_evaluations",
     "check_frequencies",
-    "check_labels",
     "check_latent_round_trip",
     "check_memory",
     "check_overfits",
@@ -104,7 +105,7 @@ _CHECKS: tuple[tuple[Function, str, Applies], ...] = (
     (check_coverage, "log_likelihood", _having(HasLikelihood)),
     (check_overfits, "training_step", _having()),
     (check_resemblance, "sample", _having()),
-    (check_labels, "sample", _takes_a_condition),
+    (check_condition, "", _takes_a_condition),
 )
 
 

@@ -15,7 +15,7 @@ from harness.training.averaging import WeightAverage
 from harness.training.divergence import Diverged, DivergenceWatch
 
 PERIODS = 4
-IMAGES = 8
+EXAMPLES = 8
 
 
 def check_average(
@@ -28,7 +28,7 @@ def check_average(
     model.eval()
     with average.applied():
         samples, nats = _results(model, spec)
-        check_examples(samples, IMAGES, spec, "sample, with averaged weights,")
+        check_examples(samples, EXAMPLES, spec, "sample, with averaged weights,")
         own = model.state_dict().items()
         state = {name: v.clone() if isinstance(v, Tensor) else v for name, v in own}
     new = build(model_class, spec, overrides, seed=1).eval()
@@ -39,7 +39,7 @@ def check_average(
         return
     expected, expected_nats = _results(new, spec)
     share = float((samples != expected).float().mean())
-    assert share < 0.02, _stale("samples", f"{share:.1%} of sub-pixels differ")
+    assert share < 0.02, _stale("samples", f"{share:.1%} of values differ")
     if nats is not None and expected_nats is not None:
         near = torch.allclose(nats, expected_nats, rtol=1e-3, atol=1e-3, equal_nan=True)
         assert near, _stale("likelihoods", f"{nats[0]:.4g} and {expected_nats[0]:.4g} nats")
@@ -47,12 +47,12 @@ def check_average(
 
 def _train(model: GenerativeModel, average: WeightAverage, spec: DataSpec) -> None:
     """Take some periods of every stage as a trial does, and look at every step."""
-    batch, watch = noise_batch(spec, IMAGES), DivergenceWatch(average)
+    batch, watch = noise_batch(spec, EXAMPLES), DivergenceWatch(average)
     progress = [p for p in middles(model) for _ in range(PERIODS * model.period)]
     for step, where in enumerate(progress, start=1):
         with seeded(step):
             model.training_step(batch, where)
-        average.update(IMAGES, IMAGES * step)
+        average.update(EXAMPLES, EXAMPLES * step)
         watch.look()
         try:
             watch.refuse({}, step)
@@ -64,12 +64,12 @@ def _train(model: GenerativeModel, average: WeightAverage, spec: DataSpec) -> No
 
 
 def _results(model: GenerativeModel, spec: DataSpec) -> tuple[Tensor, Tensor | None]:
-    """Return samples, and the log-likelihoods of some images where there are such."""
-    samples = draw(model, IMAGES)
+    """Return samples, and the log-likelihoods of some examples where there are such."""
+    samples = draw(model, EXAMPLES)
     if not isinstance(model, HasLikelihood):
         return samples, None
     with seeded(0), torch.no_grad():
-        return samples, log_likelihood(model, noise_batch(spec, IMAGES)).nats.clone()
+        return samples, log_likelihood(model, noise_batch(spec, EXAMPLES)).nats.clone()
 
 
 def _stale(what: str, how: str) -> str:

@@ -1,30 +1,31 @@
-"""The check for blind spots: pixels that a pixel does not see, though it sees farther ones.
+"""The check for blind spots: values that a value does not see, though it sees farther ones.
 
 A model may depend on as few pixels as it likes: on its neighbours, or on the last k in the order of
 a raster. What it may not have is a hole in what it sees. Masked convolutions of h pixels to each
 side see h columns to the right in the row above, at any depth, and more in the row above that: the
-pixel that is h + 1 to the right in the row above is lost.
+pixel that is h + 1 to the right in the row above is lost. A text and a sound are one row.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from harness.checks.exact import exact_size
-from harness.checks.probability import all_nats, score, trained
-from harness.checks.subject import NotApplicable, build, noise_batch, stir, train
+from harness.checks.own_data import SMALL, Size, values_of, without_condition
+from harness.checks.probability import score, trained
+from harness.checks.subject import NotApplicable, all_images, build, noise_batch, stir, train
 from harness.contract import DataSpec, GenerativeModel
 
-# All images of these are scored; with one class, where a model wants labels.
-SMALL = tuple(
-    DataSpec.images((1, side, side), levels=2, classes=classes)
-    for side in (3, 4)
-    for classes in (0, 1)
+# All x of these are scored; given one condition, where a model wants one.
+SIZES = (
+    Size({"image": (1, 3, 3), "video": (2, 1, 2, 2), "audio": (1, 9), "text": (9,)}, 2),
+    Size({"image": (1, 4, 4), "video": (4, 1, 2, 2), "audio": (1, 16), "text": (16,)}, 2),
 )
 # Columns to the right of a pixel that are looked at, by how many there are: kernels that are up to
 # 15 wide, and up to 23, which costs about 13 times as much.
@@ -40,16 +41,26 @@ def check_coverage(
 ) -> str:
     """What a pixel depends on has no hole: it sees what is nearer than the farthest that it sees.
 
-    P(x_d | x_<d) is summed out of the probabilities of all images that begin alike, and has to
-    change with x_j. Looked at are all pairs of pixels of 1x3x3 binary images, and the two rows
-    above a pixel in wider ones.
+    P(x_d | x_<d) is summed out of the probabilities of all x that begin alike, and has to change
+    with x_j. Looked at are all pairs of pixels of 1x3x3 binary images, or of 9 characters, and the
+    two rows above a pixel in wider images.
     """
-    own = exact_size(model_class, spec, overrides, SMALL)
+    if spec.x.kind == "video":
+        raise NotApplicable("blind spots are looked for in one image or one row, not in frames")
+    candidates = [data for size in SIZES for data in _with_one_condition_at_most(size.of(spec))]
+    own = exact_size(model_class, spec, overrides, candidates)
     model = trained(model_class, own, overrides)
     # Weights that start at zero hide what they connect.
     stir(model)
-    _compare_pairs(_interactions(all_nats(model).view([own.levels] * own.dimensions)), own)
-    return _look_wide(model_class, spec, overrides)
+    nats = score(model, all_images(own), 0).nats
+    _compare_pairs(_interactions(nats.view([own.levels] * own.dimensions)), own)
+    return _look_wide(model_class, spec, overrides) if spec.x.kind == "image" else ""
+
+
+def _with_one_condition_at_most(spec: DataSpec) -> tuple[DataSpec, DataSpec]:
+    """Return ``spec`` without its condition, and with one class if that is a label."""
+    y = replace(spec.y, levels=1) if spec.y is not None and spec.y.kind == "label" else spec.y
+    return without_condition(spec), replace(spec, y=y)
 
 
 def _interactions(nats: Tensor) -> dict[Pair, float]:
@@ -67,23 +78,23 @@ def _interactions(nats: Tensor) -> dict[Pair, float]:
 def _compare_pairs(changes: dict[Pair, float], spec: DataSpec) -> None:
     seen = [pair for pair, change in changes.items() if change >= SEEN]
     if not seen:
-        raise NotApplicable("its pixels are independent of each other")
+        raise NotApplicable(f"its {values_of(spec)} are independent of each other")
     if 2 * len(seen) < len(changes):
         raise NotApplicable(
-            f"{len(seen)} of {len(changes)} pairs of pixels interact: each depends on few others, "
-            "as in a Markov chain, and that is no blind spot"
+            f"{len(seen)} of {len(changes)} pairs of {values_of(spec)} interact: each depends on "
+            "few others, as in a Markov chain, and that is no blind spot"
         )
     blind = [pair for pair in changes if pair not in set(seen)]
     last = max(d - j for d, j in seen)
     if all(d - j > last for d, j in blind):
         return
-    width = spec.shape[2]
+    width = spec.shape[-1]
     reached = {_offset(pair, width) for pair in seen}
     holes = [pair for pair in blind if _is_within(_offset(pair, width), reached)]
     told = ", ".join(f"{divmod(d, width)} on {divmod(j, width)}" for d, j in holes[:3])
     assert not holes, (
-        f"{len(holes)} of {len(changes)} pairs of pixels (row, column) do not interact, though "
-        f"farther ones do: {told}; a blind spot of masked convolutions?"
+        f"{len(holes)} of {len(changes)} pairs of {values_of(spec)} (row, column) do not interact, "
+        f"though farther ones do: {told}; a blind spot of masked convolutions?"
     )
 
 
@@ -138,12 +149,12 @@ def _wide(
     """Return a model of images that are ``reach`` wider than a pixel, or None if none will do."""
     side = 8 * (reach // 8 + 1)
     shapes = ((1, 3, reach + 1), (1, side, side), (1, *spec.shape[1:]))
-    candidates = (
-        DataSpec.images(shape, 2, classes)
+    candidates = [
+        data
         for shape in shapes
         if shape[1] > 2 and shape[2] > reach
-        for classes in (0, 1)
-    )
+        for data in _with_one_condition_at_most(Size({**SMALL.shapes, "image": shape}, 2).of(spec))
+    ]
     try:
         own = exact_size(model_class, spec, overrides, candidates)
     except NotApplicable:

@@ -11,7 +11,7 @@ import numpy as np
 from harness.checks.outcome import BoundCheck
 from harness.checks.subject import NotApplicable, held_to_contract
 from harness.dataset import Dataset, Split
-from harness.plugins.dataset_validation import validated_dataset
+from harness.plugins.dataset_validation import plural, validated_dataset
 
 Load = Callable[[], Dataset]
 MOST_SHARED = 0.01
@@ -52,7 +52,7 @@ def dataset_checks(name: str, function: Callable[..., Any], argument: str = "") 
 
 
 def check_form(load: Load) -> None:
-    """Images are uint8 (N, C, H, W) and labels int64 (N,), as the spec says, in three splits."""
+    """Arrays x and y are uint8 (N, ...), labels int64 (N,), as the spec says, in three splits."""
     with held_to_contract():
         load()
 
@@ -67,18 +67,20 @@ def check_repeatable(load: Load, again: Load) -> None:
 
 
 def check_splits(load: Load) -> str | None:
-    """No split has images of another: what is held out was not seen."""
+    """No split has x of another: what is held out was not seen."""
     dataset = load()
+    x = plural(dataset.spec.x)
     if dataset.entropy is not None:
-        raise NotApplicable("images are drawn from a known density, and may be drawn twice")
+        raise NotApplicable(f"{x} are drawn from a known density, and may be drawn twice")
     contents = {name: _contents(split) for name, split in dataset.splits.items()}
     notes = []
     for seen, held_out in (("train", "test"), ("train", "validation"), ("validation", "test")):
-        shared = sum(image in set(contents[seen]) for image in contents[held_out])
+        trained_on = set(contents[seen])
+        shared = sum(one in trained_on for one in contents[held_out])
         share = shared / len(contents[held_out])
-        told = f"{shared} of {len(contents[held_out])} images of {held_out} are in {seen} too"
+        told = f"{shared} of {len(contents[held_out])} {x} of {held_out} are in {seen} too"
         assert share <= MOST_SHARED, (
-            f"{told}: a model that copies its training images would look as if it generalised; "
+            f"{told}: a model that copies what it trained on would look as if it generalised; "
             "split by content"
         )
         notes += [told] if shared else []
@@ -86,19 +88,22 @@ def check_splits(load: Load) -> str | None:
 
 
 def check_levels(load: Load) -> None:
-    """The spec has as many levels as the images: 17 from 0 to 16, and not 256."""
+    """The spec has as many levels as the data: 17 from 0 to 16, and not 256."""
     dataset = load()
-    largest = max(int(split.x.max()) for split in dataset.splits.values())
-    levels = dataset.spec.levels
-    assert largest == levels - 1, (
-        f"the largest value is {largest}, and the spec has {levels} levels, 0 to {levels - 1}: "
-        f"likelihoods are of integers below `levels`; write levels={largest + 1}, or stretch the "
-        "images"
-    )
+    for name, array in (("x", dataset.spec.x), ("y", dataset.spec.y)):
+        # Texts of one alphabet need not use all of it in each of two roles.
+        if array is None or array.kind == "label" or (name == "y" and array.kind == "text"):
+            continue
+        largest = max(int(split.arrays[name].max()) for split in dataset.splits.values())
+        assert largest == array.levels - 1, (
+            f"the largest value of {name} is {largest}, and the spec has {array.levels} levels, 0 "
+            f"to {array.levels - 1}: likelihoods are of integers below `levels`, and models scale "
+            f"by it; write levels={largest + 1}, or stretch the {plural(array)}"
+        )
 
 
 def check_labels(load: Load) -> None:
-    """Every class has images to train on, and samples are compared with all of them."""
+    """Every class has examples to train on, and samples are compared with all of them."""
     dataset = load()
     if not dataset.spec.classes:
         raise NotApplicable("there are no labels")
@@ -107,11 +112,11 @@ def check_labels(load: Load) -> None:
         assert labels is not None
         missing = sorted(set(range(dataset.spec.classes)) - set(labels.tolist()))
         assert not missing, (
-            f"{name} has no image of {len(missing)} of {dataset.spec.classes} classes "
+            f"{name} has no example of {len(missing)} of {dataset.spec.classes} classes "
             f"({', '.join(map(str, missing[:5]))}): count `classes` from the labels, or split by "
             "class"
         )
 
 
 def _contents(split: Split) -> list[bytes]:
-    return [image.tobytes() for image in np.ascontiguousarray(split.x)]
+    return [one.tobytes() for one in np.ascontiguousarray(split.x)]

@@ -9,8 +9,14 @@ from typing import Any
 import torch
 
 from harness.checks.own_sizes import scorable
-from harness.checks.probability import all_nats, enumerable, trained
-from harness.checks.subject import NotApplicable, draw
+from harness.checks.probability import all_nats, enumerable, score, trained
+from harness.checks.subject import (
+    NotApplicable,
+    all_images,
+    condition_for,
+    draw,
+    draw_from,
+)
 from harness.contract import DataSpec, GenerativeModel
 
 DRAWS = 8192
@@ -19,13 +25,16 @@ DRAWS = 8192
 def check_frequencies(
     model_class: type[GenerativeModel], spec: DataSpec, overrides: Mapping[str, Any]
 ) -> None:
-    """Of images 1x2x2 with 4 levels each is sampled as often as its exact likelihood says.
+    """Of 256 images 1x2x2, or as many texts, each is sampled as often as its likelihood says.
 
-    With classes, as many are drawn of each as were shown.
+    With conditions, as many are drawn of each as were shown; and as many of one alone.
     """
     for own, kind in enumerable(model_class, spec, overrides):
         _require_exact(kind)
-        _compare_frequencies(trained(model_class, own, overrides))
+        model = trained(model_class, own, overrides)
+        _compare_frequencies(model)
+        if model_class.is_conditional(own):
+            _compare_frequencies(model, condition=1)
 
 
 def exact_size(
@@ -49,20 +58,27 @@ def _require_exact(kind: str) -> None:
         raise NotApplicable(f"its likelihood is not exact: {kind}")
 
 
-def _compare_frequencies(model: GenerativeModel) -> None:
+def _compare_frequencies(model: GenerativeModel, condition: int | None = None) -> None:
+    """Compare samples of one condition, or of all in turn, with probabilities of all x."""
     spec = model.spec
-    expected = all_nats(model).softmax(0) * DRAWS
-    pixels = draw(model, DRAWS).flatten(1).long()
+    if condition is None:
+        samples, nats, given = draw(model, DRAWS), all_nats(model), ""
+    else:
+        samples = draw_from(model, condition_for(model, DRAWS, condition), DRAWS)
+        nats, given = score(model, all_images(spec), 0, condition).nats, " given one y"
+    expected = nats.softmax(0) * DRAWS
     places = spec.levels ** torch.arange(spec.dimensions - 1, -1, -1)
-    observed = torch.bincount((pixels * places).sum(1), minlength=len(expected)).double()
-    # Pearson's test asks for at least five of each; rarer images count as one.
+    numbers = (samples.flatten(1).long() * places).sum(1)
+    observed = torch.bincount(numbers, minlength=len(expected)).double()
+    # Pearson's test asks for at least five of each; what is rarer counts as one.
     common = expected >= 5
     e = torch.cat([expected[common], expected[~common].sum().clamp(min=1)[None]])
     o = torch.cat([observed[common], observed[~common].sum()[None]])
     statistic, freedom = float(((o - e).square() / e).sum()), len(e) - 1
     limit = freedom + 6 * math.sqrt(2 * freedom) + 6
     assert statistic <= limit, (
-        f"samples and likelihood are of two distributions: chi^2 of {DRAWS} samples is "
+        f"samples and likelihood{given} are of two distributions: chi^2 of {DRAWS} samples is "
         f"{statistic:.0f} with {freedom} degrees of freedom, where {limit:.0f} is the most that "
         "chance explains; a leak in a mask, a temperature, or an order that only one of them has?"
+        + (" Is y used in the same way by both?" if given else "")
     )

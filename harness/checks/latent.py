@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from harness.checks.own_data import resized
 from harness.checks.subject import NotApplicable, build, noise_batch, seeded, stir, train
 from harness.contract import DataSpec, GenerativeModel, HasEncoder, HasLatent, HasSteps
 from harness.measurement.interpolation import decode
@@ -19,7 +20,7 @@ def check_latent_round_trip(
 ) -> None:
     """``encode`` gives what ``decode`` takes, and a bijection's ``decode(encode(x))`` is x.
 
-    A map is a bijection if its latent variable has as many dimensions as images of every size.
+    A map is a bijection if its latent variable has as many dimensions as x of every size.
     """
     model = build(model_class, spec, overrides)
     if not (isinstance(model, HasEncoder) and isinstance(model, HasLatent)):
@@ -40,21 +41,16 @@ def check_latent_round_trip(
         return
     lost = float((decoded != batch.x).float().mean())
     assert lost <= TOLERATED, (
-        f"decode(encode(x)) differs from x in {lost:.1%} of sub-pixels: the latent variable has "
-        "the images' dimensions, so one of the two is not the other's inverse"
+        f"decode(encode(x)) differs from x in {lost:.1%} of values: the latent variable has "
+        "the dimensions of x, so one of the two is not the other's inverse"
     )
 
 
 def _keeps_dimensions(
     model_class: type[GenerativeModel], spec: DataSpec, overrides: Mapping[str, Any]
 ) -> bool:
-    """Whether codes have as many dimensions as images, at two sizes of other proportions."""
-    channels, height, width = spec.shape
-    # Grey for colour and colour for grey.
-    other = DataSpec.images(
-        (3 if channels == 1 else 1, 2 * height, width), spec.levels, spec.classes
-    )
-    for size in (spec, other):
+    """Whether codes have as many dimensions as x, at two sizes of other proportions."""
+    for size in (spec, resized(spec, _other_shape(spec.shape))):
         try:
             model = build(model_class, size, overrides)
         except Exception:
@@ -64,3 +60,11 @@ def _keeps_dimensions(
         if model.sample_prior(1).numel() != size.dimensions:
             return False
     return True
+
+
+def _other_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return one of other proportions: twice as high, or twice as long, gray for colour."""
+    if len(shape) < 3:
+        return (*shape[:-1], 2 * shape[-1])
+    *frames, channels, height, width = shape
+    return (*frames, 3 if channels == 1 else 1, 2 * height, width)

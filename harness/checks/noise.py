@@ -1,4 +1,4 @@
-"""Noise that belongs to the image and not to the batch, whatever model draws it."""
+"""Noise that belongs to the example and not to the batch, whatever model draws it."""
 
 from __future__ import annotations
 
@@ -31,23 +31,23 @@ _SHAPED = {
 _OVER_CATEGORIES = {torch.multinomial, Tensor.multinomial}
 
 
-class PerImageNoise(TorchFunctionMode):
-    """Inside the block, every random draw over a batch is made image by image.
+class PerExampleNoise(TorchFunctionMode):
+    """Inside the block, every random draw over a batch is made example by example.
 
-    The k-th draw for image i depends on (k, i) alone, so a model whose images do not see each other
-    computes the same whether it gets them together or in parts.
+    The k-th draw for example i depends on (k, i) alone, so a model whose examples do not see each
+    other computes the same whether it gets them together or in parts.
 
     Args:
-        images: how many there are in this batch; a draw's first axis of that length is the batch.
-        first: index of the first among all images.
+        examples: how many there are in this batch; a draw's first axis of that length is the batch.
+        first: index of the first among all examples.
 
     Attributes:
         shared: functions that drew noise with no axis for the batch.
     """
 
-    def __init__(self, images: int, first: int = 0) -> None:
+    def __init__(self, examples: int, first: int = 0) -> None:
         super().__init__()
-        self.images = images
+        self.examples = examples
         self.first = first
         self.draws = 0
         self.shared: list[str] = []
@@ -72,7 +72,7 @@ class PerImageNoise(TorchFunctionMode):
             torch.default_generator.manual_seed(derive(self.draws))
             return func(*args, **kwargs)
         rows = []
-        for i in range(self.images):
+        for i in range(self.examples):
             torch.default_generator.manual_seed(derive(self.draws, self.first + i))
             row = {name: self._only(func, value, i) for name, value in kwargs.items()}
             rows.append(func(*(self._only(func, value, i) for value in args), **row))
@@ -84,17 +84,17 @@ class PerImageNoise(TorchFunctionMode):
         if func in _OVER_CATEGORIES:
             shape = shape[:-1]
             # torch.distributions flattens the batch with the axes that follow it.
-            if shape and shape[0] % self.images == 0:
+            if shape and shape[0] % self.examples == 0:
                 return 0
-        return shape.index(self.images) if self.images in shape else None
+        return shape.index(self.examples) if self.examples in shape else None
 
     def _only(self, func: Callable[..., Any], value: Any, i: int) -> Any:
-        """Return the part of an argument that belongs to image ``i``."""
+        """Return the part of an argument that belongs to example ``i``."""
         shape = _shape(value)
         axis = self._batch_axis(func, shape)
         if shape is None or axis is None:
             return value
-        size = shape[axis] // self.images
+        size = shape[axis] // self.examples
         if isinstance(value, Tensor):
             return value.narrow(axis, i * size, size)
         return (*shape[:axis], size, *shape[axis + 1 :])

@@ -1,4 +1,4 @@
-"""Sizes of images that a check chooses by itself, and what a model's refusal of them means."""
+"""Small data that a check chooses by itself, and what a model's refusal of them means."""
 
 from __future__ import annotations
 
@@ -7,15 +7,9 @@ from typing import Any
 
 import torch
 
+from harness.checks.own_data import describe_spec
 from harness.checks.subject import NotApplicable, build, log_likelihood, noise_batch, seeded
 from harness.contract import DataSpec, GenerativeModel, HasLikelihood
-
-
-def describe_spec(spec: DataSpec) -> str:
-    """Return size, levels and classes of images, for people."""
-    size = "x".join(map(str, spec.shape))
-    classes = f" and {spec.classes} classes" if spec.classes else ""
-    return f"{size} with {spec.levels} levels{classes}"
 
 
 def scorable(
@@ -32,6 +26,8 @@ def scorable(
     Raises:
         NotApplicable: none will do, or there is no likelihood; the message has every reason.
     """
+    if model_class.is_conditional(spec) and not spec.paired:
+        raise NotApplicable("x and y of unpaired data are independent draws: no p(x | y) is learnt")
     reasons: dict[str, str] = {}
     for candidate in candidates:
         try:
@@ -43,11 +39,11 @@ def scorable(
             told = f"{type(error).__name__}: {error}".strip(": ")
         reasons.setdefault(told, describe_spec(candidate))
     why = "; ".join(f"{size}: {reason}" for reason, size in reasons.items())
-    raise NotApplicable(f"the model does not run on the small images of this check ({why})")
+    raise NotApplicable(f"the model does not run on the small data of this check ({why})")
 
 
 def _kind(model_class: type[GenerativeModel], spec: DataSpec, overrides: Mapping[str, Any]) -> str:
-    """Take a step, score two images and return the kind of their likelihood."""
+    """Take a step, score two examples and return the kind of their likelihood."""
     model = build(model_class, spec, overrides)
     if not isinstance(model, HasLikelihood):
         raise NotApplicable("no likelihood")

@@ -8,15 +8,14 @@ from typing import Any
 
 from harness.checks import NotApplicable, checks_for
 from harness.checks.outcome import BoundCheck
+from harness.checks.own_data import default_data
 from harness.contract import DataSpec, GenerativeModel
 from harness.errors import did_you_mean
-
-DIGITS = DataSpec.images((1, 8, 8), levels=17, classes=10)
 
 
 def pytest_parameters(
     model_class: type[GenerativeModel],
-    spec: DataSpec = DIGITS,
+    spec: DataSpec | None = None,
     expected_failures: Mapping[str, str] | None = None,
     **overrides: Any,
 ) -> list[Any]:
@@ -26,7 +25,7 @@ def pytest_parameters(
 
     Args:
         model_class: the model.
-        spec: what it is built for.
+        spec: what it is built for; small data of the kinds that it makes and takes if None.
         expected_failures: why a check fails, by its name: a strict xfail, so that a check which
             passes again is told.
         overrides: hyper-parameters other than the recipe's.
@@ -36,6 +35,7 @@ def pytest_parameters(
     """
     import pytest
 
+    spec = spec or default_data(model_class)
     expected = dict(expected_failures or {})
     checks = checks_for(model_class)
     names = [check.name for check in checks]

@@ -1,4 +1,4 @@
-"""Checks of what a model gives: its samples, and that images of one batch do not see each other."""
+"""Checks of what a model gives: samples, and examples of one batch that do not see each other."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from harness.checks.noise import PerImageNoise
+from harness.checks.noise import PerExampleNoise
 from harness.checks.subject import (
     NotApplicable,
     build,
@@ -42,7 +42,7 @@ STEPS = 8
 def check_samples(
     model_class: type[GenerativeModel], spec: DataSpec, overrides: Mapping[str, Any]
 ) -> None:
-    """Samples are uint8 (n, C, H, W) in [0, levels), the same from the same seed; state stays."""
+    """Samples are uint8 (n, *x.shape) in [0, levels), equal from equal seeds; state stays."""
     model = build(model_class, spec, overrides).eval()
     before = {name: value.clone() for name, value in _tensors(model).items()}
     for n in (1, 3):
@@ -53,8 +53,8 @@ def check_samples(
         )
     if isinstance(model, HasLatent):
         with seeded(0), torch.no_grad():
-            images = decode(model, model.sample_prior(3), conditions_for(model, 3))
-            check_examples(images, 3, spec, "decode")
+            decoded = decode(model, model.sample_prior(3), conditions_for(model, 3))
+            check_examples(decoded, 3, spec, "decode")
     assert not model.training, "sample left the model in training mode"
     different = differences(before, _tensors(model))
     assert not different, f"sampling in eval mode changed the model's {', '.join(different[:5])}"
@@ -75,7 +75,7 @@ def check_examples(x: Any, n: int, spec: DataSpec, method: str) -> None:
 def check_batch_independence(
     model_class: type[GenerativeModel], spec: DataSpec, overrides: Mapping[str, Any]
 ) -> None:
-    """In eval mode each image gets the same result, whichever others are in its batch."""
+    """In eval mode each example gets the same result, whichever others are in its batch."""
     model = build(model_class, spec, overrides)
     train(model, noise_batch(spec, 8), range(model.period), model.period)
     stir(model)
@@ -83,7 +83,7 @@ def check_batch_independence(
     if isinstance(model, HasSteps):
         model.sampling_steps = STEPS
     n = sum(PARTS)
-    _compare_images("sample", lambda first, size: draw(model, size, first=first))
+    _compare("sample", lambda first, size: draw(model, size, first=first))
     if isinstance(model, HasLatent):
         with seeded(0):
             z = model.sample_prior(n)
@@ -91,7 +91,7 @@ def check_batch_independence(
         def decoded(first: int, size: int) -> Tensor:
             return decode(model, z[first : first + size], conditions_for(model, size, first))
 
-        _compare_images("decode", decoded)
+        _compare("decode", decoded)
     if isinstance(model, HasLikelihood):
         x, y = noise_batch(spec, n)
 
@@ -103,26 +103,26 @@ def check_batch_independence(
         together, parts = _in_parts(nats)
         worst = float(((parts - together).abs() / together.abs().clamp(min=1)).max())
         assert worst < 1e-3, (
-            f"log_likelihood of an image depends on the others in its batch: up to {worst:.2%} "
+            f"log_likelihood of an example depends on the others in its batch: up to {worst:.2%} "
             "apart when scored in two parts"
         )
 
 
-def _compare_images(method: str, results: Callable[[int, int], Tensor]) -> None:
+def _compare(method: str, results: Callable[[int, int], Tensor]) -> None:
     together, parts = _in_parts(results)
     share = float((parts != together).float().mean())
     assert share < 0.02, (
-        f"{method} gives an image other values in another batch: {share:.1%} of sub-pixels differ "
-        "when the same images are made in two parts (batch statistics in eval mode?)"
+        f"{method} gives an example other values in another batch: {share:.1%} of values differ "
+        "when the same examples are made in two parts (batch statistics in eval mode?)"
     )
 
 
 def _in_parts(results: Callable[[int, int], Tensor]) -> tuple[Tensor, Tensor]:
-    """Return results for all images at once, and in two parts, every image with its own noise."""
+    """Return results for all at once, and in two parts, every example with its own noise."""
     pieces, shared = [], set()
     first = 0
     for first, size in ((0, sum(PARTS)), (0, PARTS[0]), (PARTS[0], PARTS[1])):
-        with seeded(0), torch.no_grad(), PerImageNoise(size, first) as noise:
+        with seeded(0), torch.no_grad(), PerExampleNoise(size, first) as noise:
             pieces.append(results(first, size).clone())
         shared |= set(noise.shared)
     together, parts = pieces[0], torch.cat(pieces[1:])

@@ -42,8 +42,8 @@ def check_seeds(
     """Equal seeds give equal steps, whatever other generators hold; no noise is drawn and kept."""
     model = build(model_class, spec, overrides)
     batch = noise_batch(spec, 8)
-    labels = None if batch.y is None else batch.y.roll(1)
-    rolled = Batch(batch.x.roll(1, 0), labels)
+    conditions = None if batch.y is None else batch.y.roll(1, 0)
+    rolled = Batch(batch.x.roll(1, 0), conditions)
     for progress in middles(model):
 
         def history(
@@ -80,7 +80,7 @@ def _compare_orders(losses: dict[str, Tensor], rolled: dict[str, Tensor]) -> Non
     """Without noise a batch is a set: its order cannot matter, unless rows have noise of theirs."""
     for name, loss in losses.items():
         assert torch.allclose(loss, rolled[name], rtol=1e-3, atol=1e-5), (
-            f'loss "{name}" depends on no seed, yet on the order of the images in the batch '
+            f'loss "{name}" depends on no seed, yet on the order of the examples in the batch '
             f"({float(loss):.5g}, and {float(rolled[name]):.5g} in another order): noise is drawn "
             "once and kept, or from a generator of the model's own; draw it anew in each step"
         )

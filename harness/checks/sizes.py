@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from harness.checks.own_data import Size, data_of, describe_spec, without_condition
 from harness.checks.sampling import STEPS, check_examples
 from harness.checks.subject import NotApplicable, build, draw, log_likelihood, noise_batch, seeded
 from harness.contract import DataSpec, GenerativeModel, HasLikelihood, HasSteps
 
 # No smaller than the contract asks for.
-SPECS = (
-    DataSpec.images((1, 8, 8), levels=17, classes=10),
-    DataSpec.images((3, 8, 8), levels=256),
-    DataSpec.images((1, 8, 16), levels=2, classes=2),
-)
+SQUARE = Size({"image": (1, 8, 8), "video": (2, 1, 8, 8), "audio": (1, 64), "text": (16,)}, 17)
+COLOUR = Size({"image": (3, 8, 8), "video": (2, 3, 8, 8), "audio": (2, 64), "text": (16,)}, 256)
+OBLONG = Size({"image": (1, 8, 16), "video": (3, 1, 8, 16), "audio": (1, 96), "text": (24,)}, 2)
 
 
 def check_sizes(
     model_class: type[GenerativeModel], spec: DataSpec, overrides: Mapping[str, Any]
 ) -> None:
-    """It runs on gray and colour, few levels and many, with labels and without, or refuses them."""
+    """It runs on gray and colour, few levels and many, each kind and condition, or refuses them."""
     supported = 0
-    for other in SPECS:
+    for other in _variants(model_class, spec):
         try:
             check_size(model_class, other, overrides)
             supported += 1
@@ -30,6 +29,18 @@ def check_sizes(
             refusal = reason
     if not supported:
         raise NotApplicable(str(refusal))
+
+
+def _variants(model_class: type[GenerativeModel], spec: DataSpec) -> Iterator[DataSpec]:
+    """Yield three sizes of the kinds of ``spec``, and one of each other kind that is claimed."""
+    yield SQUARE.of(spec)
+    yield without_condition(COLOUR.of(spec))
+    yield OBLONG.of(spec, classes=2)
+    y = spec.y.kind if spec.y else "label"
+    for kind in sorted(model_class.makes - {spec.x.kind}):
+        yield SQUARE.of(data_of(kind, y))
+    for kind in sorted(model_class.takes - {y}):
+        yield SQUARE.of(data_of(spec.x.kind, kind))
 
 
 def check_size(
@@ -61,9 +72,7 @@ def check_size(
 
 
 def _told(spec: DataSpec, method: str, error: Exception) -> str:
-    size = "x".join(map(str, spec.shape))
     return (
-        f"supports() accepts images of {size} with {spec.levels} levels and {spec.classes} "
-        f"classes, but {method} fails on them with {type(error).__name__}: {error}; derive sizes "
-        "from spec, or let supports() return why not"
+        f"makes, takes and supports() accept {describe_spec(spec)}, but {method} fails on them with "
+        f"{type(error).__name__}: {error}; derive sizes from spec, or let supports() return why not"
     )

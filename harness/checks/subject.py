@@ -22,6 +22,9 @@ from harness.plugins.contract_validation import ContractBroken
 
 Module = TypeVar("Module", bound=nn.Module)
 
+CONDITIONS = 10
+"""Conditions that a model is given, where they are no labels."""
+
 
 class NotApplicable(Exception):
     """A check has nothing to say about this model; the message is the reason."""
@@ -104,18 +107,31 @@ def middles(model: GenerativeModel) -> list[float]:
 def conditions(spec: DataSpec, n: int, first: int = 0) -> Tensor | None:
     """Return ``n`` conditions, number ``first`` and on; None where the data has none.
 
-    Labels count up, from 0 again after the last; every value of another condition does so.
+    Labels count up, from 0 again after the last. Of another kind there are ``CONDITIONS``, each of
+    random values, which come again likewise.
     """
     if (y := spec.y) is None:
         return None
-    dtype = torch.int64 if y.kind == "label" else torch.uint8
-    numbers = ((torch.arange(n) + first) % y.levels).to(dtype)
-    return numbers.view(-1, *[1] * len(y.shape)).expand(n, *y.shape).contiguous()
+    numbers = (torch.arange(n) + first) % number_of_conditions(spec)
+    if y.kind == "label":
+        return numbers
+    return _noise(y, CONDITIONS, torch.Generator().manual_seed(0))[numbers]
+
+
+def number_of_conditions(spec: DataSpec) -> int:
+    """Return how many ``conditions`` there are before the first comes again."""
+    return spec.classes or CONDITIONS
 
 
 def conditions_for(model: GenerativeModel, n: int, first: int = 0) -> Tensor | None:
     """Return ``n`` conditions, number ``first`` and on; None for an unconditional model."""
     return model.condition(conditions(model.spec, n, first))
+
+
+def condition_for(model: GenerativeModel, n: int, number: int) -> Tensor | None:
+    """Return ``n`` times the condition ``number``; None for an unconditional model."""
+    y = conditions_for(model, 1, number)
+    return None if y is None else y.expand(n, *y.shape[1:]).contiguous()
 
 
 def log_likelihood(model: GenerativeModel, batch: Batch) -> LogLikelihood:
@@ -125,16 +141,21 @@ def log_likelihood(model: GenerativeModel, batch: Batch) -> LogLikelihood:
 
 
 def draw(model: GenerativeModel, n: int, seed: int = 0, first: int = 0) -> Tensor:
-    """Sample ``n`` examples from one seed, without gradients."""
+    """Sample ``n`` examples from one seed, without gradients, of conditions ``first`` and on."""
+    return draw_from(model, conditions_for(model, n, first), n, seed)
+
+
+def draw_from(model: GenerativeModel, y: Tensor | None, n: int, seed: int = 0) -> Tensor:
+    """Sample ``n`` examples given y from one seed, without gradients."""
     with seeded(seed), torch.no_grad():
         # A copy: a model may fill the same memory anew at its next call.
-        return model.sample(n, conditions_for(model, n, first)).clone()
+        return model.sample(n, y).clone()
 
 
 def all_images(spec: DataSpec) -> Tensor:
-    """Return each of the levels^D images once, uint8 (levels^D, C, H, W), in raster order."""
-    pixels = torch.arange(spec.levels, dtype=torch.uint8)
-    return torch.cartesian_prod(*[pixels] * spec.dimensions).view(-1, *spec.shape)
+    """Return each of the levels^D values of x once, uint8 (levels^D, *x.shape), in raster order."""
+    values = torch.arange(spec.levels, dtype=torch.uint8)
+    return torch.cartesian_prod(*[values] * spec.dimensions).view(-1, *spec.shape)
 
 
 def stir(module: Module, scale: float = 0.05) -> Module:

@@ -1,4 +1,4 @@
-"""Checks of learning: settings, one period of steps, exact resume, and eight images by heart."""
+"""Checks of learning: settings, one period of steps, exact resume, and eight examples by heart."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from harness.checks.subject import (
     build,
     conditions_for,
     differences,
+    log_likelihood,
     middles,
     noise_batch,
     seeded,
@@ -22,7 +23,7 @@ from harness.checks.subject import (
     state,
     train,
 )
-from harness.contract import DataSpec, GenerativeModel, HasLikelihood
+from harness.contract import Batch, DataSpec, GenerativeModel, HasLikelihood
 
 ROUNDS = (50, 200, 800)
 SAMPLES = 64
@@ -63,8 +64,8 @@ def check_training_step(
         with seeded(step):
             losses = model.training_step(batch, progress)
         _check_losses(losses)
-        for name, now, then in zip(("images", "labels"), batch, kept, strict=True):
-            assert not differences(now, then), f"training_step changed the {name} of its batch"
+        for name, now, then in zip(("x", "y"), batch, kept, strict=True):
+            assert not differences(now, then), f"training_step changed {name} of its batch"
     _check_owners(model)
     for name, parameters in before.items():
         moved = any(not torch.equal(*pair) for pair in parameters)
@@ -133,41 +134,41 @@ def check_bitwise_resume(
 def check_overfits(
     model_class: type[GenerativeModel], spec: DataSpec, overrides: Mapping[str, Any]
 ) -> None:
-    """Eight images are learnt: their likelihood rises, or else samples come closer to them.
+    """Eight examples are learnt: their likelihood rises, or else samples come closer to them.
 
     An adversary's loss says nothing of quality, so samples are judged where there is no likelihood.
     """
     figures = []
     for steps in ROUNDS:
         model = build(model_class, spec, overrides)
-        images = spot_batch(spec, 8)
-        before = _misfit(model, images.x)
-        train(model, images, range(steps), steps)
-        after = _misfit(model, images.x)
+        spots = spot_batch(spec, 8)
+        before = _misfit(model, spots)
+        train(model, spots, range(steps), steps)
+        after = _misfit(model, spots)
         figures.append(f"{after:.3f} after {steps}")
         if after < 0.8 * before:
             return
-    what = "bits/dim" if isinstance(model, HasLikelihood) else "RMS distance to the nearest image"
+    what = "bits/dim" if isinstance(model, HasLikelihood) else "RMS distance to the nearest of them"
     raise AssertionError(
-        f"training on eight images does not learn them: {what} {before:.3f} before, "
+        f"training on eight examples does not learn them: {what} {before:.3f} before, "
         f"{', '.join(figures)} steps; it should fall by a fifth"
     )
 
 
 @torch.no_grad()
-def _misfit(model: GenerativeModel, images: Tensor) -> float:
-    """Return bits/dim of ``images``; without a likelihood, the RMS distance of samples to them."""
+def _misfit(model: GenerativeModel, batch: Batch) -> float:
+    """Return bits/dim of a batch; without a likelihood, the RMS distance of samples to it."""
     model.eval()
     with seeded(2):
         if isinstance(model, HasLikelihood):
-            nats = model.log_likelihood(images).nats
+            nats = log_likelihood(model, batch).nats
             misfit = -nats.mean() / (model.spec.dimensions * math.log(2))
         else:
             scale = model.spec.levels - 1
             samples = (
                 model.sample(SAMPLES, conditions_for(model, SAMPLES)).flatten(1).float() / scale
             )
-            nearest = torch.cdist(samples, images.flatten(1).float() / scale).amin(1)
+            nearest = torch.cdist(samples, batch.x.flatten(1).float() / scale).amin(1)
             misfit = nearest.square().mean().div(model.spec.dimensions).sqrt()
     model.train()
     return float(misfit)

@@ -33,7 +33,7 @@ def check_updates(
             )
             assert count == 1, (
                 f'optimizer "{name}" takes {count} steps on one batch: one training_step consumes '
-                "one batch, or images seen compare nothing; where players take turns, count "
+                "one batch, or counts of examples compare nothing; where players take turns, count "
                 "calls and set `period`"
             )
 

@@ -25,7 +25,10 @@ def check(
         Kind | None, typer.Option(help="Of NAME; found out where only one kind has it.")
     ] = None,
     dataset: Annotated[
-        str | None, typer.Option(help="Whose size of images to use; 1x8x8 with 17 levels if none.")
+        str | None,
+        typer.Option(
+            help="Whose kind and size of data to use; small data of the model's kinds if none."
+        ),
     ] = None,
     settings: Annotated[
         list[str] | None,
@@ -70,13 +73,13 @@ def _check_model(
 
     from harness.checks.named import load, require_subclass
     from harness.checks.outcome import outcomes
-    from harness.checks.parameters import DIGITS
+    from harness.checks.own_data import default_data, described
     from harness.plugins.loading import load_dataset
 
     model_class = require_subclass(name, load(name, Kind.model, found), Kind.model)
-    spec = load_dataset(found, dataset).spec if dataset else DIGITS
+    spec = load_dataset(found, dataset).spec if dataset else default_data(model_class)
     overrides = _overrides(model_class, name, settings)
-    size = f"images {'x'.join(map(str, spec.shape))} with {spec.levels} levels"
+    size = described(spec)
     results = outcomes(model_class, spec, overrides, seconds)
     printed = _printed(f"{name} on {size}", results, as_json)
     refusal = _refusal(model_class, spec)
@@ -108,7 +111,7 @@ def _refusal(model_class: type[GenerativeModel], spec: DataSpec) -> str:
 
 
 def _hint(found: list[Outcome], size: str, refusal: str, dataset: str | None) -> str:
-    """Return what to try where the size of images, and not the model, decided what was checked."""
+    """Return what to try where the data, and not the model, decided what was checked."""
     another = "another --dataset" if dataset else "--dataset, say --dataset mnist"
     if refusal:
         return (

@@ -109,17 +109,17 @@ def _validated(kind: str, split: Any, spec: DataSpec) -> Split:
             f"its {kind} split is {describe_value(split)}; a harness.dataset.Split is asked for"
         )
     x, y = split.x, split.y
-    _validate_values(f"{_plural(spec.x)} of {kind}", x, spec.x, None)
+    _validate_values(f"{plural(spec.x)} of {kind}", x, spec.x, None)
     if not len(x):
-        raise ContractBroken(f"the {kind} split has no {_plural(spec.x)}")
+        raise ContractBroken(f"the {kind} split has no {plural(spec.x)}")
     if (y is None) != (spec.y is None):
         if spec.y is None:
             raise ContractBroken(f"the {kind} split has a condition y; its spec has none")
         raise ContractBroken(
-            f"the {kind} split has no {_plural(spec.y)} as condition y; its spec has them"
+            f"the {kind} split has no {plural(spec.y)} as condition y; its spec has them"
         )
     if y is not None and spec.y is not None:
-        _validate_values(f"{_plural(spec.y)} of {kind}", y, spec.y, len(x) if spec.paired else None)
+        _validate_values(f"{plural(spec.y)} of {kind}", y, spec.y, len(x) if spec.paired else None)
     truth = _validated_truth(kind, split.truth, len(x) if y is None else len(y))
     kept = Split(_readable(x), None if y is None else _readable(y), truth)
     return (
@@ -127,7 +127,8 @@ def _validated(kind: str, split: Any, spec: DataSpec) -> Split:
     )
 
 
-def _plural(array: ArraySpec) -> str:
+def plural(array: ArraySpec) -> str:
+    """Return what several such arrays are called."""
     return {"image": "images", "label": "labels", "text": "texts", "video": "videos"}.get(
         array.kind, "sounds"
     )

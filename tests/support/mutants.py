@@ -72,7 +72,7 @@ class LeakInTheMask(Autoregression):
         return torch.ones(dimensions, dimensions).tril(0)
 
 
-@caught_by("total_probability", "in nats, of whole images")
+@caught_by("total_probability", "in nats, of all of x")
 class BitsForNats(Autoregression):
     def log_likelihood(self, x, y=None):
         nats = super().log_likelihood(x).nats
@@ -203,13 +203,13 @@ class OtherScaleOfSamples(TwoPlayers):
         return from_symmetric(self.network(z) / 8, self.spec.levels).view(-1, *self.spec.shape)
 
 
-@caught_by("labels", "use labels")
+@caught_by("condition", "training and sample use y")
 class IgnoresLabels(Diffusion):
     def labels(self, labels, n):
         return super().labels(None, n)
 
 
-@caught_by("labels", "in the same way")
+@caught_by("condition", "in the same way")
 class LabelsOffByOne(Diffusion):
     def sample(self, n, y=None):
         shifted = None if y is None else (y + 1) % self.classes
@@ -247,10 +247,32 @@ class BatchStatistics(TwoPlayers):
         self.optimizers["generator"] = Adam(self.network.parameters(), 0.01, (0.5, 0.9))
 
 
+@caught_by("condition", "samples do not follow their condition: 0% ")
+class LabelsShiftedInTraining(Histogram):
+    def training_step(self, batch, progress):
+        return super().training_step(batch._replace(y=(batch.y + 1) % self.spec.classes), progress)
+
+
+@caught_by("condition", "log_likelihood does not follow its condition: 0% after 100")
+class LikelihoodIgnoresLabels(Histogram):
+    """Sums to one for each label all the same."""
+
+    def log_likelihood(self, x, y=None):
+        return super().log_likelihood(x, None if y is None else torch.zeros_like(y))
+
+
+@caught_by("frequencies", "given one y are of two distributions")
+class SamplesOfTheNextLabel(Histogram):
+    """Draws each label as often as it scores it, but another one's images."""
+
+    def sample(self, n, y=None):
+        return super().sample(n, None if y is None else (y + 1) % self.spec.classes)
+
+
 # Steps
 
 
-@caught_by("training_step", "changed the images of its batch")
+@caught_by("training_step", "changed x of its batch")
 class MutatesTheBatch(Histogram):
     def training_step(self, batch, progress):
         losses = super().training_step(batch, progress)
@@ -258,7 +280,7 @@ class MutatesTheBatch(Histogram):
         return losses
 
 
-@caught_by("training_step", "changed the labels of its batch")
+@caught_by("training_step", "changed y of its batch")
 class MutatesLabels(Histogram):
     def training_step(self, batch, progress):
         losses = super().training_step(batch, progress)
@@ -479,6 +501,29 @@ class SquareImagesOnly(Diffusion):
     def sample(self, n, y=None):
         side = self.spec.shape[1]
         return super().sample(n, y).view(n, -1, side, side)
+
+
+@caught_by("sizes", r"accept texts 16 with 17 levels .*, but sample fails on them")
+class AnswersTextWithImages(TwoPlayers):
+    makes = frozenset({"image", "text"})
+
+    def decode(self, z):
+        x = super().decode(z)
+        return x if x.ndim == 4 else x[:, None, None]
+
+
+@caught_by("sizes", r"accept videos 2x1x8x8 .*, but log_likelihood fails on them")
+class ScoresImagesAlone(Histogram):
+    makes = frozenset({"image", "video"})
+
+    def log_likelihood(self, x, y=None):
+        channels, height, width = x.shape[1:]
+        return super().log_likelihood(x.view(-1, channels, height, width), y)
+
+
+@caught_by("sizes", r"accept images 1x8x8 .* and texts 16 with 17 levels .*, but training_step")
+class TakesTextForLabels(Histogram):
+    takes = frozenset({"label", "text"})
 
 
 @caught_by("sizes", "training_step fails")

@@ -34,8 +34,8 @@ class Density(GenerativeModel):
     Config = DensityConfig
 
     def training_step(self, batch: Batch, progress: float) -> dict[str, Tensor]:
-        loss = -self.log_likelihood(batch.x).nats.mean() / self.spec.dimensions
-        return {"nats": self.descend(loss)}
+        nats = self.log_likelihood(batch.x, self.condition(batch.y)).nats
+        return {"nats": self.descend(-nats.mean() / self.spec.dimensions)}
 
     def descend(self, loss: Tensor) -> Tensor:
         """Take one step, and return the loss."""

@@ -20,7 +20,7 @@ from harness.checks import (
     check_training_step,
     checks_for,
 )
-from harness.checks.noise import PerImageNoise
+from harness.checks.noise import PerExampleNoise
 from harness.checks.subject import differences
 from harness.contract import DataSpec, LogLikelihood
 
@@ -32,7 +32,7 @@ def test_which_checks_apply_follows_from_what_a_model_can_do():
         return {check.name for check in checks_for(model)}
 
     of_likelihoods = {"total_probability", "entropy", "frequencies", "coverage"}
-    assert names(Histogram) - names(TwoPlayers) == of_likelihoods | {"labels"}
+    assert names(Histogram) - names(TwoPlayers) == of_likelihoods | {"condition"}
     assert all(check.reason.endswith(".") for check in checks_for(Histogram))
 
 
@@ -144,7 +144,7 @@ class LazyPrior(TwoStages):
 @pytest.mark.parametrize(
     ("model_class", "message"),
     [
-        (ChangesBatch, "changed the images"),
+        (ChangesBatch, "changed x of its batch"),
         (VectorLoss, "must be a scalar"),
         (Infinite, "is inf"),
         (LazyPrior, '"prior" moved no parameter'),
@@ -202,7 +202,7 @@ class NormalisedScores(Histogram):
 
 @pytest.mark.parametrize(
     ("model_class", "message"),
-    [(Centred, "sample gives an image other values"), (NormalisedScores, "log_likelihood")],
+    [(Centred, "sample gives an example other values"), (NormalisedScores, "log_likelihood")],
 )
 def test_batch_independence(model_class, message):
     planted(check_batch_independence, model_class, message)
@@ -287,20 +287,20 @@ def test_a_lower_bound_may_lose_mass():
         lambda z: torch.randint(0, 100, (len(z), 3)),
     ],
 )
-def test_per_image_noise_does_not_depend_on_the_batch(draw):
+def test_per_example_noise_does_not_depend_on_the_batch(draw):
     z = torch.randn(24, 2)
-    with PerImageNoise(24):
+    with PerExampleNoise(24):
         together = draw(z)
     pieces = []
     for first, size in ((0, 11), (11, 13)):
-        with PerImageNoise(size, first):
+        with PerExampleNoise(size, first):
             pieces.append(draw(z[first : first + size]))
     assert torch.equal(together, torch.cat(pieces))
     assert together.float().unique().numel() > 1
 
 
-def test_per_image_noise_differs_from_draw_to_draw_and_tells_what_is_shared():
-    with PerImageNoise(24) as noise:
+def test_per_example_noise_differs_from_draw_to_draw_and_tells_what_is_shared():
+    with PerExampleNoise(24) as noise:
         assert not torch.equal(torch.randn(24, 2), torch.randn(24, 2))
         assert noise.shared == []
         torch.randn(5)

@@ -137,7 +137,7 @@ def test_another_small_size_is_tried_where_one_does_not_fit():
 
 @pytest.mark.parametrize("check", [check_total_probability, check_coverage])
 def test_a_size_that_the_check_chose_is_not_held_against_the_model(check):
-    with pytest.raises(NotApplicable, match=r"small images of this check.*eight rows at least"):
+    with pytest.raises(NotApplicable, match=r"small data of this check.*eight rows at least"):
         check(EightByEight, DataSpec.images((1, 8, 8), levels=17, classes=10), {})
 
 
