@@ -73,13 +73,13 @@ def _check_model(
 
     from harness.checks.named import load, require_subclass
     from harness.checks.outcome import outcomes
-    from harness.checks.own_data import default_data, described
+    from harness.checks.own_data import default_data, describe_spec
     from harness.plugins.loading import load_dataset
 
     model_class = require_subclass(name, load(name, Kind.model, found), Kind.model)
     spec = load_dataset(found, dataset).spec if dataset else default_data(model_class)
     overrides = _overrides(model_class, name, settings)
-    size = described(spec)
+    size = describe_spec(spec)
     results = outcomes(model_class, spec, overrides, seconds)
     printed = _printed(f"{name} on {size}", results, as_json)
     refusal = _refusal(model_class, spec)

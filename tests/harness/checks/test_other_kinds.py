@@ -16,7 +16,7 @@ from harness.checks import (
 )
 from harness.checks.datasets import dataset_checks
 from harness.checks.outcome import outcomes_of
-from harness.checks.own_data import default_data, described
+from harness.checks.own_data import default_data, describe_spec
 from harness.checks.probability import FLAT
 from harness.contract import ArraySpec, DataSpec
 
@@ -56,7 +56,7 @@ class Translator(Restorer):
 
 
 def test_a_model_is_checked_on_data_of_its_kinds_that_it_does_not_refuse():
-    assert [described(default_data(model)) for model in (Bigram, NextFrame, Restorer)] == [
+    assert [describe_spec(default_data(model)) for model in (Bigram, NextFrame, Restorer)] == [
         "texts 24 with 17 levels and 10 classes",
         "videos 3x1x8x8 with 17 levels and 10 classes",
         "images 1x8x8 with 17 levels and images 1x8x8 with 17 levels as conditions",
@@ -66,7 +66,7 @@ def test_a_model_is_checked_on_data_of_its_kinds_that_it_does_not_refuse():
 
 def test_a_condition_of_the_kind_of_x_is_to_a_small_x_what_it_is_to_the_datas():
     half = DataSpec(ArraySpec("image", (3, 8, 8)), ArraySpec("image", (1, 4, 4), 2))
-    assert described(FLAT.of(half)) == (
+    assert describe_spec(FLAT.of(half)) == (
         "images 1x4x4 with 4 levels and images 1x2x2 with 2 levels as conditions"
     )
     first_frame = DataSpec(ArraySpec("video", (9, 3, 8, 8)), ArraySpec("image", (3, 8, 8)))
