@@ -74,5 +74,6 @@ def check_size(
 def _told(spec: DataSpec, method: str, error: Exception) -> str:
     return (
         f"makes, takes and supports() accept {describe_spec(spec)}, but {method} fails on them "
-        f"with {type(error).__name__}: {error}; derive sizes from spec, or let supports() return why not"
+        f"with {type(error).__name__}: {error}; derive sizes from spec, or let supports() return "
+        "why not"
     )

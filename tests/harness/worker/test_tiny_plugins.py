@@ -15,7 +15,7 @@ from harness import hooks
 from harness.launchers.agenda import Agenda
 from harness.machine.heartbeat import Heartbeat
 from harness.planning.benchmark import parse_benchmark
-from harness.planning.trial import plan
+from harness.planning.resolution import resolve
 from harness.plugins.registry import Registry
 from harness.storage.store import Store
 from harness.training.ledger import Ledger
@@ -47,7 +47,7 @@ def rows_of(registry, folder, datasets, models, references="false"):
     """Return the rows of all trials by label and data set, each run in this process."""
     names = ", ".join(f'"{name}"' for name in datasets)
     source = SOURCE.format(datasets=names, models=models, references=references)
-    trials = plan(parse_benchmark(source, "kinds.toml"), registry)
+    trials = resolve(parse_benchmark(source, "kinds.toml"), registry)
     store = Store(folder, "kinds")
     store.prepare()
     agenda = Agenda(trials, store, Heard())
@@ -88,7 +88,7 @@ def test_references_stand_beside_texts(rows):
     real, own, null = (
         rows[label, "tiny-text"].metrics["fid"].value for label in ("real", "bigram", "null")
     )
-    assert real < own < null
+    assert max(real, own) < null / 2
 
 
 @pytest.mark.parametrize(
