@@ -5,12 +5,15 @@ from support import tiny_pairs, tiny_text, tiny_video
 from support.tiny_pairs import Restorer
 from support.tiny_text import Bigram
 from support.tiny_video import NextFrame
+from support.toy_densities import Autoregression
 
 from harness.checks import (
     NotApplicable,
     check_condition,
+    check_coverage,
     check_entropy,
     check_frequencies,
+    check_sizes,
     check_total_probability,
     checks_for,
 )
@@ -45,6 +48,27 @@ def test_a_model_of_another_kind_passes_every_check(model_class, check):
         assert UNAPPLIED[model_class].get(check.name, "nothing") in str(reason)
     else:
         assert check.name not in UNAPPLIED[model_class]
+
+
+class Sound(Autoregression):
+    makes = frozenset({"audio"})
+
+
+class Illustrator(Restorer):
+    takes = frozenset({"text"})
+
+
+@pytest.mark.parametrize(
+    "check", [check_total_probability, check_frequencies, check_coverage, check_sizes]
+)
+def test_checks_choose_small_sounds_for_a_model_of_sounds(check):
+    assert not check(Sound, DataSpec(ArraySpec("audio", (1, 16), 5)), {})
+
+
+@pytest.mark.parametrize("check", [check_condition, check_frequencies, check_sizes])
+def test_images_from_captions_are_checked_given_captions(check):
+    spec = DataSpec(IMAGE, ArraySpec("text", (6,), 5))
+    assert not check(Illustrator, spec, {"learning_rate": 0.05})
 
 
 class Translator(Restorer):
