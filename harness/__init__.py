@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from importlib import import_module
 
-from harness.machine.interpreters import is_command, leave_start_folder
+from harness.machine.interpreters import drop_start_folder, is_command
 
-# Before anything else is imported: a user's typing.py may lie in the folder.
+# Before anything else is imported: a user's typing.py may be in the folder.
 if is_command("harness"):
-    leave_start_folder()
+    drop_start_folder()
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""What the command line does, as functions: run, plan, status, report."""
+"""The commands as functions: run, plan, status, report."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
-from harness.errors import Unwritable, placed
+from harness.errors import Unwritable, error_prefix
 from harness.launchers import Launcher, Observer
 from harness.machine.standard_streams import ensure_open
 from harness.planning.amended import amended
@@ -23,7 +23,7 @@ from harness.planning.benchmark import (
 )
 from harness.plugins.registry import Registry, registry
 from harness.publishing import report_folder
-from harness.publishing.formats import Written
+from harness.publishing.formats import WrittenReport
 from harness.results import Results
 from harness.row import Row
 from harness.storage.store import FAILED, RESUMABLE, Store
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from harness.machine.heartbeat import Progress
     from harness.planning.trial import Trial
-    from harness.tracking import Courier
+    from harness.tracking import BackgroundSender
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +50,7 @@ class Plan:
     store: Store
 
     def results(self) -> Results:
-        """Gather what the trials have left so far."""
+        """Collect the results of the trials so far."""
         return self.store.results(self.benchmark, self.source, self.trials)
 
     def unplanned(self) -> list[str]:
@@ -89,8 +89,8 @@ def plan(
 
     parsed, source = read_benchmark(benchmark)
     parsed = with_settings(with_models(parsed, also), settings)
-    # Plugins are imported here, and must leave to the workers what those would find without them.
-    with placed(benchmark), unchanged(OF_A_DRIVER):
+    # Plugins are imported here, and must not change what workers inherit.
+    with error_prefix(benchmark), unchanged(OF_A_DRIVER):
         trials = tuple(resolve(parsed, registry()))
     if also or settings:
         source = amended(source, parsed) + _changes(also, settings)
@@ -98,7 +98,7 @@ def plan(
 
 
 def _changes(also: Sequence[str], settings: Settings) -> str:
-    """Tell, in comments below a benchmark's text, what it was amended by."""
+    """Return comments, to stand below a benchmark's text, that list its amendments."""
     lines = [f"# --also {name}" for name in also]
     for name, values in settings.items():
         lines += [f"# --set {name}.{key}={value}" for key, value in values.items()]
@@ -125,12 +125,12 @@ def run(
         results: folder; a trial that finished there is not run again.
         also: models to add to those of the benchmark.
         settings: hyper-parameters to replace, by label or model: {"ddpm": {"channels": 32}}.
-        tracking: "off" keeps MLflow out of it.
+        tracking: "off" disables MLflow.
         retry_failed: whether failed trials are run again.
         devices: "cpu", "cuda:0" and so on; all of the machine's by default.
-        workers: trials at once; as many as CUDA devices by default, or one on a CPU.
+        workers: parallel trials; by default one per CUDA device, or one on a CPU.
         threads: of a worker on a CPU; by default the cores, shared by the workers.
-        observer: hears of the trials as they go.
+        observer: notified of the progress of trials.
 
     Raises:
         UserError: something is wrong with the benchmark; nothing was run.
@@ -141,9 +141,9 @@ def run(
     planned = plan(benchmark, results, also=also, settings=settings)
     launcher = LocalLauncher(choose_devices(devices, workers), threads)
     todo = begin(planned, launcher, retry_failed=retry_failed)
-    courier = carry_out(planned, todo, launcher, tracking=tracking, observer=observer or Observer())
-    with courier or nullcontext():
-        written = conclude(planned, todo, courier)
+    sender = carry_out(planned, todo, launcher, tracking=tracking, observer=observer or Observer())
+    with sender or nullcontext():
+        written = conclude(planned, todo, sender)
     for name, why in written.failed.items():
         log.warning("report %r failed: %s", name, why)
     return rows_frame(planned.results().rows)
@@ -160,7 +160,7 @@ def begin(planned: Plan, launcher: Launcher, *, retry_failed: bool = False) -> l
     launcher.check(todo)
     if todo:
         planned.store.prepare()
-    planned.store.keep_source(planned.source)
+    planned.store.write_source(planned.source)
     return todo
 
 
@@ -171,60 +171,61 @@ def carry_out(
     *,
     tracking: Literal["auto", "off"],
     observer: Observer,
-) -> Courier | None:
+) -> BackgroundSender | None:
     """Run trials that ``begin`` returned; each ends with a row in the store and in MLflow.
 
     Other runs may do so at the same time: each trial is run by one of them, and all return when
     every trial of theirs has ended.
 
     Returns:
-        What sends the rows, to be closed; None if there were none to send, or nobody to send
-        them to.
+        The sender of the rows, to be closed; None if there are no rows or no store to send them to.
     """
     from harness.launchers.agenda import Agenda
-    from harness.tracking import Courier, open_tracker
+    from harness.tracking import BackgroundSender, open_tracker
 
     if not todo:
         return None
     store = planned.store
     tracker = open_tracker(tracking, store.folder.parent)
-    courier = Courier(tracker) if tracker else None
+    sender = BackgroundSender(tracker) if tracker else None
     try:
-        launcher.run(Agenda(todo, store, _Telling(observer, store, courier, registry())))
+        launcher.run(Agenda(todo, store, _EventForwarder(observer, store, sender, registry())))
     except BaseException:
-        if courier is not None:
-            courier.close()
+        if sender is not None:
+            sender.close()
         raise
-    return courier
+    return sender
 
 
-def publish(planned: Plan, courier: Courier | None) -> Written:
-    """Write every report of a plan, also to MLflow if there is a courier."""
+def publish(planned: Plan, sender: BackgroundSender | None) -> WrittenReport:
+    """Write every report of a plan, also to MLflow if there is a sender."""
     with planned.store.reporting():
         written = report_folder.write(planned.results(), planned.store.report, registry())
-    if courier is not None:
-        courier.send_report(planned.benchmark.name, planned.store.report)
+    if sender is not None:
+        sender.send_report(planned.benchmark.name, planned.store.report)
     return written
 
 
-def conclude(planned: Plan, todo: Sequence[Trial], courier: Courier | None) -> Written:
+def conclude(
+    planned: Plan, todo: Sequence[Trial], sender: BackgroundSender | None
+) -> WrittenReport:
     """Write the reports after a run; only warn where it had nothing to do and they cannot be."""
     if todo:
-        return publish(planned, courier)
+        return publish(planned, sender)
     try:
         return publish(planned, None)
     except Unwritable as error:
         log.warning("the report stays as it is: %s", error)
-        return Written({})
+        return WrittenReport({})
 
 
 @dataclass
-class _Telling(Observer):
-    """Passes on what happens to the caller's observer, to MLflow and to plugins."""
+class _EventForwarder(Observer):
+    """Forwards events to the caller's observer, to MLflow and to plugins."""
 
     observer: Observer
     store: Store
-    courier: Courier | None
+    sender: BackgroundSender | None
     registry: Registry
 
     def started(self, trial: Trial) -> None:
@@ -248,5 +249,5 @@ class _Telling(Observer):
         self.observer.finished(trial, row)
         with unchanged(OF_A_DRIVER):
             self.registry.hooks.harness_trial_finished(row=row.model_dump(mode="json"))
-        if self.courier is not None:
-            self.courier.send(row, self.store.ended(trial.id))
+        if self.sender is not None:
+            self.sender.send(row, self.store.ended(trial.id))

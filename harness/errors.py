@@ -1,4 +1,4 @@
-"""Errors that are the user's to mend, and the words that help."""
+"""Errors that the user can fix, and helpers for their messages."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ _short.maxlong = 30
 
 
 ELSEWHERE = "'harness report ... --out DIR' writes it elsewhere"
-"""What to do where a report cannot be written."""
+"""Remedy where a report cannot be written."""
 
 
 class UserError(Exception):
-    """Something the user can put right; the command line prints it without a traceback."""
+    """An error that the user can fix; the command line prints it without a traceback."""
 
 
 class Unwritable(UserError):
-    """Results or a report cannot be written; the message says where, and why."""
+    """Results or a report cannot be written; the message states where and why."""
 
 
-def shown(value: Any) -> str:
-    """Return a value as a file or a command line has it, shortened: ``true``, ``'text'``, ``5``."""
+def quoted(value: Any) -> str:
+    """Return a value as written in a file, shortened: ``true``, ``'text'``, ``5``."""
     return str(value).lower() if isinstance(value, bool) else _short.repr(value)
 
 
 @contextmanager
-def placed(where: str) -> Iterator[None]:
-    """Put ``where`` before the message of a ``UserError`` from within."""
+def error_prefix(where: str) -> Iterator[None]:
+    """Prefix ``where`` to the message of a ``UserError`` raised inside."""
     try:
         yield
     except UserError as error:
@@ -39,9 +39,9 @@ def placed(where: str) -> Iterator[None]:
 
 
 def for_terminal(message: str) -> str:
-    r"""Return a message with control characters written out (``\x1b``) and long lines cut.
+    r"""Return a message with control characters escaped (``\x1b``) and long lines cut.
 
-    Names and values in it come from files and arguments of anybody.
+    Names and values in it come from untrusted files and arguments.
     """
     return "\n".join(_cut(visible(line)) for line in message.splitlines())
 
@@ -49,8 +49,8 @@ def for_terminal(message: str) -> str:
 def visible(text: str) -> str:
     r"""Return text with all but its line breaks printable: ESC is ``\x1b``, U+202E ``\u202e``.
 
-    So are the other control characters (C0, DEL, C1), overrides and isolates of the direction,
-    characters without width, separators of lines and paragraphs, odd spaces, and halves of pairs.
+    So are other control characters (C0, DEL, C1), bidirectional overrides and isolates, zero-width
+    characters, line and paragraph separators, unusual spaces, and lone surrogates.
     """
     lines = text.replace("\r\n", "\n").split("\n")
     return "\n".join(line if line.isprintable() else "".join(map(_visible, line)) for line in lines)
@@ -69,7 +69,7 @@ def did_you_mean(word: str, choices: Iterable[str]) -> str:
     """Return " (did you mean 'x'?)" for the choice nearest to ``word``, or "" if none is near."""
     import difflib
 
-    if len(word) > 100:  # no name; and the search takes the square of its length
+    if len(word) > 100:  # too long for a name, and the search is quadratic in its length
         return ""
     by_lower_case = {choice.lower(): choice for choice in choices}
     near = difflib.get_close_matches(word.lower(), by_lower_case, n=1)

@@ -1,4 +1,4 @@
-"""Rows as a tidy frame: one line a trial, one column a figure."""
+"""Rows as a tidy frame: one line per trial, one column per figure."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ RESERVED = frozenset((*LEADING, *USAGE, "data_kind", "hardware", "uncounted"))
 
 
 def rows_frame(rows: Iterable[Row]) -> pd.DataFrame:
-    """Return one line a row, with flat columns.
+    """Return one line per row, with flat columns.
 
     A metric ``fid`` gives ``fid``, ``fid.error``, ``fid.protocol``, ``fid.kind``, ``fid.reason``
     and ``fid.sets``, the figures of its sets of samples as JSON (the last five only where some row
@@ -69,7 +69,7 @@ def row_line(row: Row) -> dict[str, Any]:
         line |= {f"{name}.{satellite}": value for satellite, value in satellites.items()}
     line |= {name: getattr(row.usage, name) for name in USAGE}
     line |= _prefixed("phases", row.usage.phases)
-    # Seldom there: a column of zeros would be in every table otherwise.
+    # Rarely set: every table would have a column of zeros otherwise.
     line |= {name: lost for name in ("paused", "idle") if (lost := getattr(row.usage, name))}
     line["uncounted"] = json.dumps(row.usage.uncounted) if row.usage.uncounted else None
     line["hardware"] = machine(row)
@@ -98,7 +98,7 @@ def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def machine(row: Row) -> str:
     """Return the fingerprint of the row's machine: its own, or a digest of its description.
 
-    That of a trial which went on elsewhere is of all its machines.
+    For a trial that resumed on another machine, it covers all its machines.
     """
     if machines := row.provenance.get("machines"):
         return " + ".join(map(str, machines))

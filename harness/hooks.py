@@ -1,4 +1,4 @@
-"""What a plugin can add, and when it is told: hook specifications and the infos they return.
+"""Hook specifications for plugins, and the infos that hooks return.
 
 Infos name a class by import string, so that listing plugins imports none of them.
 """
@@ -18,10 +18,10 @@ hookimpl = pluggy.HookimplMarker(GROUP)
 
 @dataclass(frozen=True)
 class Info:
-    """What is known of a plugin without importing it.
+    """Description of a plugin that needs no import of it.
 
     Attributes:
-        name: unique among its kind; what a benchmark file says.
+        name: unique among its kind; used in benchmark files.
         summary: one line.
         target: import string of the implementation, "package.module:attribute".
     """
@@ -49,7 +49,7 @@ class DatasetInfo(Info):
     """A function that loads a ``Dataset``, given what follows the colon of ``name:argument``.
 
     Attributes:
-        argument: what the part after the colon means ("PATH"); empty if there is none.
+        argument: meaning of the part after the colon ("PATH"); empty if there is none.
         features: name of the feature extractor that this data set is measured in by default.
         files: import string of a function that looks for the files it needs, downloads none, and
             returns a ``harness.dataset.PublishedFiles``; empty if it needs none.
@@ -65,9 +65,9 @@ class FeatureInfo(Info):
     """A ``FeatureExtractor`` class or a function of a ``DataSpec`` that returns one.
 
     Attributes:
-        needs: what it takes beyond the package itself, for people: an extra to install, weights
-            that are downloaded; empty if nothing.
-        seeds: names of extractors that differ from this one in their training seed alone.
+        needs: requirements beyond the package itself, for display: an extra to install, weights
+            that are downloaded; empty if none.
+        seeds: names of extractors that differ from this one only in their training seed.
     """
 
     needs: str = ""
@@ -109,37 +109,37 @@ class Specification:
 
     @hookspec
     def harness_models(self) -> list[ModelInfo]:
-        """Return the generative models this plugin brings."""
+        """Return the generative models of this plugin."""
         raise NotImplementedError
 
     @hookspec
     def harness_datasets(self) -> list[DatasetInfo]:
-        """Return the data sets this plugin brings."""
+        """Return the data sets of this plugin."""
         raise NotImplementedError
 
     @hookspec
     def harness_features(self) -> list[FeatureInfo]:
-        """Return the feature extractors this plugin brings."""
+        """Return the feature extractors of this plugin."""
         raise NotImplementedError
 
     @hookspec
     def harness_metrics(self) -> list[MetricInfo]:
-        """Return the metrics of sets of samples this plugin brings."""
+        """Return the metrics of this plugin."""
         raise NotImplementedError
 
     @hookspec
     def harness_reports(self) -> list[ReportInfo]:
-        """Return the report formats this plugin brings."""
+        """Return the report formats of this plugin."""
         raise NotImplementedError
 
     @hookspec
     def harness_trial_started(self, trial: Mapping[str, Any]) -> None:
-        """Hear, in the worker, that a trial begins; ``trial`` is its resolved description."""
+        """Called in the worker when a trial starts; ``trial`` is its resolved description."""
 
     @hookspec
     def harness_step(self, trial: Mapping[str, Any], usage: Mapping[str, Any]) -> None:
-        """Hear, in the worker and off the clock, what was used after a timed window of steps."""
+        """Called in the worker, off the clock, with the usage after a timed window of steps."""
 
     @hookspec
     def harness_trial_finished(self, row: Mapping[str, Any]) -> None:
-        """Hear, in the driver, the row that a trial ended with."""
+        """Called in the driver when a trial has ended, with its row."""

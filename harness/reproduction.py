@@ -1,9 +1,9 @@
-"""Rows run again, and what came of it: the same, within the interval, or something else.
+"""Reproduction of rows, compared bit for bit or within intervals.
 
 A trial is resolved anew from the benchmark file of its report, with the plugins, data and recipes
-that are here now. If it is another trial than the row's, it is not run: the outcome names every
-part that differs, with both values. Otherwise it runs in a fresh results folder, on as many threads
-as the row had, and ``harness.publishing.agreement`` compares.
+that are installed now. If it is a different trial, it is not run: the outcome names every part that
+differs, with both values. Otherwise it runs in a fresh results folder, on as many threads as the
+row had, and ``harness.publishing.agreement`` compares.
 """
 
 from __future__ import annotations
@@ -39,46 +39,46 @@ MOST_THREADS = 1024
 
 @dataclass(frozen=True)
 class Subject:
-    """A row that shall be run again.
+    """A row to be reproduced.
 
     Attributes:
-        row: as it was.
-        trial: the one that its benchmark makes of it here and now.
-        changed: why that is another trial; such a one is not run.
-        surroundings: what else is not as it was.
+        row: the original.
+        trial: resolved from its benchmark here and now.
+        changed: why that is a different trial, which is not run.
+        environment_changes: other differences.
         seeds: the rows of the same model with all seeds there are.
     """
 
     row: Row
     trial: Trial
     changed: tuple[str, ...]
-    surroundings: tuple[Difference, ...]
+    environment_changes: tuple[Difference, ...]
     seeds: tuple[Row, ...]
 
 
 @dataclass(frozen=True)
 class Reproduction:
-    """What came of a row.
+    """The outcome of reproducing a row.
 
     Attributes:
-        row: as it was.
-        again: as it is now; None if it was not run, for what ``changed`` says.
-        changed: why the trial is not the row's any more.
-        surroundings: what else is not as it was: code, packages, machine.
+        row: the original.
+        again: the new row; None if it was not run because of ``changed``.
+        changed: why the trial is a different one now.
+        environment_changes: what else is changed: code, packages, machine.
         checks: every comparison.
-        lenient: why bits were not asked to agree, or "".
+        lenient: why bits were not expected to agree, or "".
     """
 
     row: Row
     again: Row | None
     changed: tuple[str, ...]
-    surroundings: tuple[Difference, ...]
+    environment_changes: tuple[Difference, ...]
     checks: tuple[Comparison, ...] = ()
     lenient: str = ""
 
     @property
     def agrees(self) -> bool:
-        """Whether something was compared that decides, and all such agrees."""
+        """Whether there is a decisive comparison, and all decisive ones agree."""
         decided = [check.agrees for check in self.checks if check.decides]
         return True in decided and False not in decided
 
@@ -90,12 +90,12 @@ def choose(
 
     Args:
         results: of a report.
-        trials: ids, or beginnings of ids that only one row has; all by default.
+        trials: ids, or unique prefixes of ids; all by default.
         only: labels; all by default.
-        seed: of the rows; references, which are trained with none, come along when named.
+        seed: of the rows; references, which have none, are included if named.
 
     Raises:
-        UserError: nothing is called so.
+        UserError: there is no such label or id.
     """
     from harness.planning.trial import REFERENCES
 
@@ -111,15 +111,15 @@ def choose(
         named = {*only, *trials}
         rows = [r for r in rows if r.seed == seed or (r.model in REFERENCES and r.label in named)]
     if not rows:
-        raise UserError("no row is chosen: the report has none with these labels and this seed")
+        raise UserError("no row is selected: the report has none with these labels and this seed")
     return rows
 
 
 def prepare(row: Row, results: Results, registry: Registry) -> Subject:
-    """Resolve the trial of a row anew, and compare it with what the row says was planned.
+    """Resolve the trial of a row again, and compare it with the plan that the row records.
 
     Raises:
-        UserError: the row does not say enough, or what it names is not installed.
+        UserError: the row is incomplete, or names something that is not installed.
     """
     from harness.planning.trial import Trial
 
@@ -134,7 +134,7 @@ def prepare(row: Row, results: Results, registry: Registry) -> Subject:
     if recorded.id != row.trial:
         changed.append(
             f"the row was changed after it ran: its id is {row.trial}, "
-            f"and what it says was planned has the id {recorded.id}"
+            f"and its recorded plan has the id {recorded.id}"
         )
     parts = differences(recorded.identity, trial.identity)
     changed += [str(part) for part in parts if not part.key.startswith(CODE)]
@@ -146,7 +146,7 @@ def prepare(row: Row, results: Results, registry: Registry) -> Subject:
 
 
 def prepare_all(rows: Iterable[Row], results: Results) -> list[Subject]:
-    """Prepare rows by the plugins that are installed, and leave nothing of these to workers."""
+    """Prepare rows with the installed plugins, and restore what these change in the process."""
     from harness.machine.process_state import OF_A_DRIVER, unchanged
     from harness.plugins.registry import registry
 
@@ -166,18 +166,18 @@ def reproduce(
     """Run rows of a report again, and compare.
 
     Args:
-        report: a report folder, or whatever else ``harness.publishing.reading.read_results`` takes.
-        trials: ids, or unique beginnings of ids; all rows by default.
+        report: a report folder, or another source of ``harness.publishing.reading.read_results``.
+        trials: ids, or unique prefixes of ids; all rows by default.
         only: labels; all by default.
         seed: of the rows.
-        results: folder for the new results; a fresh temporary one by default.
-        observer: hears of the trials as they go.
+        results: folder for the new results; a new temporary one by default.
+        observer: notified of the progress of trials.
 
     Returns:
         An outcome for each row, in the order of the report.
 
     Raises:
-        UserError: the report is damaged or names what is not here; nothing was run.
+        UserError: the report is damaged or names something that is not installed; nothing was run.
     """
     recorded = read_results(report)
     rows = choose(recorded, trials, only, seed)
@@ -192,7 +192,7 @@ def run_again(
     """Run the trials of subjects that have not changed, and compare all.
 
     Raises:
-        UserError: the folder holds results, which would pass for new ones.
+        UserError: the folder holds results, which would be taken for new ones.
     """
     from harness import api
     from harness.launchers.local import LocalLauncher
@@ -214,13 +214,13 @@ def run_again(
 
 
 def _with_rules(part: Difference) -> Difference:
-    """Say of two digests of the source that they do not compare, where they do not."""
+    """Note where two digests of the source are not comparable."""
     if part.key != SOURCE or None in (part.then, part.now):
         return part
     then, now = rule_of(str(part.then)), rule_of(str(part.now))
     if then == now:
         return part
-    note = f"digests of rule {then} and rule {now} do not compare: it may be the same source"
+    note = f"digests of rule {then} and rule {now} are not comparable: the source may be the same"
     return replace(part, note=note)
 
 
@@ -235,7 +235,7 @@ def _one(rows: Iterable[Row], trial: str) -> Row:
 
 
 def _resolve(row: Row, recorded: Trial, results: Results, registry: Registry) -> Trial:
-    """Return the trial that stands here and now where the row's stood."""
+    """Return the trial that corresponds to the row here and now."""
     from harness.planning.resolution import resolve
 
     benchmark = _narrowed(row, recorded, results)
@@ -244,7 +244,7 @@ def _resolve(row: Row, recorded: Trial, results: Results, registry: Registry) ->
 
 
 def _narrowed(row: Row, recorded: Trial, results: Results) -> Benchmark:
-    """Return the row's benchmark with nothing in it but the row's trial."""
+    """Return the row's benchmark reduced to the row's trial."""
     from harness.planning.trial import REFERENCES
 
     reference = row.model in REFERENCES
@@ -254,7 +254,7 @@ def _narrowed(row: Row, recorded: Trial, results: Results) -> Benchmark:
     models = tuple(e for e in benchmark.models if e.title == row.label and not reference)
     if row.dataset not in benchmark.datasets or not (reference or models):
         raise UserError(
-            f"row {row.trial} ({row.label} on {row.dataset}) is none of its report's benchmark.toml"
+            f"row {row.trial} ({row.label} on {row.dataset}) is not in its report's benchmark.toml"
         )
     return benchmark.model_copy(
         update={
@@ -267,7 +267,7 @@ def _narrowed(row: Row, recorded: Trial, results: Results) -> Benchmark:
 
 
 def _from_row(row: Row, recorded: Trial) -> Benchmark:
-    """Return the benchmark that a row implies: every setting as it has it."""
+    """Return the benchmark that a row implies, with all its settings."""
     from harness.planning.trial import REFERENCES
 
     reference = row.model in REFERENCES
@@ -293,7 +293,7 @@ def _from_row(row: Row, recorded: Trial) -> Benchmark:
             }
         )
     except (ValidationError, ValueError) as error:
-        raise UserError(f"row {row.trial} is of no benchmark: {error}") from None
+        raise UserError(f"row {row.trial} implies no valid benchmark: {error}") from None
     return benchmark.model_copy(update={"models": ()}) if reference else benchmark
 
 
@@ -327,12 +327,12 @@ def _threads(row: Row) -> int | None:
 def _outcome(subject: Subject, recorded: Results, stores: Mapping[str, Any]) -> Reproduction:
     row = subject.row
     if subject.changed:
-        return Reproduction(row, None, subject.changed, subject.surroundings)
+        return Reproduction(row, None, subject.changed, subject.environment_changes)
     store = stores[row.benchmark]
     again = store.row(subject.trial.id)
     if again is None:
         raise UserError(f"{store.folder}: the run of {subject.trial.title} left no row")
-    around = [*subject.surroundings, *_machine(row, again)]
+    around = [*subject.environment_changes, *_machine(row, again)]
     if row.trial in recorded.environments:
         then = Environment.model_validate_json(recorded.environments[row.trial])
         path = store.ended(again.trial) / "environment.json"

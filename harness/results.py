@@ -40,11 +40,11 @@ class Results:
         source: text of the benchmark file.
         rows: one for each planned trial that has ended.
         curves: evaluations during training, one line each: ``CURVE_COLUMNS`` (weights: "averaged"
-            or "raw"; fraction: of the budget) and one column a metric ("fid", ...).
+            or "raw"; fraction: of the budget) and one column per metric ("fid", ...).
         pictures: samples of each trial that has them, as ``Media``.
         neighbours: the same of the samples that look most like copies, each beside the training
             example nearest to it.
-        interpolations: the same of examples between latent variables, an arc a row.
+        interpolations: the same of examples between latent variables, one arc per row.
         logs: how the log ends of each trial that has one and did not end well.
         environments: JSON of the environment (packages, commit, Python) of each trial that has it.
     """

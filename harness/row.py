@@ -1,4 +1,4 @@
-"""The row: what is written down of a trial, whatever happened to it. Schema version 1."""
+"""The row: the record of a trial, whatever happened to it. Schema version 1."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ class _Record(BaseModel):
 
 
 class Measurement(_Record):
-    """One figure with all that it means.
+    """One figure with its full protocol.
 
     Attributes:
         value: the figure; None with a ``reason`` where there is none.
-        error: its standard error or spread, as ``protocol`` says.
-        protocol: how it was measured, in words; values with different protocols share no column.
+        error: its standard error or spread, as described in ``protocol``.
+        protocol: how it was measured, as text; values with different protocols share no column.
         kind: of a likelihood: "exact", "lower_bound" or "estimate"; "at_least" of FLOPs that lack
             operators without a formula.
         reason: why there is no value.
         sets: the figure of each set of samples, where it is a mean over several.
         details: numbers that belong to it, by name. Of a likelihood: "images" scored, "dimensions",
-            "levels", and where there are such "evaluations" (calls of the network a batch), "k"
+            "levels", and if applicable "evaluations" (calls of the network per batch), "k"
             (draws that a bound averages) and "probes"; of a latency: "p95" in seconds; of images/s:
             those at other batch sizes, "batch_1" and so on.
-        label: heading of its column, as the plugin of the metric has it.
-        lower_is_better: which way it is ranked, as the plugin has it; None where that is not known.
+        label: heading of its column, from the plugin of the metric.
+        lower_is_better: the direction of its ranking, from the plugin; None if unknown.
     """
 
     value: float | None
@@ -45,34 +45,34 @@ class Measurement(_Record):
     kind: str | None = None
     reason: str | None = None
     sets: tuple[float, ...] = ()
-    # Left out where empty: rows from before there were details are written again as they are.
+    # Omitted if empty, so that older rows are rewritten unchanged.
     details: dict[str, int | float] = Field(default_factory=dict, exclude_if=operator.not_)
     label: str | None = Field(default=None, exclude_if=_is_none)
     lower_is_better: bool | None = Field(default=None, exclude_if=_is_none)
 
 
 class Usage(_Record):
-    """What a trial used: the four currencies, and where its wall time went, in seconds.
+    """Usage of a trial: the four currencies, and its wall time by phase, in seconds.
 
     Attributes:
         seconds: device-seconds on the clock.
         flops: of training, counted by dispatch.
-        images: shown to ``training_step``.
+        images: passed to ``training_step``.
         steps: optimizer steps, by torch's global hook.
         batches: calls of ``training_step``.
         phases: setup, warm_up, train, eval, io.
         wall: of all the processes that worked on the trial.
         overrun: what the last step used beyond the budget, in the budget's unit.
         peak_memory: bytes; of the device on CUDA, of the process on a CPU.
-        uncounted: operators that the FLOP counter does not know, with their calls a step.
-        starts: processes that worked on the trial, one after another; above 1 it was resumed.
-        devices: that trained it together; their seconds are summed.
-        paused: seconds of training that the machine, or the processes of the trial, were paused
-            (suspended, frozen, stopped); they are part of the wall time and of no device-seconds.
+        uncounted: operators that the FLOP counter does not know, with their calls per step.
+        starts: number of consecutive processes that worked on the trial; above 1 it was resumed.
+        devices: number that trained it together; their seconds are summed.
+        paused: seconds of training in which the machine or the processes of the trial were
+            suspended; they count as wall time, but not as device-seconds.
         idle: seconds on the clock of a CPU, in windows whose wall time is more than twice their CPU
-            time, in which the trial did not compute: it waited, or for a core that others had.
-        evaluation: seconds of phase eval by what was done in them: sampling, scoring, likelihood,
-            speed; the rest of the phase are pictures and digests.
+            time, in which the trial did not compute: it waited, possibly for a core.
+        evaluation: seconds of phase eval by part: sampling, scoring, likelihood, speed; the rest of
+            the phase are pictures and digests.
     """
 
     seconds: float = 0.0
@@ -87,31 +87,31 @@ class Usage(_Record):
     uncounted: dict[str, int] = Field(default_factory=dict)
     starts: int = 1
     devices: int = 1
-    # Left out where there were none: rows from before are written again as they are.
+    # Omitted if there were none, so that older rows are rewritten unchanged.
     paused: float = Field(default=0.0, exclude_if=operator.not_)
     idle: float = Field(default=0.0, exclude_if=operator.not_)
     evaluation: dict[str, float] = Field(default_factory=dict, exclude_if=operator.not_)
 
 
 class Row(_Record):
-    """One trial, ended.
+    """The record of one ended trial.
 
     Attributes:
         trial: identity, the hash of everything resolved.
         data_kind: what is generated: image, video, audio or text; "" in rows of old, of images.
-        label: what tables call the entry; the model's name unless the benchmark says otherwise.
+        label: name of the entry in tables; the model's name unless the benchmark sets another.
         model: the plugin's name; "real" and "null" are references, not models.
         type: of the system, as tables print it.
         capabilities: names of the contract's capabilities that the model has; empty where no model
             was built.
         config: every hyper-parameter, defaults included.
-        reason: why the status is not "ok", for people.
+        reason: why the status is not "ok", for display.
         metrics: by name: fid, fid_test, is, bits_per_dim, images_per_second, latency, nfe,
             flops_per_image, and what plugins add.
         protocol: of budget and measurement: versions, features and their digest, sample counts.
-        planned: what else was resolved before the trial began and belongs to its identity:
+        planned: what else was resolved before the trial started and belongs to its identity:
             evaluation, plugin, features and needs; see ``harness.planning.trial.Trial.of``.
-        digests: SHA-256 of samples and weights; a FLOP, image or step budget repeats them exactly.
+        digests: SHA-256 of samples and weights; reproducible under a FLOP, image or step budget.
         hardware: fingerprint of the machine.
         calibration: its speed at both ends of the trial.
         provenance: distribution, version, source digest, commit, command, time.
@@ -145,5 +145,5 @@ class Row(_Record):
 
     @property
     def title(self) -> str:
-        """What people call its trial: label, data set and seed."""
+        """Title of its trial: label, data set and seed."""
         return f"{self.label} on {self.dataset}, seed {self.seed}"

@@ -1,10 +1,10 @@
-r"""Distort real images in steps and show how every metric answers.
+r"""Distort real images in steps and show how every metric responds.
 
     python scripts/metric_ladder.py docs/assets
     python scripts/metric_ladder.py docs/assets --data fashion-mnist --most 2000 \
         --features fashion-mnist-classifier
 
-The validation images and half of the test images stand for an ideal generator; the other half is
+The validation images and half of the test images represent an ideal generator; the other half is
 held out. They are distorted by noise, blur, shift, by leaving out classes, or by training images in
 their place, in growing strength. Writes ``ladder-FEATURES.csv`` and ``.svg`` for each set of
 features.
@@ -47,13 +47,13 @@ SHOWN = (
     "vendi",
 )
 LOGARITHMIC = {"mifid"}
-"""Metrics that copies raise a thousandfold and more."""
+"""Metrics that copies increase a thousandfold and more."""
 STEPS = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 Distortion = Callable[[Dataset, Tensor, Tensor, float], Tensor]
 
 
 def noise(data: Dataset, images: Tensor, labels: Tensor, strength: float) -> Tensor:
-    """Add Gaussian noise with a deviation of up to a quarter of the grey range."""
+    """Add Gaussian noise with a standard deviation of up to a quarter of the grey range."""
     generator = torch.Generator().manual_seed(1)
     scale = strength * (data.spec.levels - 1) / 4
     return _quantise(images + scale * torch.randn(images.shape, generator=generator), data)
@@ -72,13 +72,13 @@ def shift(data: Dataset, images: Tensor, labels: Tensor, strength: float) -> Ten
 
 
 def dropped_classes(data: Dataset, images: Tensor, labels: Tensor, strength: float) -> Tensor:
-    """Leave out up to five of ten classes; those that remain are drawn twice where need be."""
+    """Leave out up to five of ten classes; those that remain are drawn twice if necessary."""
     kept = images[labels >= round(5 * strength)]
     return kept[torch.arange(len(images)) % len(kept)]
 
 
 def copies(data: Dataset, images: Tensor, labels: Tensor, strength: float) -> Tensor:
-    """Put training images in the place of up to all."""
+    """Replace up to all images by training images."""
     count = round(strength * len(images))
     generator = torch.Generator().manual_seed(2)
     chosen = torch.randperm(len(data.train), generator=generator)[:count]
@@ -132,7 +132,7 @@ def climb(
     """Return a line for each distortion and strength, with a column for each metric.
 
     Args:
-        features: what the metrics see.
+        features: of the metrics.
         dataset: whose images are distorted.
         most: images of test and of validation; five times as many are of train.
         steps: strengths.
@@ -154,7 +154,7 @@ def climb(
 
 
 def chart(ladder: pd.DataFrame) -> alt.ConcatChart:
-    """Return a panel a metric: its value against the strength of each distortion."""
+    """Return one panel per metric: its value against the strength of each distortion."""
     shown = [name for name in SHOWN if ladder[name].notna().any()]
     labels = {name: entry.info.label for name, entry in registry().metrics.items()}
     panels = [_panel(ladder, name, labels[name]) for name in shown]

@@ -1,4 +1,4 @@
-"""Break a benchmark at random until it has been killed often enough, and hold it to a quiet run.
+"""Break a benchmark at random for a while, and compare its rows with those of a quiet run.
 
     python scripts/soak.py FOLDER --kills 50 --minutes 30 --seed 0
 
@@ -8,7 +8,7 @@ drivers are killed, interrupted, asked to stop, stopped for a while, checkpoints
 a small one may be mounted, the disk filled, at random moments; the same command is run again until
 every trial has ended. A round is right if each trial has one row, no row that stood was written
 again, and every row says what the quiet run's does, bit for bit where a step budget promises it.
-Prints a line a fault and a tally; exit code 1 if anything was lost, doubled or changed.
+Prints one line per fault and a tally; exit code 1 if anything was lost, doubled or changed.
 """
 
 from __future__ import annotations
@@ -75,19 +75,19 @@ FULL = 2
 """Exit code of a run that has no space left."""
 
 
-def lasting(row: dict[str, Any]) -> dict[str, Any]:
-    """Return what a row says that every run must repeat."""
+def reproducible_part(row: dict[str, Any]) -> dict[str, Any]:
+    """Return the part of a row that every run must reproduce."""
     said = {name: row[name] for name in ("label", "seed", "status", "config", "digests")}
-    return said | whole_runs.lasting(row) if row["status"] in ("ok", "skipped") else said
+    return said | whole_runs.reproducible_part(row) if row["status"] in ("ok", "skipped") else said
 
 
 class Soak:
-    """A results folder, the command that fills it, and what is known of its rows.
+    """A results folder, the command that fills it, and its known rows.
 
     Args:
         folder: has the benchmark; results go below it.
         environment: in which the faulty plugin is found.
-        dice: decide what breaks, and when.
+        dice: random generator that decides what breaks, and when.
         tally: of faults, of signals that reached a process, and of exit codes.
         faults: to choose from.
     """
@@ -96,13 +96,13 @@ class Soak:
         self,
         folder: Path,
         environment: dict[str, str],
-        dice: random.Random,
+        rng: random.Random,
         tally: Counter[str],
         faults: tuple[str, ...] = FAULTS,
     ) -> None:
         self.folder = folder
         self.environment = environment
-        self.dice = dice
+        self.rng = rng
         self.tally = tally
         self.faults = faults
         self.log = folder.with_suffix(".txt")
@@ -125,7 +125,7 @@ class Soak:
     def disturb(self) -> None:
         """Run it until a fault, and then to the end of the driver."""
         driver = self.start()
-        fault = self.dice.choice(self.faults)
+        fault = self.rng.choice(self.faults)
         if self._wait(driver, fault):
             self.tally[fault] += 1
             print(f"{time.strftime('%X')} {fault}", flush=True)
@@ -156,12 +156,12 @@ class Soak:
     def _wait(self, driver: subprocess.Popen[bytes], fault: str) -> bool:
         """Wait for a random moment; return whether the driver is still there."""
         seconds = 15.0
-        if self.dice.random() < 0.8:
+        if self.rng.random() < 0.8:
             seconds = 5.0
-            phases = {"train", "eval"} if self.dice.random() < 0.8 else None
+            phases = {"train", "eval"} if self.rng.random() < 0.8 else None
             while driver.poll() is None and not list(self._workers(phases)):
                 time.sleep(0.02)
-        deadline = time.monotonic() + self.dice.uniform(0, seconds)
+        deadline = time.monotonic() + self.rng.uniform(0, seconds)
         while driver.poll() is None and time.monotonic() < deadline:
             time.sleep(0.02)
         return driver.poll() is None
@@ -217,7 +217,7 @@ class Soak:
 
     def _ctrl_c_twice(self, driver: subprocess.Popen[bytes]) -> None:
         driver.send_signal(signal.SIGINT)
-        time.sleep(self.dice.uniform(0, 0.5))
+        time.sleep(self.rng.uniform(0, 0.5))
         driver.send_signal(signal.SIGINT)
 
     def _terminate_the_driver(self, driver: subprocess.Popen[bytes]) -> None:
@@ -230,28 +230,28 @@ class Soak:
     def _stop_workers_for_a_while(self, driver: subprocess.Popen[bytes]) -> None:
         workers = list(self._workers())
         self._send(signal.SIGSTOP, *workers)
-        time.sleep(self.dice.uniform(0, 3))
+        time.sleep(self.rng.uniform(0, 3))
         self._send(signal.SIGCONT, *workers)
         self._then_end(driver)
 
     def _damage_checkpoints(self, driver: subprocess.Popen[bytes]) -> None:
-        """Flip a bit, or cut the file, once nobody writes it; the next run meets the damage."""
+        """Flip a bit, or cut the file, once nothing writes it; the next run meets the damage."""
         self._send(signal.SIGKILL, driver.pid, *self._workers())
         driver.wait()
         time.sleep(0.5)
         for path in self.trials.glob(".*/checkpoint.pt"):
             content = bytearray(path.read_bytes())
-            place = self.dice.randrange(len(content))
-            if self.dice.random() < 0.5:
-                content[place] ^= 1 << self.dice.randrange(8)
+            place = self.rng.randrange(len(content))
+            if self.rng.random() < 0.5:
+                content[place] ^= 1 << self.rng.randrange(8)
             else:
                 del content[place:]
             path.write_bytes(content)
 
     def _run_it_twice(self, driver: subprocess.Popen[bytes]) -> None:
         second = self.start()
-        time.sleep(self.dice.uniform(0, 12))
-        self._send(signal.SIGKILL, self.dice.choice((driver, second)).pid)
+        time.sleep(self.rng.uniform(0, 12))
+        self._send(signal.SIGKILL, self.rng.choice((driver, second)).pid)
         self._then_end(driver)
         self._then_end(second)
         second.wait()
@@ -267,9 +267,9 @@ class Soak:
         ballast.unlink()
 
     def _then_end(self, driver: subprocess.Popen[bytes]) -> None:
-        """Let the run go on for a while, and stop it, so that there is something left to break."""
+        """Let the run continue for a while, then stop it, so that something is left to break."""
         with suppress(subprocess.TimeoutExpired):
-            driver.wait(self.dice.uniform(0, 10))
+            driver.wait(self.rng.uniform(0, 10))
         if driver.poll() is None:
             driver.terminate()
 
@@ -314,7 +314,7 @@ def break_and_compare(
     rows = soak.check()
     assert rows.keys() == expected.keys(), "rows are lost, or too many"
     for trial, row in rows.items():
-        assert lasting(row) == lasting(expected[trial]), (
+        assert reproducible_part(row) == reproducible_part(expected[trial]), (
             f"{soak.trials / trial} is not what the quiet run found"
         )
     return sum(row["usage"]["starts"] for row in rows.values())
@@ -332,7 +332,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     folder = arguments.folder.absolute()
     environment = install(folder / "site")
-    dice, tally = random.Random(arguments.seed), Counter[str]()
+    rng, tally = random.Random(arguments.seed), Counter[str]()
     expected = quiet(make(folder / "quiet"), environment)
     print(f"quiet run: {len(expected)} rows", Counter(r["status"] for r in expected.values()))
     began, rounds, starts, over = time.monotonic(), 0, 0, False
@@ -345,7 +345,7 @@ def main() -> None:
         place = folder / f"round-{rounds}"
         with small_disk(place) as fills:
             faults = (*FAULTS, DISK) if fills else FAULTS
-            soak = Soak(make(place), environment, dice, tally, faults)
+            soak = Soak(make(place), environment, rng, tally, faults)
             starts += break_and_compare(soak, expected, enough)
         rounds += 1
         over = enough()

@@ -1,11 +1,11 @@
-"""How much sooner a benchmark of single-thread trials is done with two workers than with one.
+"""Speed-up of a benchmark of single-threaded trials by two workers over one.
 
     python scripts/speed_up.py --workers 2 --steps 1500
 
 Runs eight trials with one worker, with several, and with one again, each with one thread, under a
-budget of steps. Prints the wall times, their ratio, and what became of each trial's device-seconds,
-beside what they differ by between the two runs with one worker: that much is the machine's own
-unrest. Nothing else should run on it meanwhile.
+budget of steps. Prints the wall times, their ratio, and the ratio of each trial's device-seconds,
+beside that between the two runs with one worker, which is the machine's own variation. Nothing else
+should run on it meanwhile.
 """
 
 from __future__ import annotations

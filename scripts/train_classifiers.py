@@ -37,7 +37,7 @@ class Recipe:
         epochs: passes over the train split.
         shift: largest random translation, in pixels.
         flip: mirror half of the images.
-        batch_size: images a step.
+        batch_size: images per step.
         learning_rate: peak of one cosine cycle with linear warm-up.
         weight_decay: of AdamW, decoupled.
         seed: of weights, order and augmentation.
@@ -72,7 +72,7 @@ NOTES = {
         "CIFAR-10, which have its shape and levels, its accuracy has not been measured"
     )
 }
-# A classifier's seed moves every distance in its features: two more show by how much.
+# A classifier's seed affects every distance in its features: two more show by how much.
 RECIPES = _FIRST | {
     f"{data}-{number}": replace(recipe, seed=number - 1)
     for data, recipe in _FIRST.items()
@@ -128,7 +128,7 @@ def train(split: Split, levels: int, recipe: Recipe) -> ClassifierNetwork:
 
 @torch.inference_mode()
 def accuracy(network: ClassifierNetwork, split: Split, levels: int) -> float:
-    """Return the fraction of images that are classified rightly."""
+    """Return the fraction of images that are classified correctly."""
     images, labels = torch.from_numpy(split.x), torch.from_numpy(split.y)
     predicted = [
         network(to_symmetric(batch, levels)).logits.argmax(1) for batch in images.split(1000)

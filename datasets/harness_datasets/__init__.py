@@ -45,7 +45,7 @@ def harness_datasets() -> list[DatasetInfo]:
         ),
         DatasetInfo(
             name="image-folder",
-            summary="PNG, JPEG and other files of one size, in one folder or one folder a class",
+            summary="PNG, JPEG and other files of one size, in one folder or one folder per class",
             target="harness_datasets.image_folder:load",
             argument="PATH",
         ),

@@ -24,7 +24,7 @@ VALIDATION = 5_000
 def load() -> Dataset:
     """Load CIFAR-10: 45,000 images 3x32x32 to train, 5,000 to validate, 10,000 to test."""
     root = _locate()
-    # Unpickled below: nothing but the published bytes may be.
+    # Unpickled below: only the published bytes may be.
     for file, digest in _files().items():
         if not _is_sound(root / file, digest):
             raise DatasetError(

@@ -40,7 +40,7 @@ def load() -> Dataset:
 
 
 def files() -> PublishedFiles:
-    """Look for the one file, which nobody publishes."""
+    """Look for the one file, which is not published anywhere."""
     missing = () if _found() else (FILE,)
     return PublishedFiles(tuple(roots()), missing, downloadable=False)
 
@@ -54,8 +54,8 @@ def _locate() -> Path:
     if path is None:
         places = "".join(f"  {root / FILE}\n" for root in roots())
         raise DatasetError(
-            f"{NAME}: its file is not on this machine, and is published nowhere to download it "
-            f"from.\nLooked for:\n{places}Put it in {cache()} or in a folder that the environment "
+            f"{NAME}: its file is not on this machine, and is not available for download.\nLooked "
+            f"for:\n{places}Put it in {cache()} or in a folder that the environment "
             f"variable {VARIABLE} names; the uncompressed images are the data set cifar10."
         )
     with reading(path):

@@ -1,4 +1,4 @@
-"""Handwritten digits that scikit-learn carries, so that no download is needed.
+"""Handwritten digits that ship with scikit-learn, so that no download is needed.
 
 Alpaydin and Kaynak (1998), Optical Recognition of Handwritten Digits, UCI Machine Learning
 Repository, doi:10.24432/C50P49: the 1,797 images of its test set.

@@ -1,7 +1,7 @@
-"""What is wrong with somebody's files of images."""
+"""Errors of data sets."""
 
 from harness.errors import UserError
 
 
 class DatasetError(UserError):
-    """A data set cannot be loaded as asked; the message says which file and what would do."""
+    """A data set cannot be loaded; the message names the file and what is expected."""

@@ -1,7 +1,7 @@
-"""Where the published files of data sets are looked for, and where they are put.
+"""Search folders and cache of published data sets.
 
-First in ``$GENHARNESS_DATA``, which is only ever read; then in the user's cache, where downloads
-and unpacked archives go.
+First ``$GENHARNESS_DATA``, which is only read; then the user's cache, to which downloads and
+unpacked archives are written.
 """
 
 from __future__ import annotations
@@ -34,10 +34,11 @@ def roots() -> list[Path]:
 
 
 def is_file(path: Path) -> bool:
-    """Return whether there is a file.
+    """Return whether a file exists.
 
     Raises:
-        DatasetError: the system does not say, because a folder on the way is locked for example.
+        DatasetError: the system denies access, for example because of permissions of a parent
+            folder.
     """
     try:
         return stat.S_ISREG(path.stat().st_mode)
@@ -49,7 +50,7 @@ def is_file(path: Path) -> bool:
 
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
-    """Say as a ``DatasetError`` what keeps the block from reading a file."""
+    """Convert errors of reading a file into ``DatasetError``."""
     try:
         yield
     except OSError as error:
@@ -66,7 +67,7 @@ def _unreadable(path: Path, error: OSError) -> DatasetError:
 def install(produce: Callable[[Path], object]) -> None:
     """Let ``produce`` fill an empty folder, then move its files into the cache.
 
-    Each file arrives whole or not at all, whatever other processes do meanwhile.
+    Each file appears atomically, whatever other processes do meanwhile.
     """
     cache().mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=cache(), prefix=".partial-") as folder:
@@ -79,7 +80,7 @@ def install(produce: Callable[[Path], object]) -> None:
 
 
 def download(name: str, fetch: Callable[[Path], object], missing: Sequence[str]) -> None:
-    """Download into the cache, or say which files belong where.
+    """Download into the cache, or raise an error that names the missing files and their folder.
 
     Args:
         name: of the data set, for the message.

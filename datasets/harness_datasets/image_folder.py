@@ -1,4 +1,4 @@
-"""Anybody's image files."""
+"""The data set ``image-folder:PATH``: image files of users."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ SPLIT_NAMES = {"train", "training", "val", "valid", "validation", "test"}
 
 
 def load(argument: str) -> Dataset:
-    """Load the images of a folder, or of its subfolders, one a class in alphabetical order.
+    """Load the images of a folder, or of its subfolders, one per class in alphabetical order.
 
-    All images are of one size, and all grey or all RGB, 8 bits a channel. They are divided 80/10/10
-    by their content, so that names and order do not matter and copies stay together. What is left
-    out of the folder, and images that are odd, are warned of.
+    All images are of one size, and all grey or all RGB, 8 bits per channel. They are divided
+    80/10/10 by their content, so that names and order do not matter and copies stay together. Files
+    that are left out, and images with unusual properties, trigger a warning.
 
     Args:
         argument: path of the folder.
@@ -50,17 +50,17 @@ def load(argument: str) -> Dataset:
 
 
 def _classes(name: str, root: Path, paths: Sequence[Path]) -> list[str]:
-    """Return the subfolders' names, none if all images lie in the folder itself."""
+    """Return the names of the subfolders; none if all images are in the folder itself."""
     by_depth = {len(path.relative_to(root).parts): path for path in paths}
     if max(by_depth) > 2:
         raise DatasetError(
-            f"{name}: {by_depth[max(by_depth)]} lies too deep; images lie in the folder itself or "
-            "in one level of subfolders, one a class"
+            f"{name}: {by_depth[max(by_depth)]} is nested too deep; images must be in the folder "
+            "itself or in one level of subfolders, one per class"
         )
     if len(by_depth) > 1:
         raise DatasetError(
-            f"{name}: {by_depth[1]} lies in the folder itself, {by_depth[2]} in a subfolder; "
-            "put all images in subfolders, one a class, or none"
+            f"{name}: {by_depth[1]} is in the folder itself, {by_depth[2]} in a subfolder; "
+            "put all images in subfolders, one per class, or none"
         )
     if 1 in by_depth:
         return []

@@ -11,7 +11,7 @@ Every z_d then has the distribution MARGINAL =: q, so with c_ij = KEEP [i = j] +
     H = (pixels without a parent) H(q) + (pixels with one) sum_i q_i H(c_i)
 
 The shift is a bijection: it leaves entropy alone and gives every pixel a distribution of its own.
-No honest likelihood of such data is, on average, above -H.
+No valid likelihood of such data is, on average, above -H.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Density:
 
     @property
     def entropy(self) -> float:
-        """Of one image, in nats."""
+        """Entropy of one image, in nats."""
         copies = sum(parent is not None for _, parent in self._graph())
         alone = self.height * self.width - copies
         return float(alone * _entropy(MARGINAL) + copies * MARGINAL @ [_entropy(c) for c in COPY])

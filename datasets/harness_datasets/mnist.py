@@ -114,5 +114,5 @@ def parse_idx(content: bytes) -> NDArray[np.uint8]:
     """Parse IDX format: 0, 0, type 8 (uint8), rank r, then r big-endian int32 sizes, then data."""
     rank = content[3]
     shape = np.frombuffer(content, ">i4", count=rank, offset=4)
-    # A copy, because torch shares memory with no array that is read-only.
+    # A copy, because torch cannot share the memory of a read-only array.
     return np.frombuffer(content, np.uint8, offset=4 + 4 * rank).reshape(shape).copy()

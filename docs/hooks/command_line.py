@@ -28,8 +28,8 @@ def on_page_markdown(markdown: str, **_: Any) -> str:
 def commands() -> str:
     """Return the options of ``harness`` and a section for each command, in Markdown."""
     program = [sys.executable, "-m", "typer", "harness.cli", "utils", "docs", "--name", "harness"]
-    surroundings = os.environ | {"PYTHONPATH": str(ROOT)}
-    told = subprocess.run(program, env=surroundings, capture_output=True, text=True)
-    if told.returncode:
-        raise RuntimeError(f"typer cannot describe the command line:\n{told.stderr}")
-    return _HEADING.sub(r"## \1", _CONTENTS.sub("", _TITLE.sub("", told.stdout)))
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    result = subprocess.run(program, env=environment, capture_output=True, text=True)
+    if result.returncode:
+        raise RuntimeError(f"typer cannot describe the command line:\n{result.stderr}")
+    return _HEADING.sub(r"## \1", _CONTENTS.sub("", _TITLE.sub("", result.stdout)))

@@ -1,8 +1,8 @@
 """The contract's checks, for any ``GenerativeModel``.
 
 Each is a function of the model's class, a ``DataSpec`` and overrides of the ``Config``'s defaults.
-It raises ``AssertionError`` with what is wrong, or ``NotApplicable`` where it has nothing to say;
-what it returns, if anything, says what it left out.
+It raises ``AssertionError`` with what is wrong, or ``NotApplicable`` where it does not apply; what
+it returns, if anything, describes what it left out.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def _takes_a_condition(model_class: type[GenerativeModel]) -> bool:
     return bool(model_class.takes)
 
 
-# Where a failure is to be mended, and whether there is anything to check of a class.
+# Where to fix a failure, and whether there is anything to check of a class.
 _CHECKS: tuple[tuple[Function, str, Applies], ...] = (
     (check_config, "Config", _having()),
     (check_types, "", _having()),
@@ -114,39 +114,39 @@ class Check:
     """One check of one model.
 
     Attributes:
-        name: short, for a table and a test's id.
-        reason: what it holds the model to, one line.
+        name: short name for a table and a test id.
+        reason: what it checks, in one line.
         function: the check itself.
         model_class: the model.
-        suspect: the attribute of the model where a failure is likely to be mended.
+        attribute: the attribute of the model that a failure most likely comes from.
     """
 
     name: str
     reason: str
     function: Function
     model_class: type[GenerativeModel]
-    suspect: str
+    attribute: str
 
     def run(self, spec: DataSpec, **overrides: Any) -> str:
-        """Hold the model to it on ``spec``; return what was left out, "" if nothing.
+        """Run the check on ``spec``; return what was left out, "" if nothing.
 
         Raises:
-            AssertionError: the model does not keep it.
-            NotApplicable: there is nothing to hold it to.
+            AssertionError: the model fails it.
+            NotApplicable: the check does not apply.
         """
         return self.function(self.model_class, spec, overrides) or ""
 
 
 def checks_for(model_class: type[GenerativeModel]) -> list[Check]:
-    """Return the checks that apply to a model, by what it can do."""
+    """Return the checks that apply to a model, by its capabilities."""
     return [
         Check(
             name=function.__name__.removeprefix("check_"),
             reason=(function.__doc__ or "").partition("\n")[0].replace("``", "`"),
             function=function,
             model_class=model_class,
-            suspect=suspect,
+            attribute=attribute,
         )
-        for function, suspect, applies in _CHECKS
+        for function, attribute, applies in _CHECKS
         if applies(model_class)
     ]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from harness.checks.sampling import check_examples
-from harness.checks.subject import build, draw, log_likelihood, middles, noise_batch, seeded
+from harness.checks.subject import build, draw, log_likelihood, noise_batch, seeded, stage_midpoints
 from harness.contract import DataSpec, GenerativeModel, HasLikelihood
 from harness.training.averaging import WeightAverage
 from harness.training.divergence import Diverged, DivergenceWatch
@@ -21,7 +21,7 @@ EXAMPLES = 8
 def check_average(
     model_class: type[GenerativeModel], spec: DataSpec, overrides: Mapping[str, Any]
 ) -> None:
-    """Weights and buffers stay finite, and a model with averaged weights is one that has them."""
+    """Weights and buffers stay finite; averaged weights act as in a new model that loads them."""
     model = build(model_class, spec, overrides)
     average = WeightAverage(model, 1000)
     _train(model, average, spec)
@@ -48,7 +48,7 @@ def check_average(
 def _train(model: GenerativeModel, average: WeightAverage, spec: DataSpec) -> None:
     """Take some periods of every stage as a trial does, and look at every step."""
     batch, watch = noise_batch(spec, EXAMPLES), DivergenceWatch(average)
-    progress = [p for p in middles(model) for _ in range(PERIODS * model.period)]
+    progress = [p for p in stage_midpoints(model) for _ in range(PERIODS * model.period)]
     for step, where in enumerate(progress, start=1):
         with seeded(step):
             model.training_step(batch, where)
@@ -58,8 +58,8 @@ def _train(model: GenerativeModel, average: WeightAverage, spec: DataSpec) -> No
             watch.refuse({}, step)
         except Diverged as error:
             raise AssertionError(
-                f"{error}; a trial would end there, so keep NaN out of parameters and buffers, but "
-                "for what is not set yet when the model is built"
+                f"{error}; a trial would end there, so keep NaN out of parameters and buffers, "
+                "except for what is not set yet when the model is built"
             ) from None
 
 

@@ -19,7 +19,7 @@ from torch import Tensor
 from harness.checks.exact import exact_size
 from harness.checks.own_data import SMALL, Size, values_of, without_condition
 from harness.checks.probability import score, trained
-from harness.checks.subject import NotApplicable, all_images, build, noise_batch, stir, train
+from harness.checks.subject import NotApplicable, all_images, build, noise_batch, perturb, train
 from harness.contract import DataSpec, GenerativeModel
 
 # All x of these are scored; given one condition, where a model wants one.
@@ -31,7 +31,7 @@ SIZES = (
 # 15 wide, and up to 23, which costs about 13 times as much.
 COLUMNS = {8: range(1, 9), 12: range(9, 13)}
 COST, PATIENCE = 13, 10.0
-# Unseen is what changes nothing but the last digits of float32.
+# A pixel counts as unseen if it changes only the last digits of float32.
 SEEN, CLEARLY_SEEN = 1e-5, 1e-4
 Pair = tuple[int, int]
 
@@ -51,7 +51,7 @@ def check_coverage(
     own = exact_size(model_class, spec, overrides, candidates)
     model = trained(model_class, own, overrides)
     # Weights that start at zero hide what they connect.
-    stir(model)
+    perturb(model)
     nats = score(model, all_images(own), 0).nats
     _compare_pairs(_interactions(nats.view([own.levels] * own.dimensions)), own)
     return _look_wide(model_class, spec, overrides) if spec.x.kind == "image" else ""
@@ -91,10 +91,10 @@ def _compare_pairs(changes: dict[Pair, float], spec: DataSpec) -> None:
     width = spec.shape[-1]
     reached = {_offset(pair, width) for pair in seen}
     holes = [pair for pair in blind if _is_within(_offset(pair, width), reached)]
-    told = ", ".join(f"{divmod(d, width)} on {divmod(j, width)}" for d, j in holes[:3])
+    examples = ", ".join(f"{divmod(d, width)} on {divmod(j, width)}" for d, j in holes[:3])
     assert not holes, (
         f"{len(holes)} of {len(changes)} pairs of {values_of(spec)} (row, column) do not interact, "
-        f"though farther ones do: {told}; a blind spot of masked convolutions?"
+        f"though farther ones do: {examples}; a blind spot of masked convolutions?"
     )
 
 
@@ -122,7 +122,7 @@ def _is_within(offset: Pair, reached: set[Pair]) -> bool:
 def _look_wide(
     model_class: type[GenerativeModel], spec: DataSpec, overrides: Mapping[str, Any]
 ) -> str:
-    """Look to the right in the two rows above a pixel; return what was not looked at, and why."""
+    """Look to the right in the two rows above a pixel; return what was not checked, and why."""
     widest, start = 3, time.perf_counter()
     for reach, columns in COLUMNS.items():
         if COST * (time.perf_counter() - start) > PATIENCE:
@@ -130,7 +130,7 @@ def _look_wide(
         model = _wide(model_class, spec, overrides, reach)
         if model is None:
             return f"blind spots of kernels wider than {widest} were not looked for: no size fits"
-        sees = _Sight(model, reach)
+        sees = _PixelDependence(model, reach)
         unseen = [column for column in columns if sees.change(1, column) < SEEN]
         holes = [column for column in unseen if sees.change(2, column) >= CLEARLY_SEEN]
         assert not holes, (
@@ -146,7 +146,7 @@ def _look_wide(
 def _wide(
     model_class: type[GenerativeModel], spec: DataSpec, overrides: Mapping[str, Any], reach: int
 ) -> GenerativeModel | None:
-    """Return a model of images that are ``reach`` wider than a pixel, or None if none will do."""
+    """Return a model of images that are ``reach`` wider than a pixel, or None if no size works."""
     side = 8 * (reach // 8 + 1)
     shapes = ((1, 3, reach + 1), (1, side, side), (1, *spec.shape[1:]))
     candidates = [
@@ -160,13 +160,14 @@ def _wide(
     except NotApplicable:
         return None
     model = build(model_class, own, overrides)
-    # Layers that start from the data's moments see them; depth lessens what is far, so stir well.
+    # Layers that start from the data's moments see them; depth attenuates distant pixels, so
+    # perturb well.
     train(model, noise_batch(own, 8), range(model.period), model.period)
-    stir(model, 0.2)
+    perturb(model, 0.2)
     return model.eval()
 
 
-class _Sight:
+class _PixelDependence:
     """How much P(x_d | x_<d) of a pixel of the last row changes with earlier pixels.
 
     Summed are the probabilities of all images that go on from one random context, of the 2^reach

@@ -1,4 +1,4 @@
-"""Checks of a data set: arrays, splits, levels, labels, and that it stays the same."""
+"""Checks of a data set: arrays, splits, levels, labels, and that loading is repeatable."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def dataset_checks(name: str, function: Callable[..., Any], argument: str = "") 
     """Return the checks of the data set called ``name``, which ``function`` loads.
 
     Args:
-        name: as a benchmark file says it, argument included; "" if it has none yet.
+        name: as in a benchmark file, argument included; "" if it has none yet.
         function: what its info's ``target`` names.
-        argument: what stands after the colon; "" if there is none.
+        argument: the part after the colon; "" if there is none.
     """
 
     def load() -> Dataset:
@@ -32,7 +32,7 @@ def dataset_checks(name: str, function: Callable[..., Any], argument: str = "") 
 
     @cache
     def loaded() -> Dataset:
-        """Load once for all checks; not applicable where `form` tells what is wrong."""
+        """Load once for all checks; not applicable where `form` reports what is wrong."""
         try:
             return load()
         except Exception as error:
@@ -78,12 +78,12 @@ def check_splits(load: Load) -> str | None:
         trained_on = set(contents[seen])
         shared = sum(one in trained_on for one in contents[held_out])
         share = shared / len(contents[held_out])
-        told = f"{shared} of {len(contents[held_out])} {x} of {held_out} are in {seen} too"
+        finding = f"{shared} of {len(contents[held_out])} {x} of {held_out} are in {seen} too"
         assert share <= MOST_SHARED, (
-            f"{told}: a model that copies what it trained on would look as if it generalised; "
+            f"{finding}: a model that copies what it trained on would look as if it generalised; "
             "split by content"
         )
-        notes += [told] if shared else []
+        notes += [finding] if shared else []
     return "; ".join(notes)
 
 

@@ -43,10 +43,10 @@ def exact_size(
     overrides: Mapping[str, Any],
     candidates: Iterable[DataSpec],
 ) -> DataSpec:
-    """Return the first of ``candidates`` that will do; not applicable without an exact likelihood.
+    """Return the first of ``candidates`` that works; not applicable without an exact likelihood.
 
     Raises:
-        NotApplicable: none will do, or the likelihood is of another kind.
+        NotApplicable: no size works, or the likelihood is of another kind.
     """
     own, kind = scorable(model_class, spec, overrides, candidates)
     _require_exact(kind)

@@ -1,4 +1,4 @@
-"""The check that an encoder and a decoder speak of the same latent variable."""
+"""The check that an encoder and a decoder share one latent variable."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from harness.checks.own_data import resized
-from harness.checks.subject import NotApplicable, build, noise_batch, seeded, stir, train
+from harness.checks.subject import NotApplicable, build, noise_batch, perturb, seeded, train
 from harness.contract import DataSpec, GenerativeModel, HasEncoder, HasLatent, HasSteps
 from harness.measurement.interpolation import decode
 
@@ -26,15 +26,16 @@ def check_latent_round_trip(
     if not (isinstance(model, HasEncoder) and isinstance(model, HasLatent)):
         raise NotApplicable("needs sample_prior, decode and encode")
     batch = noise_batch(spec, 8)
-    # Layers that start from the data's moments see them, then layers that start at zero stir.
+    # Layers initialised from the data's moments see them first, then zero-initialised ones are
+    # perturbed.
     train(model, batch, range(model.period), model.period)
-    stir(model)
+    perturb(model)
     model.eval()
     with seeded(0), torch.no_grad():
         codes, drawn = model.encode(batch.x), model.sample_prior(len(batch.x))
         assert codes.shape == drawn.shape, (
             f"encode gives {tuple(codes.shape)}, but sample_prior {tuple(drawn.shape)}: decode "
-            "cannot take both"
+            "cannot accept both"
         )
         decoded = decode(model, codes, model.condition(batch.y))
     if isinstance(model, HasSteps) or not _keeps_dimensions(model_class, spec, overrides):
@@ -54,7 +55,7 @@ def _keeps_dimensions(
         try:
             model = build(model_class, size, overrides)
         except Exception:
-            # Nobody asked for this size; `sizes` holds the model to those that it has to take.
+            # The check chose this size; `sizes` checks those that the model has to support.
             return False
         assert isinstance(model, HasLatent)
         if model.sample_prior(1).numel() != size.dimensions:

@@ -41,16 +41,16 @@ def metric_checks(metric: Metric, info: MetricInfo) -> list[BoundCheck]:
 
 
 def check_figure(metric: Metric, info: MetricInfo) -> None:
-    """Of samples like the real images it has a value: one finite float64 number."""
+    """For samples like the real images it has a value: one finite float64 number."""
     figure = _figure(metric, info, _real(1))
     value = figure.value
     assert isinstance(value, Tensor) and value.numel() == 1 and value.dtype == torch.float64, (
-        f"compute returned {_told(value)}; a float64 tensor with one number is asked for"
+        f"compute returned {_described(value)}; expected a float64 tensor with one number"
     )
     assert value.isfinite().all(), f"the value of samples like the real images is {float(value)}"
     error = figure.error
     assert error is None or (float(error) >= 0 and math.isfinite(float(error))), (
-        f"the standard error is {error}; it is a finite number of 0 or more, or None"
+        f"the standard error is {error}; expected a finite number of 0 or more, or None"
     )
 
 
@@ -105,7 +105,7 @@ def check_direction(metric: Metric, info: MetricInfo) -> None:
 
 
 def check_refusals(metric: Metric, info: MetricInfo) -> None:
-    """Features that are not finite and sets without an image raise a reason, and have no value."""
+    """Non-finite features and empty sets raise an error with a reason, and have no value."""
     broken = _real(1).clone()
     broken[3, 2] = math.nan
     for what, samples in (("NaN among the features", broken), ("no samples", broken[:0])):
@@ -115,8 +115,8 @@ def check_refusals(metric: Metric, info: MetricInfo) -> None:
             continue
         except Exception as error:
             raise AssertionError(
-                f"{what}: {type(error).__name__}: {error}; raise ValueError with a reason for "
-                "people (harness.metrics.moments.finite does so for NaN)"
+                f"{what}: {type(error).__name__}: {error}; raise ValueError with a readable "
+                "reason (harness.metrics.moments.finite does so for NaN)"
             ) from error
         assert not torch.as_tensor(value).isfinite().all(), (
             f"{what}: the value is {float(value):.4g}, as if nothing were wrong; raise ValueError "
@@ -125,7 +125,7 @@ def check_refusals(metric: Metric, info: MetricInfo) -> None:
 
 
 def _figure(metric: Metric, info: MetricInfo, samples: Tensor, batch: int = IMAGES) -> Figure:
-    """Return what a new metric finds of samples (N, d); not applicable where it has no value."""
+    """Return the value of a new metric for samples (N, d); not applicable where it has none."""
     if reason := metric.supports(CLASSES):
         raise NotApplicable(reason)
     built = metric(_reference())
@@ -133,7 +133,7 @@ def _figure(metric: Metric, info: MetricInfo, samples: Tensor, batch: int = IMAG
         if len(vectors):
             built.update(_features(vectors))
     with warnings.catch_warnings():
-        # torchmetrics warns of a metric that was not updated, which is what is tried.
+        # torchmetrics warns of a metric that was not updated, which is what is tested.
         warnings.simplefilter("ignore")
         computed = built.compute()
     found = _column(computed, info.name) if isinstance(computed, dict) else computed
@@ -143,7 +143,7 @@ def _figure(metric: Metric, info: MetricInfo, samples: Tensor, batch: int = IMAG
     limits = built.limits.get(info.name, UNLIMITED)
     if torch.is_tensor(figure.value) and figure.value.numel() == 1 and figure.value.isfinite():
         reason = outside(float(figure.value), limits)
-        assert reason is None, f"its `limits` exclude what it found: {reason}"
+        assert reason is None, f"its `limits` exclude its value: {reason}"
     return figure
 
 
@@ -175,7 +175,7 @@ def _generator(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def _told(value: object) -> str:
+def _described(value: object) -> str:
     if isinstance(value, Tensor):
         return f"{value.dtype} of shape {tuple(value.shape)}"
     return type(value).__name__

@@ -1,4 +1,4 @@
-"""What ``harness check NAME`` means: its kind, and the object that is to be checked."""
+"""Resolves ``harness check NAME``: the kind of NAME, and the object to be checked."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from harness.checks.outcome import BoundCheck
 from harness.checks.reports import report_checks
 from harness.checks.task_metrics import task_metric_checks
 from harness.contract import GenerativeModel
-from harness.errors import UserError, did_you_mean, shown
+from harness.errors import UserError, did_you_mean, quoted
 from harness.hooks import Info, MetricInfo
 from harness.metrics.base import SampleMetric, TaskMetric
 from harness.plugins.kinds import Kind
@@ -23,23 +23,23 @@ BASES = {Kind.model: GenerativeModel, Kind.metric: SampleMetric}
 
 
 def kind_of(name: str, registry: Registry) -> Kind:
-    """Return of which kind ``name`` is: an installed one's, or an import string's.
+    """Return the kind of ``name``: of an installed plugin, or of an import string.
 
     Raises:
-        UserError: it is of none, or of several.
+        UserError: it has none, or several.
     """
     found = [kind for kind in Kind if _bare(name, kind) in getattr(registry, kind.plural)]
     if len(found) == 1:
         return found[0]
     if found:
         raise UserError(
-            f"{shown(name)} is the name of a {' and of a '.join(found)}; say which with --kind"
+            f"{quoted(name)} is the name of a {' and of a '.join(found)}; choose with --kind"
         )
     if _is_import_string(name):
         return _kind_of_object(name, load(name, Kind.model, registry))
     everything = [each for kind in Kind for each in getattr(registry, kind.plural)]
     if hint := did_you_mean(name, everything):
-        raise UserError(f"nothing that can be checked is called {shown(name)}{hint}")
+        raise UserError(f"there is nothing to check called {quoted(name)}{hint}")
     registry.model(name)
     raise AssertionError("the registry has a model that it does not list")
 
@@ -74,7 +74,7 @@ def checks_of(name: str, kind: Kind, registry: Registry) -> list[BoundCheck]:
             return task_metric_checks(found, info)
         return metric_checks(require_subclass(name, found, Kind.metric), info)
     if not callable(found):
-        raise UserError(f"{shown(name)} is no function that could be a {kind}: {shown(found)}")
+        raise UserError(f"{quoted(name)} is not a function that could be a {kind}: {quoted(found)}")
     if kind is Kind.report:
         return report_checks(found)
     return _checks_of_dataset(name, found, info)
@@ -85,7 +85,7 @@ def require_subclass(name: str, found: Any, kind: Kind) -> Any:
     base = BASES[kind]
     if isinstance(found, type) and issubclass(found, base):
         return found
-    raise UserError(f"{name!r} is no subclass of {base.__module__}.{base.__name__}: {found!r}")
+    raise UserError(f"{name!r} is not a subclass of {base.__module__}.{base.__name__}: {found!r}")
 
 
 def _checks_of_dataset(name: str, function: Callable[..., Any], info: Info) -> list[BoundCheck]:
@@ -106,6 +106,6 @@ def _kind_of_object(name: str, found: Any) -> Kind:
         if isinstance(found, type) and issubclass(found, base):
             return kind
     if inspect.isroutine(found):
-        raise UserError(f"{shown(name)} is a function: say what of, --kind dataset or report")
+        raise UserError(f"{quoted(name)} is a function: add --kind dataset or --kind report")
     require_subclass(name, found, Kind.model)
     return Kind.model

@@ -1,4 +1,4 @@
-"""What came of a check: a verdict, what is wrong, and where to look."""
+"""Outcome of a check: a verdict, what is wrong, and where to look."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from types import TracebackType
 from typing import Any
 
 from harness.checks import NotApplicable, checks_for
-from harness.checks.patience import OutOfTime, at_most
+from harness.checks.patience import TimeLimitReached, time_limit
 from harness.contract import DataSpec, GenerativeModel
 
 _CHECKS = Path(__file__).parent
 
 
 class Verdict(StrEnum):
-    """Of one check."""
+    """Verdict on one check."""
 
     passed = "passed"
     failed = "failed"
@@ -33,15 +33,15 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one check.
+    """Outcome of one check.
 
     Attributes:
         name: of the check.
-        reason: what it holds the model to.
+        reason: what it checks.
         verdict: "error" if the model raised something.
         message: what is wrong, why the check does not apply, or what it left out.
-        where: "file:line, name" of what is likely to be mended; "" if it passed or is unknown.
-        seconds: that it took.
+        where: "file:line, name" of the likely cause; "" if it passed or is unknown.
+        seconds: duration.
     """
 
     name: str
@@ -59,21 +59,21 @@ class Outcome:
 
 @dataclass(frozen=True)
 class BoundCheck:
-    """A check together with what it is of: a model's class, a metric's, or a function.
+    """A check together with its subject: a model class, a metric class, or a function.
 
     Attributes:
         name: short, for a table.
-        reason: what it holds its subject to, one line.
+        reason: what it checks, in one line.
         run: raises ``AssertionError`` or ``NotApplicable``; returns what it left out, if anything.
-        subject: where a failure is likely to be mended.
-        suspect: the attribute of ``subject`` for which that is so; "" for the whole of it.
+        subject: the object that a failure most likely comes from.
+        attribute: the attribute of ``subject`` that it most likely comes from; "" for all of it.
     """
 
     name: str
     reason: str
     run: Callable[[], str | None]
     subject: Any
-    suspect: str = ""
+    attribute: str = ""
 
 
 def outcomes(
@@ -84,7 +84,7 @@ def outcomes(
 ) -> Iterator[Outcome]:
     """Run the checks that apply to a model, one after the other; see ``outcomes_of``.
 
-    Where its types are not the contract's, the others would only stumble over them.
+    Where its types break the contract, the other checks would only fail for the same reason.
     """
     bound = [
         BoundCheck(
@@ -92,14 +92,14 @@ def outcomes(
             check.reason,
             partial(check.run, spec, **overrides),
             model_class,
-            check.suspect,
+            check.attribute,
         )
         for check in checks_for(model_class)
     ]
     for number, outcome in enumerate(outcomes_of(bound, seconds), start=1):
         yield outcome
         if outcome.name == "types" and outcome.verdict is Verdict.failed:
-            yield from (_left(check, "mend `types` first") for check in bound[number:])
+            yield from (_left(check, "fix `types` first") for check in bound[number:])
             return
 
 
@@ -118,14 +118,14 @@ def _outcome(check: BoundCheck, limit: float) -> Outcome:
     start = time.perf_counter()
     verdict, message, where = Verdict.passed, "", ""
     try:
-        with at_most(limit):
+        with time_limit(limit):
             message = check.run() or ""
-    except OutOfTime:
-        verdict, message = Verdict.unfinished, f"nothing is known: it takes over {limit:.0f} s"
+    except TimeLimitReached:
+        verdict, message = Verdict.unfinished, f"unknown: it takes over {limit:.0f} s"
     except NotApplicable as reason:
         verdict, message = Verdict.not_applicable, str(reason)
     except Exception as error:
-        where = _definition(check.subject, check.suspect)
+        where = _definition(check.subject, check.attribute)
         if isinstance(error, AssertionError) and not _is_the_models(error):
             verdict, message = Verdict.failed, str(error)
         else:
@@ -140,7 +140,7 @@ def _left(check: BoundCheck, why: str) -> Outcome:
 
 
 def _is_the_models(error: Exception) -> bool:
-    """Whether an assertion is none of a check's, but of code that a check has called."""
+    """Whether an assertion comes not from a check, but from code that a check has called."""
     return Path(traceback.extract_tb(error.__traceback__)[-1].filename).parent != _CHECKS
 
 

@@ -20,11 +20,11 @@ def scorable(
 ) -> tuple[DataSpec, str]:
     """Return the first of ``candidates`` on which the model learns and scores, and the kind.
 
-    Nobody asked for these sizes, and the contract asks for none below 1x8x8. So what the model
-    raises on them is held against it only if it raises on ``spec`` too.
+    The check chooses these sizes, and the contract requires none below 1x8x8. So an error on them
+    counts as a failure only if the model raises it on ``spec`` too.
 
     Raises:
-        NotApplicable: none will do, or there is no likelihood; the message has every reason.
+        NotApplicable: no size works, or there is no likelihood; the message lists every reason.
     """
     if model_class.is_conditional(spec) and not spec.paired:
         raise NotApplicable("x and y of unpaired data are independent draws: no p(x | y) is learnt")
@@ -33,11 +33,11 @@ def scorable(
         try:
             return candidate, _kind(model_class, candidate, overrides)
         except NotApplicable as reason:
-            told = str(reason)
+            message = str(reason)
         except Exception as error:
             _kind(model_class, spec, overrides)
-            told = f"{type(error).__name__}: {error}".strip(": ")
-        reasons.setdefault(told, describe_spec(candidate))
+            message = f"{type(error).__name__}: {error}".strip(": ")
+        reasons.setdefault(message, describe_spec(candidate))
     why = "; ".join(f"{size}: {reason}" for reason, size in reasons.items())
     raise NotApplicable(f"the model does not run on the small data of this check ({why})")
 

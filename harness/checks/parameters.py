@@ -19,19 +19,19 @@ def pytest_parameters(
     expected_failures: Mapping[str, str] | None = None,
     **overrides: Any,
 ) -> list[Any]:
-    """Return functions without arguments, one a check, for ``pytest.mark.parametrize``.
+    """Return functions without arguments, one per check, for ``pytest.mark.parametrize``.
 
-    Each holds the model to one check, or skips it where it does not apply.
+    Each runs one check, or skips it where it does not apply.
 
     Args:
         model_class: the model.
         spec: what it is built for; small data of the kinds that it makes and takes if None.
         expected_failures: why a check fails, by its name: a strict xfail, so that a check which
-            passes again is told.
+            passes again is reported.
         overrides: hyper-parameters other than the recipe's.
 
     Raises:
-        ValueError: an expected failure is of no check.
+        ValueError: an expected failure names no check.
     """
     import pytest
 
@@ -42,7 +42,7 @@ def pytest_parameters(
     for name in expected:
         if name not in names:
             hint = did_you_mean(name, names) or f"; there are: {', '.join(names)}"
-            raise ValueError(f"expected_failures: {name!r} is no check of this model{hint}")
+            raise ValueError(f"expected_failures: {name!r} is not a check of this model{hint}")
 
     def marks(name: str) -> list[pytest.MarkDecorator]:
         if name not in expected:
@@ -60,7 +60,7 @@ def pytest_parameters(
 
 
 def parameters_of(checks: Iterable[BoundCheck]) -> list[Any]:
-    """Return the same of the checks of a data set, a metric or a report."""
+    """Return the same for the checks of a data set, a metric or a report."""
     import pytest
 
     return [pytest.param(_skipping(check.run), id=check.name) for check in checks]
@@ -69,7 +69,7 @@ def parameters_of(checks: Iterable[BoundCheck]) -> list[Any]:
 def _skipping(run: Callable[[], object]) -> Callable[[], None]:
     """Return a test that is skipped where the check does not apply."""
 
-    def hold() -> None:
+    def run_check() -> None:
         import pytest
 
         try:
@@ -77,4 +77,4 @@ def _skipping(run: Callable[[], object]) -> Callable[[], None]:
         except NotApplicable as reason:
             pytest.skip(str(reason))
 
-    return hold
+    return run_check

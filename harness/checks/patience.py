@@ -1,4 +1,4 @@
-"""A limit on how long checks may take, whatever the model does."""
+"""A time limit on checks, whatever the model does."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from torch.nn.modules.module import register_module_forward_pre_hook
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
 
-class OutOfTime(BaseException):
-    """The time is spent. No ``Exception``, so that nobody takes it for an error of the model."""
+class TimeLimitReached(BaseException):
+    """The time limit is reached; not an ``Exception``, as it is no error of the model."""
 
 
 @contextmanager
-def at_most(seconds: float) -> Iterator[None]:
-    """Raise ``OutOfTime`` from the next module that is called, or optimizer that has stepped."""
+def time_limit(seconds: float) -> Iterator[None]:
+    """Raise ``TimeLimitReached`` from the next call of a module or step of an optimizer."""
     end = time.monotonic() + seconds
 
     def look(*called: Any) -> None:
         if time.monotonic() > end:
-            raise OutOfTime
+            raise TimeLimitReached
 
     handles = register_module_forward_pre_hook(look), register_optimizer_step_post_hook(look)
     try:

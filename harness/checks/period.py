@@ -8,11 +8,11 @@ from typing import Any
 
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-from harness.checks.subject import build, middles, noise_batch, seeded
+from harness.checks.subject import build, noise_batch, seeded, stage_midpoints
 from harness.contract import Batch, DataSpec, GenerativeModel
 from harness.machine.flops import FlopCounter
 
-# The longest turn in use: a gradient penalty every 16 steps (StyleGAN2).
+# The longest period in use: a gradient penalty every 16 steps (StyleGAN2).
 LONGEST = 16
 BATCH = 2
 Work = tuple[frozenset[str], float]
@@ -24,8 +24,8 @@ def check_period(
     """Optimizers and FLOPs of a step are those of the step ``period`` before."""
     model = build(model_class, spec, overrides)
     batch = noise_batch(spec, BATCH)
-    for progress in middles(model):
-        # The first period may set what __init__ left open.
+    for progress in stage_midpoints(model):
+        # The first period may initialise what __init__ left open.
         steps = iter(range(model.period, 2 * LONGEST + model.period))
         for step in range(model.period):
             _work(model, batch, progress, step)

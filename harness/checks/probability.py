@@ -1,4 +1,4 @@
-"""Checks that a likelihood is one: it sums to one, and foresees nothing of pure noise."""
+"""Checks that a likelihood is a probability: it sums to one, and cannot predict pure noise."""
 
 from __future__ import annotations
 
@@ -52,7 +52,8 @@ def enumerable(
     """Return data of which all x can be scored, and the kind of likelihood on them.
 
     With classes, as real data have them, because it is then that a prior of classes can be missing,
-    or with the condition of ``spec``; and without for models that make a difference of it.
+    or with the condition of ``spec``; and without, for models that behave differently without
+    classes.
 
     Raises:
         NotApplicable: the model runs on none of them.
@@ -112,14 +113,14 @@ def _check_total(model: GenerativeModel, condition: int) -> None:
             nats.append(scored.nats)
         log_total, error = jackknifed_log_total(torch.stack(nats))
         is_above = log_total - 3 * error > math.log(1 + TOLERANCE[kind])
-        # Two repetitions tell whether there is noise, and no more.
+        # Two repetitions show whether there is noise, and no more.
         is_precise = repeats > REPEATS[0] and (error < PRECISION or log_total + 3 * error < 0)
         if error < NOISELESS or (is_precise and not is_above):
             break
     total = math.exp(min(log_total, 700))
     assert not is_above, (
         f"probabilities of all {len(every)} {describe_spec(model.spec)} sum to {total:.4g} "
-        f"(relative error {error:.2g}), above 1: this {kind} promises too much; "
+        f"(relative error {error:.2g}), above 1: this {kind} claims too much; "
         f"{_cause_of_excess(total, model.spec)}"
     )
     if kind == "exact":
@@ -155,7 +156,7 @@ def score(model: GenerativeModel, x: Tensor, seed: int, condition: int = 0) -> L
         condition: number of the y that each is given, for a conditional model.
 
     Raises:
-        AssertionError: it has not the form that the contract asks for.
+        AssertionError: it does not have the form that the contract requires.
     """
     assert isinstance(model, HasLikelihood)
     nats = []
@@ -189,7 +190,7 @@ def _check_form(scored: LogLikelihood, n: int) -> None:
 
 
 def _cause_of_excess(total: float, spec: DataSpec) -> str:
-    """Return what makes probabilities sum to ``total``, as far as that tells."""
+    """Return the likely cause of probabilities that sum to ``total``."""
     volumes = spec.levels**spec.dimensions
     layers = "the log-determinant, its sign and whether every layer counts"
     rest = f"look at {layers}, and for a value that sees itself through a mask"
@@ -221,7 +222,7 @@ def check_entropy(
 
 
 def _noise_of(spec: DataSpec) -> Iterator[DataSpec]:
-    """Return ``spec`` with few levels, which noise is soonest learnt of."""
+    """Return ``spec`` with few levels, on which noise is learnt soonest."""
     yield replace(spec, x=replace(spec.x, levels=FLAT.levels, alphabet=""))
     yield spec
 

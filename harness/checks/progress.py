@@ -1,4 +1,4 @@
-"""The check that a recipe's schedules follow the budget and not a count of steps."""
+"""The check that a recipe's schedules follow the budget, not the number of steps."""
 
 from __future__ import annotations
 
@@ -8,11 +8,12 @@ from typing import Any
 
 from torch import Tensor
 
-from harness.checks.subject import build, differences, middles, noise_batch, seeded, state
+from harness.checks.subject import build, differences, noise_batch, seeded, stage_midpoints, state
 from harness.contract import Batch, DataSpec, GenerativeModel
 
 HYPER_PARAMETERS = ("lr", "betas", "momentum", "weight_decay")
-# Periods to add to a counter: divided by every small number, so that turns stay whose they are.
+# Periods to add to a counter: divided by every small number, so that alternating players keep their
+# turns.
 LEAP = 5040
 
 
@@ -21,7 +22,7 @@ def check_progress(
 ) -> None:
     """While ``progress`` stands still nothing is scheduled: budgets need not be counts of steps."""
     batch = noise_batch(spec, 8)
-    for progress in middles(build(model_class, spec, overrides)):
+    for progress in stage_midpoints(build(model_class, spec, overrides)):
         model = build(model_class, spec, overrides)
         rates: list[dict[str, Any]] = []
         numbers = [_numbers(state(model)["model"])]
@@ -54,13 +55,13 @@ def _hyper_parameters(model: GenerativeModel) -> dict[str, Any]:
 
 
 def _compare_rates(rates: list[dict[str, Any]], period: int, progress: float) -> None:
-    # The first period may set what __init__ left open.
+    # The first period may initialise what __init__ left open.
     for earlier, later in zip(rates[period:], rates[2 * period :], strict=False):
         for name, value in earlier.items():
             assert later[name] == value, (
                 f"{name} goes from {value} to {later[name]} while progress stands at "
-                f"{progress:g}: let it follow progress, for under a budget of seconds nobody "
-                "knows the number of steps"
+                f"{progress:g}: let it follow progress, because under a budget of seconds the "
+                "number of steps is unknown"
             )
 
 

@@ -19,7 +19,7 @@ from harness.row import Measurement, Row, Usage
 Write = Callable[[Results, Path], Path]
 ENDINGS = ("skipped", "diverged", "out_of_memory", "timeout", "error", "killed")
 MODELS, SEEDS = 4, 2
-# What people call their models, and what formats have to escape.
+# Names that people give their models, with characters that formats have to escape.
 ODD = "a/b|c_{c}<d> & 100% $x^2$ \\ \u221e"
 
 
@@ -38,7 +38,7 @@ def report_checks(write: Write) -> list[BoundCheck]:
 
 
 def check_no_rows(write: Write) -> None:
-    """Of a benchmark of which no trial has ended yet something is written."""
+    """A report of a benchmark without finished trials is written."""
     _written(write, results_of([]))
 
 
@@ -60,16 +60,16 @@ def check_names(write: Write) -> None:
 
 
 def check_bytes(write: Write) -> None:
-    """The same results give the same bytes, with no time, path or order of chance in them."""
+    """The same results give the same bytes, with no time, path or random order in them."""
     results = results_of(_many())
     assert _written(write, results) == _written(write, results), (
         "the same results were written twice with different bytes: leave out the time and the "
-        "folder, and sort what has no order"
+        "folder, and sort unordered collections"
     )
 
 
 def results_of(rows: list[Row]) -> Results:
-    """Return results of ``rows``, with a curve for all that are ok but the first."""
+    """Return results of ``rows``, with a curve for all that are ok except the first."""
     lines = [
         [row.trial, row.label, row.model, row.seed, "averaged", fraction, 20 * fraction]
         + [4e12 * fraction, int(3e5 * fraction), int(5000 * fraction), 300 / fraction]
@@ -78,7 +78,7 @@ def results_of(rows: list[Row]) -> Results:
         for fraction in (0.25, 0.5, 1.0)
     ]
     curves = pd.DataFrame(lines, columns=[*CURVE_COLUMNS, "fid"])
-    return Results("checked", "What a format is checked with.", "", tuple(rows), curves, {})
+    return Results("checked", "Results that a format is checked with.", "", tuple(rows), curves, {})
 
 
 def _written(write: Write, results: Results) -> dict[str, str]:
@@ -87,7 +87,7 @@ def _written(write: Write, results: Results) -> dict[str, str]:
         folder = Path(name)
         path = write(results, folder)
         assert isinstance(path, Path), (
-            f"it returned {path!r}; the path of what it wrote is asked for"
+            f"it returned {path!r}; expected the path of the file that it wrote"
         )
         assert path.is_relative_to(folder), f"it wrote {path}, outside the folder that it was given"
         assert path.exists(), f"it returned {path.name}, and wrote no such file"

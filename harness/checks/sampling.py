@@ -18,9 +18,9 @@ from harness.checks.subject import (
     held_to_contract,
     log_likelihood,
     noise_batch,
+    perturb,
     seeded,
     state,
-    stir,
     train,
 )
 from harness.contract import (
@@ -34,7 +34,7 @@ from harness.contract import (
 from harness.measurement.interpolation import decode
 from harness.plugins.contract_validation import validate_examples, validate_levels
 
-# Lengths that, with their sum, no axis but the batch's is likely to have.
+# Lengths that, with their sum, only the batch axis is likely to have.
 PARTS = (5, 7)
 STEPS = 8
 
@@ -78,7 +78,7 @@ def check_batch_independence(
     """In eval mode each example gets the same result, whichever others are in its batch."""
     model = build(model_class, spec, overrides)
     train(model, noise_batch(spec, 8), range(model.period), model.period)
-    stir(model)
+    perturb(model)
     model.eval()
     if isinstance(model, HasSteps):
         model.sampling_steps = STEPS

@@ -15,21 +15,21 @@ from harness.checks.subject import (
     build,
     conditions_for,
     differences,
-    middles,
     noise_batch,
+    perturb,
     seeded,
+    stage_midpoints,
     state,
-    stir,
     train,
 )
 from harness.contract import Batch, DataSpec, GenerativeModel
 from harness.machine.seeding import derive
 
-OWN_SEED = "seeds torch's generator itself: the harness does, from (seed, step), and nobody else"
+OWN_SEED = "seeds torch's generator itself: only the harness does, from (seed, step)"
 
 
 class History(NamedTuple):
-    """What a few steps left: everything that a checkpoint holds, the losses, torch's generator."""
+    """State after a few steps: a checkpoint's content, the losses, torch's generator."""
 
     state: dict[str, Any]
     losses: dict[str, Tensor]
@@ -39,12 +39,12 @@ class History(NamedTuple):
 def check_seeds(
     model_class: type[GenerativeModel], spec: DataSpec, overrides: Mapping[str, Any]
 ) -> None:
-    """Equal seeds give equal steps, whatever other generators hold; no noise is drawn and kept."""
+    """Equal seeds give equal steps, whatever other generators hold; no noise is reused."""
     model = build(model_class, spec, overrides)
     batch = noise_batch(spec, 8)
     conditions = None if batch.y is None else batch.y.roll(1, 0)
     rolled = Batch(batch.x.roll(1, 0), conditions)
-    for progress in middles(model):
+    for progress in stage_midpoints(model):
 
         def history(
             seed: int, foreign: int = 0, batch: Batch = batch, progress: float = progress
@@ -77,7 +77,7 @@ def _history(model: GenerativeModel, batch: Batch, progress: float, seed: int) -
 
 
 def _compare_orders(losses: dict[str, Tensor], rolled: dict[str, Tensor]) -> None:
-    """Without noise a batch is a set: its order cannot matter, unless rows have noise of theirs."""
+    """Without noise a batch is a set: its order matters only if each row has its own noise."""
     for name, loss in losses.items():
         assert torch.allclose(loss, rolled[name], rtol=1e-3, atol=1e-5), (
             f'loss "{name}" depends on no seed, yet on the order of the examples in the batch '
@@ -87,9 +87,9 @@ def _compare_orders(losses: dict[str, Tensor], rolled: dict[str, Tensor]) -> Non
 
 
 def _check_draws(model: GenerativeModel) -> None:
-    """Samples of two seeds may be equal only by collapse: something random must go into them."""
+    """Samples of two seeds may be equal only by collapse: sampling must use random numbers."""
     train(model, noise_batch(model.spec, 8), range(model.period), model.period)
-    stir(model)
+    perturb(model)
     model.eval()
     samples, ends = [], []
     for seed in range(2):

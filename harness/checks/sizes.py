@@ -1,4 +1,4 @@
-"""The check that a model runs on all that it says it supports."""
+"""The check that a model runs on every spec that it claims to support."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from harness.checks.sampling import STEPS, check_examples
 from harness.checks.subject import NotApplicable, build, draw, log_likelihood, noise_batch, seeded
 from harness.contract import DataSpec, GenerativeModel, HasLikelihood, HasSteps
 
-# No smaller than the contract asks for.
+# No smaller than the contract requires.
 SQUARE = Size({"image": (1, 8, 8), "video": (2, 1, 8, 8), "audio": (1, 64), "text": (16,)}, 17)
 COLOUR = Size({"image": (3, 8, 8), "video": (2, 3, 8, 8), "audio": (2, 64), "text": (16,)}, 256)
 OBLONG = Size({"image": (1, 8, 16), "video": (3, 1, 8, 16), "audio": (1, 96), "text": (24,)}, 2)
@@ -52,7 +52,7 @@ def check_size(
     except NotApplicable:
         raise
     except Exception as error:
-        raise AssertionError(_told(spec, "__init__", error)) from error
+        raise AssertionError(_failure(spec, "__init__", error)) from error
     batch = noise_batch(model.spec, 4)
     method = "training_step"
     try:
@@ -68,12 +68,12 @@ def check_size(
             with seeded(0):
                 log_likelihood(model, batch)
     except Exception as error:
-        raise AssertionError(_told(model.spec, method, error)) from error
+        raise AssertionError(_failure(model.spec, method, error)) from error
 
 
-def _told(spec: DataSpec, method: str, error: Exception) -> str:
+def _failure(spec: DataSpec, method: str, error: Exception) -> str:
     return (
         f"makes, takes and supports() accept {describe_spec(spec)}, but {method} fails on them "
         f"with {type(error).__name__}: {error}; derive sizes from spec, or let supports() return "
-        "why not"
+        "the reason"
     )

@@ -1,4 +1,4 @@
-"""What the checks have in common: building a model, feeding it, and comparing its states."""
+"""Shared by the checks: building a model, feeding it, and comparing its states."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CONDITIONS = 10
 
 
 class NotApplicable(Exception):
-    """A check has nothing to say about this model; the message is the reason."""
+    """A check does not apply to this model; the message is the reason."""
 
 
 @contextmanager
@@ -95,13 +95,13 @@ def train(
     return losses
 
 
-def middles(model: GenerativeModel) -> list[float]:
+def stage_midpoints(model: GenerativeModel) -> list[float]:
     """Return ``progress`` in the middle of every stage, past any warm-up."""
-    middles, start = [], 0.0
+    stage_midpoints, start = [], 0.0
     for _, fraction in model.stages:
-        middles.append(start + fraction / 2)
+        stage_midpoints.append(start + fraction / 2)
         start += fraction
-    return middles
+    return stage_midpoints
 
 
 def conditions(spec: DataSpec, n: int, first: int = 0) -> Tensor | None:
@@ -148,7 +148,7 @@ def draw(model: GenerativeModel, n: int, seed: int = 0, first: int = 0) -> Tenso
 def draw_from(model: GenerativeModel, y: Tensor | None, n: int, seed: int = 0) -> Tensor:
     """Sample ``n`` examples given y from one seed, without gradients."""
     with seeded(seed), torch.no_grad():
-        # A copy: a model may fill the same memory anew at its next call.
+        # A copy: a model may reuse the same memory at its next call.
         return model.sample(n, y).clone()
 
 
@@ -158,8 +158,8 @@ def all_images(spec: DataSpec) -> Tensor:
     return torch.cartesian_prod(*[values] * spec.dimensions).view(-1, *spec.shape)
 
 
-def stir(module: Module, scale: float = 0.05) -> Module:
-    """Add N(0, scale^2) to every parameter, so that layers that start at zero have a say."""
+def perturb(module: Module, scale: float = 0.05) -> Module:
+    """Add N(0, scale^2) to every parameter, so that zero-initialised layers have an effect."""
     with seeded(1), torch.no_grad():
         for parameter in module.parameters():
             parameter.add_(torch.randn_like(parameter), alpha=scale)

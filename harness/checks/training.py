@@ -16,10 +16,10 @@ from harness.checks.subject import (
     conditions_for,
     differences,
     log_likelihood,
-    middles,
     noise_batch,
     seeded,
     spot_batch,
+    stage_midpoints,
     state,
     train,
 )
@@ -43,7 +43,7 @@ def check_config(
     assert any(field.name == "batch_size" for field in fields), f"{name}.Config needs a batch_size"
     for field in fields:
         has_default = field.default is not dataclasses.MISSING
-        assert has_default, f"{name}.Config.{field.name} needs a default: the recipe"
+        assert has_default, f"{name}.Config.{field.name} needs a default, its recipe's value"
         help_ = field.metadata.get("help")
         assert help_, f'{name}.Config.{field.name} needs help: setting(default, "one line of help")'
 
@@ -60,7 +60,7 @@ def check_training_step(
     shares = sum(fraction for _, fraction in model.stages)
     assert math.isclose(shares, 1, abs_tol=1e-6), f"fractions of stages sum to {shares:g}, not to 1"
     # In the middle of stages, past any warm-up.
-    for step, progress in enumerate(p for p in middles(model) for _ in range(model.period)):
+    for step, progress in enumerate(p for p in stage_midpoints(model) for _ in range(model.period)):
         with seeded(step):
             losses = model.training_step(batch, progress)
         _check_losses(losses)
@@ -101,7 +101,7 @@ def _check_losses(losses: dict[str, Tensor]) -> None:
 def check_bitwise_resume(
     model_class: type[GenerativeModel], spec: DataSpec, overrides: Mapping[str, Any]
 ) -> None:
-    """Save, load into a new instance, continue: bit by bit the uninterrupted run."""
+    """Save, load into a new instance, continue: bit for bit the uninterrupted run."""
     straight = build(model_class, spec, overrides)
     batch = noise_batch(spec, 8)
     # Not a multiple of the period, so that a counter left out of the state shows.
@@ -136,7 +136,7 @@ def check_overfits(
 ) -> None:
     """Eight examples are learnt: their likelihood rises, or else samples come closer to them.
 
-    An adversary's loss says nothing of quality, so samples are judged where there is no likelihood.
+    Adversarial losses do not measure quality, so samples are judged where there is no likelihood.
     """
     figures = []
     for steps in ROUNDS:

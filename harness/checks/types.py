@@ -1,4 +1,4 @@
-"""Check of types: what a model has, and what its methods return, before anything else is asked."""
+"""Check of types: a model's attributes and what its methods return, before anything else."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from harness.checks.subject import build, held_to_contract, noise_batch, seeded
 from harness.contract import DataSpec, GenerativeModel
-from harness.measurement.rehearsal import FEW, rehearse
+from harness.measurement.rehearsal import FEW, dry_run
 from harness.measurement.sampling import Sampler
 from harness.plugins.contract_validation import (
     validate_class,
@@ -19,7 +19,7 @@ from harness.plugins.contract_validation import (
 def check_types(
     model_class: type[GenerativeModel], spec: DataSpec, overrides: Mapping[str, Any]
 ) -> None:
-    """Attributes, and what every method returns, are what the contract asks for."""
+    """Attributes, and what every method returns, have the types of the contract."""
     with held_to_contract():
         validate_class(model_class)
         model = build(model_class, spec, overrides)
@@ -28,4 +28,4 @@ def check_types(
         sampler = Sampler(model, seed=0, batch_size=FEW, precision="fp32", conditions=batch.y)
         with seeded(0):
             validated_losses(model.training_step(batch, 0.0))
-            rehearse(sampler, batch, lambda: None)
+            dry_run(sampler, batch, lambda: None)

@@ -1,4 +1,4 @@
-"""Checks of what a step does beside learning: how often it updates, and what it leaves behind."""
+"""Checks of side effects of a step: how often it updates, and what it leaves in memory."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from typing import Any
 from torch import Tensor
 from torch.optim.optimizer import Optimizer, register_optimizer_step_post_hook
 
-from harness.checks.subject import build, middles, noise_batch, seeded
+from harness.checks.subject import build, noise_batch, seeded, stage_midpoints
 from harness.contract import Batch, DataSpec, GenerativeModel
 
 
 def check_updates(
     model_class: type[GenerativeModel], spec: DataSpec, overrides: Mapping[str, Any]
 ) -> None:
-    """A step updates once from its batch: no optimizer steps twice, and none in secret."""
+    """A step updates once from its batch: no optimizer steps twice, and none is undeclared."""
     model = build(model_class, spec, overrides)
     names = {id(optimizer): name for name, optimizer in model.optimizers.items()}
     batch = noise_batch(spec, 8)
-    for step, progress in enumerate(p for p in middles(model) for _ in range(model.period)):
+    for step, progress in enumerate(p for p in stage_midpoints(model) for _ in range(model.period)):
         with seeded(step), _counted_updates() as updates:
             model.training_step(batch, progress)
         for optimizer, count in updates.items():
@@ -57,7 +57,7 @@ def check_memory(
     with _only_new_objects():
         model = build(model_class, spec, overrides)
         batch = noise_batch(spec, 8)
-        for progress in middles(model):
+        for progress in stage_midpoints(model):
             _compare_held([_held_after_period(model, batch, progress) for _ in range(4)][1:], model)
 
 
@@ -80,7 +80,7 @@ def _held_after_period(model: GenerativeModel, batch: Batch, progress: float) ->
 
 @contextmanager
 def _only_new_objects() -> Iterator[None]:
-    """Keep what exists already from the garbage collector's sight, where it costs seconds."""
+    """Hide existing objects from the garbage collector, which would take seconds to scan them."""
     gc.collect()
     gc.freeze()
     try:

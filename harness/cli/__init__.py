@@ -31,10 +31,10 @@ from harness.cli import (
     sync_command,
     verify_command,
 )
-from harness.cli.terminal import console, for_terminal, say, text
+from harness.cli.terminal import console, echo, for_terminal, text
 from harness.errors import UserError
-from harness.machine.exit import leave
-from harness.machine.printing import answer_alone, flush_output, print_in_any_encoding
+from harness.machine.exit import exit_now
+from harness.machine.printing import flush_output, print_in_any_encoding, reserved_stdout
 from harness.machine.standard_streams import ensure_open
 
 app = typer.Typer(
@@ -65,21 +65,21 @@ def _print_version(wanted: bool) -> None:
     if wanted:
         from importlib.metadata import version
 
-        say(f"genharness {version('genharness')}")
+        echo(f"genharness {version('genharness')}")
         raise typer.Exit
 
 
 @app.callback()
 def _options(
     strict: Annotated[
-        bool, typer.Option("--strict", help="Stop if a plugin is broken or a name is taken twice.")
+        bool, typer.Option("--strict", help="Fail if a plugin is broken or a name is taken twice.")
     ] = False,
     plugins: Annotated[
         str | None,
         typer.Option(
             metavar="NAME,...",
             envvar="GENHARNESS_PLUGINS",
-            help="Load these distributions or single entry points alone.",
+            help="Load only these distributions or entry points.",
         ),
     ] = None,
     version: Annotated[
@@ -89,7 +89,7 @@ def _options(
         ),
     ] = False,
 ) -> None:
-    # Through the environment, so that the workers hear of it too.
+    # Through the environment, so that it reaches the workers too.
     if strict:
         os.environ["GENHARNESS_STRICT"] = "1"
     if plugins is not None:
@@ -99,25 +99,25 @@ def _options(
 
         before = dict(os.environ)
         registry()
-        # Workers inherit nothing of what plugins put there.
+        # Workers inherit nothing that plugins put there.
         os.environ.clear()
         os.environ.update(before)
 
 
 def main() -> NoReturn:
-    """Be the command ``harness``: end this process with the exit code of ``run``."""
+    """Entry point of ``harness``: end this process with the exit code of ``run``."""
     ensure_open()
     with ExitStack() as until_the_end:
         if "--json" in sys.argv[1:]:  # before any plugin is imported, whichever option asks for it
-            until_the_end.enter_context(answer_alone())
+            until_the_end.enter_context(reserved_stdout())
         code = run()
         atexit._run_exitfuncs()
-        # What draws charts has threads that, at times, abort a process which takes itself apart.
-        leave(code)
+        # The chart renderer has threads that sometimes abort a process during interpreter shutdown.
+        exit_now(code)
 
 
 class _ForTerminal(logging.Formatter):
-    """Leaves no control characters in warnings, which name files of anybody."""
+    """Escapes control characters in warnings, which may name untrusted files."""
 
     def format(self, record: logging.LogRecord) -> str:
         return for_terminal(super().format(record))
@@ -126,10 +126,10 @@ class _ForTerminal(logging.Formatter):
 def run() -> int:
     """Run the command line; return 2 for a ``UserError`` and 130 for Ctrl-C."""
     print_in_any_encoding()
-    # It prints what no handler takes: all of our warnings.
+    # The handler of last resort prints all of our warnings.
     if logging.lastResort is not None:
         logging.lastResort.setFormatter(_ForTerminal())
-    # A polite kill leaves the workers' checkpoints behind, as Ctrl-C does.
+    # SIGTERM lets workers save their checkpoints, as Ctrl-C does.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         return _run_command()
@@ -142,10 +142,10 @@ def run() -> int:
 
 
 def _run_command() -> int:
-    """Run the command, and return its exit code once all that it printed has arrived.
+    """Run the command, and return its exit code once its output is flushed.
 
     Raises:
-        UserError: something is wrong with what was asked, or standard output takes no more.
+        UserError: the request is invalid, or standard output cannot be written to.
     """
     code = 0
     try:
@@ -153,7 +153,7 @@ def _run_command() -> int:
     except SystemExit as ending:
         code = ending.code if isinstance(ending.code, int) else int(ending.code is not None)
     except OSError:
-        say()  # if it was standard output that failed, it fails again
+        echo()  # if it was standard output that failed, it fails again
         flush_output()
         raise
     return code if flush_output() else code or 1

@@ -1,4 +1,4 @@
-"""``harness check``: hold a model, a data set, a metric or a report to what is asked of it."""
+"""``harness check``: check a model, a data set, a metric or a report against its contract."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from harness.cli.terminal import console, say, text
+from harness.cli.terminal import console, echo, text
 from harness.plugins.kinds import Kind
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ def check(
         typer.Argument(metavar="NAME", help="A name, or an import string: package.module:Class."),
     ],
     kind: Annotated[
-        Kind | None, typer.Option(help="Of NAME; found out where only one kind has it.")
+        Kind | None, typer.Option(help="Kind of NAME; detected if only one kind has it.")
     ] = None,
     dataset: Annotated[
         str | None,
@@ -35,11 +35,16 @@ def check(
         typer.Option("--set", metavar="KEY=VALUE", help="Replace a hyper-parameter; repeatable."),
     ] = None,
     seconds: Annotated[
-        float, typer.Option(min=1, help="For all checks; what takes longer is left unfinished.")
+        float,
+        typer.Option(
+            min=1,
+            help="Time limit for all checks, in seconds; checks that exceed it are left "
+            "unfinished.",
+        ),
     ] = 120.0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Hold a model to the contract, and data sets, metrics and reports to what is asked of them."""
+    """Check a model, a data set, a metric or a report against its contract."""
     import os
     import sys
 
@@ -48,7 +53,7 @@ def check(
     from harness.errors import UserError
     from harness.plugins.registry import registry
 
-    # Last, so that a file here stands for nothing else that is imported.
+    # Last, so that a file here shadows nothing else that is imported.
     sys.path.append(os.getcwd())
     kind = kind or kind_of(name, registry())
     if kind is Kind.model:
@@ -92,12 +97,12 @@ def _overrides(
 ) -> dict[str, Any]:
     from dataclasses import asdict
 
-    from harness.errors import UserError, shown
+    from harness.errors import UserError, quoted
     from harness.planning.benchmark import parse_settings
     from harness.plugins.hyper_parameters import resolve_config
 
     if wrong := [text for text in settings if not text.partition("=")[1]]:
-        raise UserError(f"{shown(wrong[0])} is not a setting; write KEY=VALUE: batch_size=32")
+        raise UserError(f"{quoted(wrong[0])} is not a setting; write KEY=VALUE: batch_size=32")
     given = parse_settings(f"{name}.{text}" for text in settings).get(name, {})
     config = resolve_config(model_class.Config, given, name) if given else None
     return {name: asdict(config)[name] for name in given} if config else {}
@@ -106,22 +111,22 @@ def _overrides(
 def _refusal(model_class: type[GenerativeModel], spec: DataSpec) -> str:
     try:
         return model_class.refuses(spec) or ""
-    except Exception:  # which every check has told
+    except Exception:  # which every check has reported
         return ""
 
 
 def _hint(found: list[Outcome], size: str, refusal: str, dataset: str | None) -> str:
     """Return what to try where the data, and not the model, decided what was checked."""
-    another = "another --dataset" if dataset else "--dataset, say --dataset mnist"
+    another = "another --dataset" if dataset else "--dataset, for example --dataset mnist"
     if refusal:
         return (
-            f"the model does not run on {size}, so that little was checked ({refusal}): name data "
-            f"that it is for with {another}"
+            f"the model does not run on {size}, so little was checked ({refusal}): name "
+            f"suitable data with {another}"
         )
     if not dataset and any(outcome.verdict == "error" for outcome in found):
         return (
-            f"the checks chose {size}; if the model is for others, name them with {another}, and "
-            "let supports() say why it refuses these"
+            f"the checks chose {size}; if the model is for others, name them with {another}, "
+            "and let supports() return why it refuses these"
         )
     return ""
 
@@ -137,7 +142,7 @@ def _printed(title: str, outcomes: Iterable[Outcome], as_json: bool) -> list[Out
     """Return the outcomes, each printed as it comes."""
     found = []
     if not as_json:
-        say(f"{title}\n")
+        echo(f"{title}\n")
     for outcome in outcomes:
         found.append(outcome)
         if not as_json:
@@ -150,8 +155,8 @@ def _print_line(outcome: Outcome) -> None:
     line = text(f"{sign:7}", style)
     line.append_text(text(f"{outcome.name:19} {outcome.seconds:5.1f} s  {outcome.reason}"))
     if outcome.message:
-        told = text(outcome.message, style if not outcome.is_sound else "dim")
-        line.append(f"\n{'':7}").append_text(told)
+        details = text(outcome.message, style if not outcome.is_sound else "dim")
+        line.append(f"\n{'':7}").append_text(details)
     if outcome.where:
         line.append(f"\n{'':7}look at ").append_text(text(outcome.where))
     console().print(line, soft_wrap=True)
@@ -164,32 +169,32 @@ def _end(
     as_json: bool,
     was_refused: bool = False,
 ) -> None:
-    """Print the sum of it, and end with 1 if something is wrong, with 2 if little was checked."""
+    """Print a summary, and exit with 1 if something is wrong, with 2 if little was checked."""
     is_sound = all(outcome.is_sound for outcome in found)
     if as_json:
         from dataclasses import asdict
 
-        from harness.machine.printing import print_answer
+        from harness.machine.printing import print_json
 
         checks = [asdict(outcome) for outcome in found]
         passed = is_sound and not was_refused
-        print_answer({**subject, "passed": passed, "hint": hint, "checks": checks})
+        print_json({**subject, "passed": passed, "hint": hint, "checks": checks})
     else:
-        _print_sum(found, hint)
+        _print_summary(found, hint)
     if not is_sound:
         raise typer.Exit(1)
     if was_refused:
         raise typer.Exit(2)
 
 
-def _print_sum(found: list[Outcome], hint: str) -> None:
+def _print_summary(found: list[Outcome], hint: str) -> None:
     counts = {
         verdict: sum(outcome.verdict == verdict for outcome in found)
         for verdict in ("passed", "failed", "error", "unfinished", "not applicable")
     }
-    told = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
-    say(f"\n{told}, in {sum(outcome.seconds for outcome in found):.0f} s")
+    details = ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count)
+    echo(f"\n{details}, in {sum(outcome.seconds for outcome in found):.0f} s")
     if counts["unfinished"]:
-        say("what is unfinished was not checked: --seconds gives it more time")
+        echo("unfinished checks prove nothing: give them more time with --seconds")
     if hint:
-        say(hint)
+        echo(hint)

@@ -8,23 +8,23 @@ from typing import Annotated
 import typer
 
 from harness.cli.options import ResultsFolder
-from harness.cli.sources import Sources, gather, print_unplanned
-from harness.cli.terminal import say
+from harness.cli.sources import Sources, collect_results, print_unplanned
+from harness.cli.terminal import echo
 
 
 def compare_entries(
     a: Annotated[str, typer.Argument(metavar="A", help="Label of an entry.")],
-    b: Annotated[str, typer.Argument(metavar="B", help="Label of another.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="Label of the other entry.")],
     sources: Sources,
-    metric: Annotated[str, typer.Option(help="Name of the metric, as the rows have it.")] = "fid",
+    metric: Annotated[str, typer.Option(help="Name of the metric, as in the rows.")] = "fid",
     results: ResultsFolder = Path("results"),
 ) -> None:
-    """Say whether A is better than B, by how much, and how sure that is."""
+    """Report whether A is better than B, by how much, and how certain that is."""
     from harness.plugins.registry import registry
     from harness.publishing.formats import comparison
 
     compare = comparison(registry())
-    gathered = gather(sources, results, [], {})
-    print_unplanned(gathered.unplanned)
-    for sentence in compare(gathered.results.rows, a, b, metric):
-        say(sentence)
+    collected = collect_results(sources, results, [], {})
+    print_unplanned(collected.unplanned)
+    for sentence in compare(collected.results.rows, a, b, metric):
+        echo(sentence)

@@ -1,4 +1,4 @@
-"""``harness doctor``: what this machine can do, and what would mend what it cannot."""
+"""``harness doctor``: what works on this machine, and how to fix what does not."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 VERDICT = 9
 SUBJECT = 28
-"""Widths of what stands before a finding."""
+"""Widths of the columns before a finding."""
 STYLES = {"ok": "green", "warning": "yellow", "problem": "bold red"}
 
 
@@ -23,9 +23,9 @@ def examine_machine(
     results: ResultsFolder = Path("results"),
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Look at Python, torch, devices, disks, plugins, data sets and MLflow, with remedies.
+    """Check Python, torch, devices, disks, plugins, data sets and MLflow, and suggest remedies.
 
-    Exit code 1: there is a problem, which stops 'harness run digits'. Warnings do not.
+    Exit code 1: there is a problem that stops 'harness run digits'; warnings do not.
     """
     from harness.doctor import Severity, examine
 
@@ -41,13 +41,13 @@ def examine_machine(
 def _print_json(findings: list[Finding]) -> None:
     from dataclasses import asdict
 
-    from harness.machine.printing import print_answer
+    from harness.machine.printing import print_json
 
-    print_answer([asdict(finding) for finding in findings])
+    print_json([asdict(finding) for finding in findings])
 
 
 def _print_lines(findings: list[Finding]) -> None:
-    """Print a line a finding, or several where it is longer than lines may be."""
+    """Print one line per finding, or several if it is too long for one."""
     for finding in findings:
         _print_finding(finding)
 

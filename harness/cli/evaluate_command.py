@@ -1,4 +1,4 @@
-"""``harness evaluate``: the metrics on anybody's images."""
+"""``harness evaluate``: the metrics on image files of any model."""
 
 from __future__ import annotations
 
@@ -9,38 +9,41 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from harness.cli.options import DeviceName, torch_device
-from harness.cli.terminal import for_terminal, say
+from harness.cli.terminal import echo, for_terminal
 
 if TYPE_CHECKING:
     from harness.evaluate.audit import AuditLine
-    from harness.evaluate.samples import Evaluated
+    from harness.evaluate.samples import ScoredSamples
     from harness.row import Measurement
 
 
 def evaluate_samples(
     samples: Annotated[
-        str, typer.Argument(help="Folder of images, .npz (its 'images') or .npy file.")
+        str, typer.Argument(help="Folder of images, or an .npz (array 'images') or .npy file.")
     ],
     reference: Annotated[
         str, typer.Option(help="Real images: a data set, or a path as for SAMPLES.")
     ],
     features: Annotated[
-        str | None, typer.Option(help="See 'harness list features'; the data set's by default.")
+        str | None,
+        typer.Option(
+            help="Feature extractor, see 'harness list features'; default: the data set's."
+        ),
     ] = None,
     metrics: Annotated[
-        str | None, typer.Option(help="Names with commas between them; all by default.")
+        str | None, typer.Option(help="Metrics, comma-separated; default: all.")
     ] = None,
     train_reference: Annotated[
         str | None,
-        typer.Option(help="What the model was trained on; then REFERENCE is what it was not."),
+        typer.Option(help="Images that the model was trained on; REFERENCE is then held out."),
     ] = None,
     audit: Annotated[
-        bool, typer.Option("--audit", help="Score again with clean-fid and torchmetrics.")
+        bool, typer.Option("--audit", help="Recompute the scores with clean-fid and torchmetrics.")
     ] = False,
     device: DeviceName = "cpu",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Score samples of any model against real images, without training anything."""
+    """Score samples of any model against real images, without training."""
     from harness.evaluate.samples import evaluate_images
     from harness.plugins.registry import registry
 
@@ -64,10 +67,10 @@ def evaluate_samples(
         _print_tables(evaluated, audited)
 
 
-def _print_json(evaluated: Evaluated, audited: Sequence[AuditLine]) -> None:
+def _print_json(evaluated: ScoredSamples, audited: Sequence[AuditLine]) -> None:
     from dataclasses import asdict
 
-    from harness.machine.printing import print_answer
+    from harness.machine.printing import print_json
 
     answer = {
         "samples": evaluated.samples,
@@ -78,11 +81,11 @@ def _print_json(evaluated: Evaluated, audited: Sequence[AuditLine]) -> None:
         "warnings": list(evaluated.warnings),
         "audit": [asdict(line) | {"ours": _finite(line.ours)} for line in audited],
     }
-    print_answer(answer)
+    print_json(answer)
 
 
 def _dumped(found: Measurement) -> dict[str, Any]:
-    """Return a figure for JSON, which has no infinity: it is then the reason for null."""
+    """Return a figure for JSON, which has no infinity: null then, with the reason."""
     value, error = _finite(found.value), _finite(found.error)
     reason = found.reason
     if value is None and found.value is not None:
@@ -94,19 +97,19 @@ def _finite(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
-def _print_tables(evaluated: Evaluated, audited: Sequence[AuditLine]) -> None:
+def _print_tables(evaluated: ScoredSamples, audited: Sequence[AuditLine]) -> None:
     from harness.cli.tables import print_table
 
-    say(
+    echo(
         f"{evaluated.n} images of {evaluated.samples} against {evaluated.reference}, "
         f"in the features {evaluated.features}\n"
     )
     print_table([_cells(name, found) for name, found in evaluated.metrics.items()])
     if audited:
-        say()
+        echo()
         print_table([_audit_cells(line) for line in audited])
     for warning in evaluated.warnings:
-        say(for_terminal(f"warning: {warning}"))
+        echo(for_terminal(f"warning: {warning}"))
 
 
 def _cells(name: str, found: Measurement) -> dict[str, str]:

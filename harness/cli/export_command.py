@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from harness.cli.options import AlsoModels, ResultsFolder, SetOptions
-from harness.cli.sources import Sources, gather, print_unplanned
-from harness.cli.terminal import say
+from harness.cli.sources import Sources, collect_results, print_unplanned
+from harness.cli.terminal import echo
 
 
 def export_rows(
@@ -19,12 +19,12 @@ def export_rows(
     settings: SetOptions = None,
     out: Annotated[Path, typer.Option(help="Folder to write to.")] = Path("export"),
 ) -> None:
-    """Write rows.* (a line a trial) and figures.* (a line a figure), as CSV and as Parquet."""
+    """Write rows.* (one line per trial) and figures.* (one line per figure) as CSV and Parquet."""
     from harness.planning.benchmark import parse_settings
     from harness.publishing.export import export
     from harness.publishing.report_folder import ordered
 
-    gathered = gather(sources, results, also or [], parse_settings(settings or ()))
-    print_unplanned(gathered.unplanned)
-    for path in export(ordered(gathered.results).rows, out):
-        say(path)
+    collected = collect_results(sources, results, also or [], parse_settings(settings or ()))
+    print_unplanned(collected.unplanned)
+    for path in export(ordered(collected.results).rows, out):
+        echo(path)

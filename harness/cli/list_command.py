@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Listed(StrEnum):
-    """What a plugin can bring."""
+    """A kind of thing that a plugin provides."""
 
     models = "models"
     datasets = "datasets"
@@ -29,14 +29,14 @@ class Listed(StrEnum):
 
 def list_plugins(
     kind: Annotated[
-        Listed | None, typer.Argument(help="What to list; everything if left out.")
+        Listed | None, typer.Argument(help="Kind of plugin to list; default: all.")
     ] = None,
     verbose: Annotated[
         bool,
         typer.Option(
             "--verbose",
             "-v",
-            help="Show all that is known, for models with capabilities and settings.",
+            help="Show all details; for models, capabilities and settings too.",
         ),
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
@@ -60,17 +60,17 @@ def _by_name(entries: Iterable[Registered[Info]]) -> list[Registered[Info]]:
 def _print_json(
     found: Registry, entries: dict[Listed, list[Registered[Info]]], verbose: bool
 ) -> None:
-    from harness.machine.printing import print_answer
+    from harness.machine.printing import print_json
 
     answer: dict[str, list[Any]] = {
         kind: [_flat(entry) for entry in of_kind] for kind, of_kind in entries.items()
     }
     if verbose and Listed.models in entries:
         pairs = zip(answer[Listed.models], entries[Listed.models], strict=True)
-        answer[Listed.models] = [told | class_facts(found, entry) for told, entry in pairs]
+        answer[Listed.models] = [info | class_facts(found, entry) for info, entry in pairs]
     answer["broken"] = [asdict(plugin) for plugin in found.broken]
     answer["conflicts"] = [asdict(conflict) for conflict in found.conflicts]
-    print_answer(answer)
+    print_json(answer)
 
 
 def _flat(entry: Registered[Info]) -> dict[str, Any]:
@@ -98,7 +98,7 @@ def _print_tables(
 
 
 def _cells(entry: Registered[Info], verbose: bool) -> dict[str, str]:
-    """Return what a table says of an entry, by heading."""
+    """Return the table cells of an entry, by heading."""
     facts = asdict(entry.info)
     name = facts["name"] + (f":{facts['argument']}" if facts.get("argument") else "")
     cells = {"name": name}

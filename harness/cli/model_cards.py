@@ -1,11 +1,11 @@
-"""What ``harness list models -v`` says of each model, from its info and its class."""
+"""The details of ``harness list models -v`` for each model, from its info and its class."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from harness.cli.terminal import console, print_trimmed, say, text
+from harness.cli.terminal import console, echo, print_trimmed, text
 
 if TYPE_CHECKING:
     from rich.padding import Padding
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 
 
 def class_facts(found: Registry, entry: Registered[Info]) -> dict[str, Any]:
-    """Return what the class of a model tells, or the ``fault`` that keeps it from telling."""
+    """Return facts about the class of a model, or the ``fault`` that prevents it."""
     from harness.plugins.capabilities import describe
 
     try:
         return asdict(describe(found.load(entry.info)))
     except Exception as error:
-        # A stranger's class may raise anything; the other models are listed all the same.
+        # A third-party class may raise anything; the other models are still listed.
         return {"fault": f"{type(error).__name__}: {error}"}
 
 
@@ -33,24 +33,24 @@ def print_cards(found: Registry, entries: list[Registered[Info]]) -> None:
     if not out.is_terminal:
         out.width = 10_000
     for entry in entries:
-        told, facts = asdict(entry.info), class_facts(found, entry)
-        out.print(text(told["name"], "bold"), text(told["summary"]), soft_wrap=True)
+        info, facts = asdict(entry.info), class_facts(found, entry)
+        out.print(text(info["name"], "bold"), text(info["summary"]), soft_wrap=True)
         lines = {
-            "type": told["type"],
-            "paper": paper(told["target"]),
+            "type": info["type"],
+            "paper": paper(info["target"]),
             "capabilities": ", ".join(facts.get("capabilities", ())),
             "likelihood": facts.get("likelihood") or "",
-            "class": told["target"],
+            "class": info["target"],
             "from": entry.origin,
         }
         for heading, line in lines.items():
             if line:
-                say(f"  {heading:<13} {line}")
+                echo(f"  {heading:<13} {line}")
         if "fault" in facts:
             out.print(text(f"  {facts['fault']}", "red"), soft_wrap=True)
         else:
             print_trimmed(_settings_table(facts["settings"]), width=10_000)
-        say()
+        echo()
 
 
 def _settings_table(settings: tuple[dict[str, Any], ...]) -> Padding:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.terminal import say
+from harness.cli.terminal import echo
 from harness.errors import UserError
 from harness.plugins.kinds import Kind
 from harness.scaffold import Family, write_plugin
@@ -23,23 +23,21 @@ NEXT = {
 def new_plugin(
     name: Annotated[
         str,
-        typer.Argument(metavar="NAME", help="Of what it brings: lower-case words joined by '-'."),
+        typer.Argument(metavar="NAME", help="Name of the plugin: lower-case words joined by '-'."),
     ],
     folder: Annotated[
-        Path | None, typer.Argument(metavar="DIR", help="Of the project; ./NAME by default.")
+        Path | None, typer.Argument(metavar="DIR", help="Folder of the project; default: ./NAME.")
     ] = None,
-    kind: Annotated[Kind, typer.Option(help="What it brings.")] = Kind.model,
+    kind: Annotated[Kind, typer.Option(help="Kind of plugin.")] = Kind.model,
     family: Annotated[
-        Family | None, typer.Option(help="Shape of a model; likelihood by default.")
+        Family | None, typer.Option(help="Model family; default: likelihood.")
     ] = None,
 ) -> None:
-    """Write an installable plugin with something small that works, and its tests."""
+    """Write an installable plugin with a small working example and its tests."""
     if family and kind is not Kind.model:
-        raise UserError(
-            f"--family is for models, and this is to be a {kind}: leave one of them out"
-        )
+        raise UserError(f"--family is for models, and this is a {kind}: omit one of them")
     folder = folder or Path(name)
     shape = (family or Family.likelihood) if kind is Kind.model else kind
     for path in write_plugin(name, shape, folder):
-        say(path)
-    say(f"\nnext: pip install -e {folder} && {NEXT[kind].format(name=name)}")
+        echo(path)
+    echo(f"\nnext: pip install -e {folder} && {NEXT[kind].format(name=name)}")

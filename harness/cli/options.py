@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.errors import UserError, shown
+from harness.errors import UserError, quoted
 
 if TYPE_CHECKING:
     import torch
 
 BenchmarkName = Annotated[
-    str, typer.Argument(metavar="BENCHMARK", help="A name, or a file that ends in .toml.")
+    str, typer.Argument(metavar="BENCHMARK", help="Name of a benchmark, or a file ending in .toml.")
 ]
 
 
 def _can_be_folder(path: Path) -> Path:
-    """Refuse a path that is no folder and can never be one."""
-    why = "it is no folder"
+    """Refuse a path that is not a folder and cannot become one."""
+    why = "it is not a folder"
     try:
         if stat.S_ISDIR(os.stat(path).st_mode):
             return path
@@ -30,14 +30,14 @@ def _can_be_folder(path: Path) -> Path:
         return path
     except (OSError, ValueError) as error:  # ValueError: a NUL in the name
         why = error.strerror or "" if isinstance(error, OSError) else str(error)
-    raise UserError(f"{shown(str(path))}: {why}; name another folder with --results")
+    raise UserError(f"{quoted(str(path))}: {why}; name another folder with --results")
 
 
 ResultsFolder = Annotated[
     Path,
     typer.Option(
         "--results",
-        help="Folder of results.",
+        help="Results folder.",
         envvar="GENHARNESS_RESULTS",
         callback=_can_be_folder,
     ),
@@ -57,21 +57,22 @@ SetOptions = Annotated[
 
 DeviceNames = Annotated[
     list[str] | None,
-    typer.Option("--device", help="cpu, cuda:0, ...; all of the machine's by default."),
+    typer.Option("--device", help="cpu, cuda:0, ...; default: all CUDA devices, or the CPU."),
 ]
 Workers = Annotated[
     int | None,
-    typer.Option(min=1, help="Trials at once; one for each CUDA device, or one on a CPU."),
+    typer.Option(min=1, help="Parallel trials; default: one per CUDA device, or one on a CPU."),
 ]
 Threads = Annotated[
-    int | None, typer.Option(min=1, help="Threads of a worker on a CPU; its share of the cores.")
+    int | None,
+    typer.Option(min=1, help="Threads per worker on a CPU; default: its share of the cores."),
 ]
 
-DeviceName = Annotated[str, typer.Option("--device", help="cpu, cuda or cuda:1, for example.")]
+DeviceName = Annotated[str, typer.Option("--device", help="For example cpu, cuda or cuda:1.")]
 
 
 class Tracking(StrEnum):
-    """Whether MLflow is told."""
+    """Whether results are sent to MLflow."""
 
     auto = "auto"
     off = "off"
@@ -89,8 +90,10 @@ def torch_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise UserError(f"--device {shown(name)} is none; write cpu, cuda or cuda:0") from None
+        raise UserError(
+            f"--device {quoted(name)} is not a device; write cpu, cuda or cuda:0"
+        ) from None
     plain_cpu = name == "cpu"
     if not plain_cpu and (device.type != "cuda" or count <= (device.index or 0)):
-        raise UserError(f"--device {name}: torch finds the cpu and {count} CUDA devices here")
+        raise UserError(f"--device {name}: torch finds the CPU and {count} CUDA devices here")
     return device

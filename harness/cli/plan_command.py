@@ -1,4 +1,4 @@
-"""``harness plan`` and ``harness status``: what would be done, and what is."""
+"""``harness plan`` and ``harness status``: what would run, and what has run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from harness.cli.options import (
     Workers,
 )
 from harness.cli.sources import print_unplanned
-from harness.cli.terminal import for_terminal, say
+from harness.cli.terminal import echo, for_terminal
 
 if TYPE_CHECKING:
     from harness.launchers.estimate import Estimate
@@ -32,13 +32,14 @@ def plan_benchmark(
     also: AlsoModels = None,
     settings: SetOptions = None,
     estimate: Annotated[
-        bool, typer.Option("--estimate", help="Try each model for moments, and say what all takes.")
+        bool,
+        typer.Option("--estimate", help="Run each model briefly, and estimate the total cost."),
     ] = False,
     device: DeviceNames = None,
     workers: Workers = None,
     threads: Threads = None,
 ) -> None:
-    """Show the trials of a benchmark with their identities, and run none of them."""
+    """Show the trials of a benchmark with their identities, without running them."""
     from harness import api
     from harness.planning.benchmark import parse_settings
 
@@ -50,7 +51,7 @@ def plan_benchmark(
             trial.label,
             trial.dataset,
             "-" if trial.is_reference else str(trial.seed),
-            _prospect(trial),
+            _planned_use(trial),
         ]
         for trial in planned.trials
     ]
@@ -68,12 +69,12 @@ def plan_benchmark(
         [*headings, "Training", "Evaluation", "In all"],
         [line + cost for line, cost in zip(lines, costs, strict=True)],
     )
-    say(_sum_up(found.values(), len(devices)))
-    say(f"It rests on {estimates.BASIS}.")
+    echo(_summary(found.values(), len(devices)))
+    echo(f"It rests on {estimates.BASIS}.")
 
 
-def _prospect(trial: Trial) -> str:
-    """Return what a trial may use, or why it will not run."""
+def _planned_use(trial: Trial) -> str:
+    """Return the budget of a trial, or why it will not run."""
     if trial.unsupported:
         return f"skipped: {trial.unsupported}"
     return f"error: {trial.fault}" if trial.fault else trial.budget or "-"
@@ -89,11 +90,11 @@ def _cost(estimate: Estimate | None) -> list[str]:
     return [_duration(estimate.training), bound + evaluation, bound + total]
 
 
-def _sum_up(estimates: Collection[Estimate], workers: int) -> str:
+def _summary(estimates: Collection[Estimate], workers: int) -> str:
     total = sum(estimate.total for estimate in estimates)
     failed = sum(estimate.reason is not None for estimate in estimates)
-    at_once = f", or {_duration(total / workers)} with {workers} at once" if workers > 1 else ""
-    unknown = f", and {failed} that could not be tried" if failed else ""
+    at_once = f", or {_duration(total / workers)} with {workers} in parallel" if workers > 1 else ""
+    unknown = f", and {failed} that could not be estimated" if failed else ""
     about = "at most" if any(estimate.at_most for estimate in estimates) else "about"
     return f"{len(estimates) - failed} trials: {about} {_duration(total)}{at_once}{unknown}."
 
@@ -111,7 +112,7 @@ def show_status(
     also: AlsoModels = None,
     settings: SetOptions = None,
 ) -> None:
-    """Show what is done, running or failed of a benchmark, and why."""
+    """Show which trials of a benchmark are done, running or failed, and why."""
     from harness import api
     from harness.planning.benchmark import parse_settings
 

@@ -1,4 +1,4 @@
-"""One bar a trial on a terminal; plain lines elsewhere."""
+"""One bar per trial on a terminal; plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Column
 
-from harness.cli.terminal import console, for_terminal, say
+from harness.cli.terminal import console, echo, for_terminal
 from harness.errors import visible
 from harness.launchers import Observer
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def open_display(trials: int) -> Iterator[Observer]:
-    """Give an observer that shows trials on standard output."""
+    """Yield an observer that shows trials on standard output."""
     terminal = console()
     if not terminal.is_terminal:
         yield Lines(trials)
@@ -39,7 +39,7 @@ def open_display(trials: int) -> Iterator[Observer]:
 
 
 def _words(template: str) -> TextColumn:
-    """Return a column of words of others, as they are, that gives way where there is no room."""
+    """Return a column of untrusted text, printed verbatim, that is shortened if space is short."""
     return TextColumn(template, markup=False, table_column=Column(no_wrap=True, ratio=1))
 
 
@@ -52,7 +52,7 @@ class Bars(Observer):
         self._warned: set[str] = set()
 
     def started(self, trial: Trial) -> None:
-        """Add a bar, unless it was another run's before."""
+        """Add a bar, unless the trial has one from being held elsewhere."""
         if trial.id in self._tasks:
             self._bars.reset(self._tasks[trial.id], note="starting")
         else:
@@ -79,13 +79,13 @@ class Bars(Observer):
         self._bars.stop_task(task)
 
     def held(self, trial: Trial) -> None:
-        """Show a trial that another run works on."""
+        """Show a trial that another run is working on."""
         self._tasks[trial.id] = self._bars.add_task(
             visible(trial.title), total=1, note="in another run"
         )
 
     def waits(self, trial: Trial, holder: str) -> None:
-        """Show who works on it."""
+        """Show which process is working on it."""
         self._bars.update(self._tasks[trial.id], note=for_terminal(f"held by {holder}"))
 
     def ended_elsewhere(self, trial: Trial, row: Row) -> None:
@@ -103,21 +103,21 @@ class Lines(Observer):
 
     def started(self, trial: Trial) -> None:
         """Print which trial starts."""
-        _say(f"started   {trial.title}")
+        _print(f"started   {trial.title}")
 
     def progressed(self, trial: Trial, progress: TrialProgress) -> None:
-        """Print what the user should hear, once."""
+        """Print a warning to the user, once."""
         if progress.warning and trial.id not in self._warned:
             self._warned.add(trial.id)
-            _say(_warning(trial, progress))
+            _print(_warning(trial, progress))
 
     def held(self, trial: Trial) -> None:
-        """Print which trial another run works on."""
-        _say(f"elsewhere {trial.title}: another run works on it")
+        """Print which trial another run is working on."""
+        _print(f"elsewhere {trial.title}: another run is working on it")
 
     def waits(self, trial: Trial, holder: str) -> None:
-        """Print who works on it."""
-        _say(f"waiting   {trial.title}: held by {for_terminal(holder)}")
+        """Print which process is working on it."""
+        _print(f"waiting   {trial.title}: held by {for_terminal(holder)}")
 
     def finished(self, trial: Trial, row: Row) -> None:
         """Print how the trial ended."""
@@ -130,13 +130,13 @@ class Lines(Observer):
     def _count(self, trial: Trial, outcome: str) -> None:
         self._ended += 1
         count = f"[{self._ended}/{self._trials}]"
-        _say(for_terminal(f"{count:<9} {trial.title}: {outcome}"))
+        _print(for_terminal(f"{count:<9} {trial.title}: {outcome}"))
 
 
-def _say(line: str) -> None:
-    """Print a line; that nobody reads it any more, or the disk is full, is no reason to stop."""
+def _print(line: str) -> None:
+    """Print a line; a closed pipe or a full disk is no reason to stop."""
     with suppress(OSError):
-        say(line, flush=True)
+        echo(line, flush=True)
 
 
 def _warning(trial: Trial, progress: TrialProgress) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli.terminal import for_terminal, say
+from harness.cli.terminal import echo, for_terminal
 
 if TYPE_CHECKING:
     from harness.reproduction import Reproduction
@@ -24,20 +24,23 @@ def reproduce_rows(
     ],
     trials: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[TRIAL]...", help="Ids, or beginnings of ids; all by default."),
+        typer.Argument(
+            metavar="[TRIAL]...", help="Trial ids, or unique prefixes of ids; default: all."
+        ),
     ] = None,
     only: Annotated[
-        list[str] | None, typer.Option("--only", metavar="LABEL", help="Only these; repeatable.")
+        list[str] | None,
+        typer.Option("--only", metavar="LABEL", help="Only trials with this label; repeatable."),
     ] = None,
     seed: Annotated[int | None, typer.Option(help="Only this seed.")] = None,
     results: Annotated[
         Path | None,
-        typer.Option(help="Folder for the new results; a fresh temporary one by default."),
+        typer.Option(help="Folder for the new results; default: a new temporary one."),
     ] = None,
 ) -> None:
     """Run rows again; under a FLOP, image or step budget the same machine gives the same bits.
 
-    Ends with 0 if all agree, with 1 if one does not, and with 2 if nothing could be run.
+    Exit code: 0 if all agree, 1 if one does not, 2 if nothing could be run.
     """
     from harness.cli.progress_display import open_display
     from harness.publishing.reading import read_results
@@ -51,10 +54,10 @@ def reproduce_rows(
     with open_display(runnable) as display:
         outcomes = run_again(subjects, recorded, folder, display)
     for outcome in outcomes:
-        say("\n" + "\n".join(map(for_terminal, _lines(outcome))))
+        echo("\n" + "\n".join(map(for_terminal, _lines(outcome))))
     agreeing = sum(outcome.agrees for outcome in outcomes)
     where = f"; the new results are in {folder}" if runnable else ""
-    say(f"\n{agreeing} of {len(outcomes)} rows agree{where}")
+    echo(f"\n{agreeing} of {len(outcomes)} rows agree{where}")
     if agreeing < len(outcomes):
         raise typer.Exit(1)
 
@@ -62,15 +65,15 @@ def reproduce_rows(
 def _lines(outcome: Reproduction) -> list[str]:
     row = outcome.row
     title = f"{row.trial}  {row.title}"
-    around = [f"  not as it was: {difference}" for difference in outcome.surroundings]
+    around = [f"  changed: {difference}" for difference in outcome.environment_changes]
     if outcome.again is None:
         reasons = [f"  another trial: {reason}" for reason in outcome.changed]
-        return [f"{title}: NOT RUN, it is another trial now", *reasons, *around]
+        return [f"{title}: NOT RUN, it is a different trial now", *reasons, *around]
     how = "within intervals" if outcome.lenient else "bit for bit"
     verdict = f"agrees {how}" if outcome.agrees else f"DOES NOT AGREE {how}"
     lines = [f"{title}: {verdict}"]
     if outcome.lenient:
-        lines.append(f"  bits are not asked to agree: {outcome.lenient}")
+        lines.append(f"  bits are not expected to agree: {outcome.lenient}")
     same = [check.name for check in outcome.checks if check.agrees]
     if not outcome.lenient and same:
         lines.append(f"  the same: {', '.join(same)}")

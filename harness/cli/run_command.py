@@ -1,4 +1,4 @@
-"""``harness run``: do what is not done of a benchmark."""
+"""``harness run``: run the unfinished trials of a benchmark."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from harness.cli.options import (
     torch_device,
 )
 from harness.cli.sources import print_unplanned
-from harness.cli.terminal import for_terminal, say
+from harness.cli.terminal import echo, for_terminal
 
 if TYPE_CHECKING:
     from harness.launchers import Launcher
 
 
-class Place(StrEnum):
+class LauncherKind(StrEnum):
     """Where trials run."""
 
     local = "local"
@@ -39,9 +39,7 @@ def run_benchmark(
     results: ResultsFolder = Path("results"),
     also: AlsoModels = None,
     settings: SetOptions = None,
-    tracking: Annotated[
-        Tracking, typer.Option(help="'off' keeps MLflow out of it.")
-    ] = Tracking.auto,
+    tracking: Annotated[Tracking, typer.Option(help="'off' disables MLflow.")] = Tracking.auto,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Run failed trials again.")
     ] = False,
@@ -49,11 +47,13 @@ def run_benchmark(
     workers: Workers = None,
     threads: Threads = None,
     launcher: Annotated[
-        Place, typer.Option(help="'ray' runs the trials on a Ray cluster.")
-    ] = Place.local,
+        LauncherKind, typer.Option(help="'ray' runs the trials on a Ray cluster.")
+    ] = LauncherKind.local,
     address: Annotated[
         str | None,
-        typer.Option(metavar="HOST:PORT", help="Of the Ray cluster; this machine's by default."),
+        typer.Option(
+            metavar="HOST:PORT", help="HOST:PORT of the Ray cluster; default: this machine's."
+        ),
     ] = None,
 ) -> None:
     """Run a benchmark: finished trials are skipped, interrupted ones resume, changed ones run."""
@@ -67,37 +67,43 @@ def run_benchmark(
     todo = api.begin(planned, chosen, retry_failed=retry_failed)
     done = len(planned.trials) - len(todo)
     idle = "" if todo else "; nothing to do"
-    say(f"{planned.benchmark.name}: {len(planned.trials)} trials, {done} done before{idle}")
+    echo(f"{planned.benchmark.name}: {len(planned.trials)} trials, {done} done before{idle}")
     with open_display(len(todo)) as display:
-        courier = api.carry_out(planned, todo, chosen, tracking=tracking.value, observer=display)
+        sender = api.carry_out(planned, todo, chosen, tracking=tracking.value, observer=display)
     try:
-        with courier or nullcontext():
-            written = api.conclude(planned, todo, courier)
+        with sender or nullcontext():
+            written = api.conclude(planned, todo, sender)
             print_reports(written)
     finally:
         print_unplanned(planned.unplanned())
     failed = [row for row in planned.results().rows if row.status not in ("ok", "skipped")]
     for row in failed:
-        say(for_terminal(f"{row.title}: {row.status}: {row.reason}"))
+        echo(for_terminal(f"{row.title}: {row.status}: {row.reason}"))
     if failed or written.failed:
         raise typer.Exit(1)
 
 
 def _launcher(
-    place: Place, address: str | None, devices: list[str], workers: int | None, threads: int | None
+    place: LauncherKind,
+    address: str | None,
+    devices: list[str],
+    workers: int | None,
+    threads: int | None,
 ) -> Launcher:
-    """Return what runs the trials.
+    """Return the launcher.
 
     Raises:
-        UserError: an option says nothing to the launcher that was chosen.
+        UserError: an option does not apply to the launcher.
     """
     from harness.errors import UserError
 
-    if place is Place.local:
+    if place is LauncherKind.local:
         from harness.launchers.local import LocalLauncher, choose_devices
 
         if address is not None:
-            raise UserError(f"--address {address} is that of a Ray cluster; add --launcher ray")
+            raise UserError(
+                f"--address {address} is the address of a Ray cluster; add --launcher ray"
+            )
         for name in devices:
             torch_device(name)
         return LocalLauncher(choose_devices(devices, workers), threads)
@@ -107,7 +113,7 @@ def _launcher(
         raise UserError("--workers: with --launcher ray, the resources of the cluster say how many")
     if len(devices) > 1 or not {"cpu", "cuda"}.issuperset(devices):
         raise UserError(
-            f"--device {', '.join(devices)}: with --launcher ray, write cpu or cuda; which one is "
-            "the cluster's to choose"
+            f"--device {', '.join(devices)}: with --launcher ray, write cpu or cuda; the cluster "
+            "chooses which one"
         )
     return RayLauncher(address or "auto", devices[0] if devices else None, threads or 1)

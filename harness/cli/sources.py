@@ -1,4 +1,4 @@
-"""What a report can be made from, as arguments of a command: benchmarks, and rows of anybody."""
+"""Sources of a report, as arguments of a command: benchmarks, and files of rows."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from harness.cli.terminal import for_terminal, say
+from harness.cli.terminal import echo, for_terminal
 from harness.errors import UserError
 
 if TYPE_CHECKING:
@@ -18,20 +18,22 @@ Sources = Annotated[
     list[str],
     typer.Argument(
         metavar="NAME|FILE|ROWS...",
-        help="Benchmarks (a name, or a file that ends in .toml), report folders, results folders, "
-        "or files of rows (.jsonl, row.json); several are merged.",
+        help="Benchmarks (a name, or a file ending in .toml), report folders, results folders, or "
+        "files of rows (.jsonl, row.json); several are merged.",
     ),
 ]
 
 
-class Gathered(NamedTuple):
-    """The results of sources, and lines that name the rows which their benchmarks do not plan."""
+class CollectedResults(NamedTuple):
+    """The results of sources, and lines that name rows that their benchmarks no longer plan."""
 
     results: Results
     unplanned: list[str]
 
 
-def gather(sources: list[str], results: Path, also: list[str], settings: Settings) -> Gathered:
+def collect_results(
+    sources: list[str], results: Path, also: list[str], settings: Settings
+) -> CollectedResults:
     """Return the results of all sources as one; see ``harness.publishing.reading``."""
     from harness import api
     from harness.publishing.reading import merged, read_results
@@ -47,31 +49,33 @@ def gather(sources: list[str], results: Path, also: list[str], settings: Setting
             planned = api.plan(source, results, also=also, settings=settings)
             parts[source] = planned.results()
             unplanned += planned.unplanned()
-    return Gathered(merged(parts), unplanned)
+    return CollectedResults(merged(parts), unplanned)
 
 
 def print_unplanned(lines: list[str]) -> None:
     """Print to standard error which rows on disk the plan does not have."""
     for line in lines:
-        say(for_terminal(line), error=True)
+        echo(for_terminal(line), error=True)
 
 
-def home(sources: list[str], results: Path, results_of: Results) -> Path:
-    """Return the folder where the report of a single source belongs.
+def default_folder(sources: list[str], results: Path, results_of: Results) -> Path:
+    """Return the default report folder of a single source.
 
     Raises:
-        UserError: there are several, or a mere file.
+        UserError: there are several sources, or a mere file.
     """
     from harness.publishing.report_folder import is_report
     from harness.storage.store import Store
 
     if len(sources) > 1:
-        raise UserError("a report of several sources has no folder yet: name it with --out DIR")
+        raise UserError(
+            "a report of several sources has no default folder: name one with --out DIR"
+        )
     if not _holds_rows(sources[0]):
         return Store(results, results_of.benchmark).report
     path = Path(sources[0])
     if not path.is_dir():
-        raise UserError("a report of a file has no folder yet: name it with --out DIR")
+        raise UserError("a report of a file has no default folder: name one with --out DIR")
     return path if is_report(path) else path / "report"
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.cli.options import DeviceName, torch_device
-from harness.cli.terminal import say
+from harness.cli.terminal import echo
 
 if TYPE_CHECKING:
     from harness.speed.sweep import Step, Sweep
@@ -17,20 +17,22 @@ if TYPE_CHECKING:
 
 def measure_speed(
     models: Annotated[list[str], typer.Argument(metavar="MODEL...")],
-    dataset: Annotated[str, typer.Option(help="Whose images are sampled.")] = "digits",
+    dataset: Annotated[str, typer.Option(help="Data set whose image size is sampled.")] = "digits",
     batch_sizes: Annotated[
         str | None,
-        typer.Option(help="With commas between them; powers of two from 1 to 1024 by default."),
+        typer.Option(help="Batch sizes, comma-separated; default: powers of two from 1 to 1024."),
     ] = None,
-    seconds: Annotated[float, typer.Option(help="Of timed calls at each batch size.")] = 1.0,
+    seconds: Annotated[float, typer.Option(help="Seconds of timed calls per batch size.")] = 1.0,
     longest: Annotated[
-        float, typer.Option(help="End before a call that would take more seconds.")
+        float, typer.Option(help="Stop before a call that would take longer than this, in seconds.")
     ] = 60.0,
     device: DeviceName = "cpu",
-    threads: Annotated[int, typer.Option(min=0, help="Of torch on a CPU; 0: its own.")] = 0,
+    threads: Annotated[
+        int, typer.Option(min=0, help="Threads of torch on a CPU; 0: torch's default.")
+    ] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Time the sampling of untrained models, each in a fresh process: weights change no speed."""
+    """Time sampling of untrained models, each in a new process: weights do not affect speed."""
     from harness.plugins.registry import registry
     from harness.speed.sweep import BATCH_SIZES, Request, measure
 
@@ -49,11 +51,11 @@ def measure_speed(
     if as_json:
         import json
 
-        from harness.machine.printing import print_answer
+        from harness.machine.printing import print_json
         from harness.speed.frame import sweeps_frame
 
-        # By way of pandas, which knows how its own types are written.
-        print_answer(json.loads(sweeps_frame(swept).to_json(orient="records")))
+        # Through pandas, which serialises its own types.
+        print_json(json.loads(sweeps_frame(swept).to_json(orient="records")))
 
 
 def _check_seconds(option: str, value: float) -> None:
@@ -64,11 +66,11 @@ def _check_seconds(option: str, value: float) -> None:
 
 
 def _sizes(text: str) -> tuple[int, ...]:
-    from harness.errors import UserError, shown
+    from harness.errors import UserError, quoted
 
     words = text.replace(" ", "").split(",")
     if not all(re.fullmatch(r"[1-9][0-9]{0,8}", word) for word in words):
-        raise UserError(f"--batch-sizes {shown(text)}: write positive integers, such as 1,8,64")
+        raise UserError(f"--batch-sizes {quoted(text)}: write positive integers, such as 1,8,64")
     return tuple(sorted({int(word) for word in words}))
 
 
@@ -82,16 +84,16 @@ def _print(sweep: Sweep) -> None:
         threads = f", {sweep.steps[0].speed.threads} threads" if sweep.steps else ""
         title += (
             f"{threads}: {cost.parameters:,} parameters, {cost.evaluations:g} network calls, "
-            f"{least}{cost.flops:.3g} FLOPs an image, cold start {cost.cold_start:.3g} s"
+            f"{least}{cost.flops:.3g} FLOPs per image, cold start {cost.cold_start:.3g} s"
         )
-    say(title)
+    echo(title)
     if cost and cost.uncounted:
-        say(f"without a FLOP count: {', '.join(cost.uncounted)}")
+        echo(f"without a FLOP count: {', '.join(cost.uncounted)}")
     if sweep.steps:
         print_table([_cells(step) for step in sweep.steps])
     if sweep.ended:
-        say(f"ended: {sweep.ended}")
-    say()
+        echo(f"ended: {sweep.ended}")
+    echo()
 
 
 def _cells(step: Step) -> dict[str, str]:

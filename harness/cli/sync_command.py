@@ -1,15 +1,15 @@
-"""``harness sync``: send to MLflow what it was not sent when the trials ended."""
+"""``harness sync``: send MLflow what it did not receive when the trials ended."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from harness.cli.options import ResultsFolder
-from harness.cli.terminal import say
+from harness.cli.terminal import echo
 
 
 def sync_results(results: ResultsFolder = Path("results")) -> None:
-    """Send to MLflow every trial and every report that it lacks."""
+    """Send MLflow every trial and every report that it lacks."""
     from harness.errors import UserError
     from harness.tracking import open_tracker, sync, sync_reports
 
@@ -20,9 +20,9 @@ def sync_results(results: ResultsFolder = Path("results")) -> None:
         raise UserError("MLflow is not installed; install it with 'pip install mlflow'")
     sent, unsent = sync(results, tracker)
     reports = sync_reports(results, tracker)
-    say(f"trials sent to MLflow at {tracker.address}: {len(sent)}")
+    echo(f"trials sent to MLflow at {tracker.address}: {len(sent)}")
     if reports.sent:
-        say(f"reports sent: {', '.join(reports.sent)}")
+        echo(f"reports sent: {', '.join(reports.sent)}")
     missing = [*unsent, *(f"the report of {name}" for name in reports.unsent)]
     if missing:
         raise UserError(f"not sent, for the reasons above: {', '.join(missing)}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from harness.cli.terminal import console, say, text
+from harness.cli.terminal import console, echo, text
 from harness.errors import visible
 
 NOTHING = "nothing here"
@@ -13,15 +13,15 @@ NOTHING = "nothing here"
 def print_table(
     lines: Sequence[Mapping[str, str]], title: str | None = None, whole: Sequence[str] = ()
 ) -> None:
-    """Print a table within the width of the terminal; elsewhere, one unwrapped line a row.
+    """Print a table within the width of the terminal; elsewhere, one unwrapped line per row.
 
-    On a terminal long cells go on in further lines, broken within words where they must be, so
-    that nothing is cut. What is not printed to a terminal other tools read.
+    On a terminal long cells wrap onto further lines, within words if necessary, so that nothing is
+    cut. Output that is not a terminal is read by other tools.
 
     Args:
         lines: cells by heading, the same headings in every line.
-        title: what stands above it.
-        whole: headings of columns that are short and broken last, so that cells can be copied.
+        title: heading above the table.
+        whole: headings of short columns that are wrapped last, so that cells can be copied.
     """
     if console().is_terminal:
         _print_wrapped(lines, title, whole)
@@ -48,11 +48,11 @@ def _print_plain(lines: Sequence[Mapping[str, str]], title: str | None) -> None:
     from rich.cells import cell_len
 
     if title:
-        say(title)
+        echo(title)
     headings = list(lines[0]) if lines else [NOTHING]
     grid = [headings, *(list(line.values()) for line in lines)]
     cells = [[" ".join(visible(cell).split("\n")) for cell in row] for row in grid]
     widths = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
     for row in cells:
         padded = (cell + " " * (w - cell_len(cell)) for cell, w in zip(row, widths, strict=True))
-        say("  ".join(padded).rstrip())
+        echo("  ".join(padded).rstrip())

@@ -1,8 +1,7 @@
-"""The one way from the command line to a terminal.
+"""All terminal output of the command line.
 
-Labels, reasons, names and paths come from plugins, files and rows of anybody. All that a command
-prints goes through this module, which writes control characters out, and neither Rich's markup nor
-its emoji are read in it.
+Labels, reasons, names and paths come from plugins and untrusted files. All that a command prints
+goes through this module, which escapes control characters and disables Rich's markup and emoji.
 """
 
 from __future__ import annotations
@@ -16,23 +15,23 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.text import Text
 
-__all__ = ["console", "for_terminal", "print_trimmed", "say", "text"]
+__all__ = ["console", "echo", "for_terminal", "print_trimmed", "text"]
 
 
-def say(line: object = "", error: bool = False, flush: bool = False) -> None:
+def echo(line: object = "", error: bool = False, flush: bool = False) -> None:
     """Print text, of one line or several, to standard output or to standard error."""
     print(visible(str(line)), file=sys.stderr if error else sys.stdout, flush=flush)
 
 
 def text(value: object, style: str = "") -> Text:
-    """Return what a table or a line of Rich's holds."""
+    """Return text for a table or a line of Rich."""
     from rich.text import Text
 
     return Text(visible(str(value)), style)
 
 
 def console(error: bool = False) -> Console:
-    """Return Rich's console, which takes what ``text`` returns, or tables of it."""
+    """Return Rich's console, for what ``text`` returns, or tables of it."""
     from rich.console import Console
 
     return Console(stderr=error, markup=False, emoji=False, highlight=False)
@@ -52,4 +51,4 @@ def print_trimmed(table: RenderableType, width: int | None = None) -> None:
     with out.capture() as printed:
         out.print(table)
     for line in printed.get().splitlines():
-        say(line.rstrip())
+        echo(line.rstrip())

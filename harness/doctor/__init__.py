@@ -1,4 +1,4 @@
-"""What this machine can do for genharness, and what would mend what it cannot.
+"""What works on this machine, and how to fix what does not.
 
 Nothing is trained, downloaded or written.
 """
@@ -17,7 +17,7 @@ BENCHMARK = "digits"
 
 
 def examine(results: Path) -> Iterator[Finding]:
-    """Look at everything that trials need, whose results would be kept in ``results``."""
+    """Check everything that trials need, with results in ``results``."""
     from harness.doctor.software import (
         python_finding,
         requirement_findings,
@@ -30,8 +30,8 @@ def examine(results: Path) -> Iterator[Finding]:
     yield from (imported := torch_findings())
     yield from tool_findings()
     if any(finding.verdict is Severity.problem for finding in (*required, *imported)):
-        # Nearly all else would fail for the same reason.
-        yield problem("the rest", "was not looked at", "put right what is above first")
+        # Nearly everything else would fail for the same reason.
+        yield problem("the rest", "was not checked", "fix the problems above first")
         return
     yield from _machine_findings(results)
     yield from _plugin_findings(results)
@@ -69,9 +69,9 @@ def benchmark_finding(results: Path) -> Finding:
     try:
         trials = plan(BENCHMARK, results).trials
     except UserError as error:
-        return problem(subject, f"cannot be planned: {error}", "put that right")
+        return problem(subject, f"cannot be planned: {error}", "fix that")
     except Exception as error:
-        # What a damaged installation raises is anybody's guess.
+        # A damaged installation may raise anything.
         seen = f"cannot be planned: {type(error).__name__}: {error}"
         return problem(subject, seen, "install genharness again")
     return ok(subject, f"can be run, {len(trials)} trials: harness run {BENCHMARK}")

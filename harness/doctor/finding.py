@@ -1,4 +1,4 @@
-"""What a check of the machine found."""
+"""A finding of ``harness doctor``."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Severity(StrEnum):
-    """How bad it is."""
+    """Severity of a finding."""
 
     ok = "ok"
     warning = "warning"
@@ -21,9 +21,9 @@ class Finding:
     """One line of ``harness doctor``.
 
     Attributes:
-        subject: what was looked at.
-        verdict: how bad it is.
-        found: what was seen.
+        subject: what was checked.
+        verdict: its severity.
+        found: what was observed.
         remedy: what would help; empty if nothing is wrong.
     """
 

@@ -1,4 +1,4 @@
-"""What this machine can do: GPUs, processor, memory, disks."""
+"""Checks of the machine: GPUs, processor, memory, disks."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ GIB = 2**30
 ENOUGH_MEMORY = 2 * GIB
 # The digits benchmark leaves 34 MB.
 ENOUGH_DISK = 100 * 2**20
-BUSY = 20.0  # percent of all CPUs, in the hands of others
+BUSY = 20.0  # percent of all CPUs, used by other processes
 MOSTLY_FREE = 0.9
 CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
 
@@ -34,8 +34,8 @@ def device_findings() -> list[Finding]:
     if driver is None:
         return [ok("CUDA", "no device: trials run on the CPU")]
     if cuda is None:
-        seen = f"there is a driver, {driver}, but this torch was built for CPUs alone"
-        return [warning("CUDA", seen, "install a torch that is built for CUDA")]
+        seen = f"there is a driver, {driver}, but this torch is a CPU-only build"
+        return [warning("CUDA", seen, "install a CUDA build of torch")]
     seen = f"there is a driver, {driver}, but torch, built for CUDA {cuda}, finds no device"
     remedy = f"update the driver to one for CUDA {cuda}, and look at CUDA_VISIBLE_DEVICES"
     return [warning("CUDA", seen, remedy)]
@@ -50,12 +50,12 @@ def _device_finding(index: int) -> Finding:
     seen = f"{properties.name}, {_gib(free)} of {_gib(total)} free, {_clocks(properties)}"
     if free >= MOSTLY_FREE * total:
         return ok(subject, seen)
-    remedy = "others use it: stop them, or name another device with --device"
+    remedy = "other processes use it: stop them, or choose another device with --device"
     return warning(subject, seen, remedy)
 
 
 def _clocks(properties: Any) -> str:
-    """Return the clock of a device's multiprocessors as NVIDIA's management library tells it."""
+    """Return the clock of a device's multiprocessors, as reported by NVML."""
     try:
         import pynvml  # type: ignore[import-not-found, unused-ignore]
 
@@ -66,24 +66,24 @@ def _clocks(properties: Any) -> str:
     except ImportError:
         return 'clocks unknown (pip install "genharness[nvidia]")'
     except Exception as error:
-        # Drivers of laptops and virtual machines refuse some questions.
+        # Drivers of laptops and virtual machines refuse some queries.
         return f"clocks unknown ({error})"
     return f"{now} of {most} MHz now"
 
 
 def processor_finding() -> Finding:
-    """Compare torch's threads with the CPUs there are, and see how busy those are."""
+    """Compare torch's threads with the available CPUs, and measure how busy those are."""
     import torch
 
     usable = len(psutil.Process().cpu_affinity() or ()) if psutil.LINUX else psutil.cpu_count() or 1
     threads = torch.get_num_threads()
     cores = psutil.cpu_count(logical=False) or "unknown"
-    # Taken while this process sleeps, so it is the work of others.
+    # Measured while this process sleeps, so it is the load of other processes.
     busy = psutil.cpu_percent(interval=0.3)
     counts = f"cores: {cores}, usable CPUs: {usable}, torch's threads: {threads}"
     seen = f"{cpu_model()}, {counts}, {busy:.0f}% busy"
     if threads > usable:
-        remedy = f"more threads than CPUs wait for each other: set OMP_NUM_THREADS={usable}"
+        remedy = f"more threads than CPUs contend for cores: set OMP_NUM_THREADS={usable}"
         return warning("CPU", seen, remedy)
     if busy > BUSY:
         remedy = "device-seconds buy less beside other work: wait for it to end, or give a "
@@ -92,7 +92,7 @@ def processor_finding() -> Finding:
 
 
 def memory_finding() -> Finding:
-    """Look at the memory that is left, also under the limit of a container."""
+    """Check the free memory, under the limit of a container too."""
     memory = psutil.virtual_memory()
     limit = CGROUP_LIMIT.read_text().strip() if CGROUP_LIMIT.exists() else "max"
     total = min(memory.total, int(limit)) if limit.isdigit() else memory.total
@@ -105,12 +105,12 @@ def memory_finding() -> Finding:
 
 
 def results_finding(results: Path) -> Finding:
-    """Look whether results can be written."""
+    """Check whether results can be written."""
     return _disk_finding("results folder", results, problem, "name another folder with --results")
 
 
 def cache_finding() -> Finding:
-    """Look whether features of real images can be kept; trials compute them again otherwise."""
+    """Check whether features of real images can be cached; trials recompute them otherwise."""
     remedy = f"name another folder with the environment variable {VARIABLE}"
     return _disk_finding("cache folder", cache_root(), warning, remedy)
 

@@ -1,4 +1,4 @@
-"""The installed plugins: which are broken, and which of what they bring can be used here."""
+"""Checks of the installed plugins: which are broken, and what of them is usable here."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from harness.plugins.registry import KINDS, Registered, Registry
 
 
 def plugin_findings(found: Registry) -> Iterator[Finding]:
-    """Tell what each distribution brings, which plugins are broken and which names are taken."""
+    """Report what each distribution provides, which plugins are broken, and name conflicts."""
     brought: dict[str, Counter[str]] = {}
     for kind in KINDS:
         for entry in getattr(found, kind).values():
             brought.setdefault(entry.origin, Counter())[kind] += 1
     for origin, counts in brought.items():
-        told = ", ".join(f"{kind}: {count}" for kind, count in counts.items())
-        yield ok(f"plugins of {origin}", told)
+        text = ", ".join(f"{kind}: {count}" for kind, count in counts.items())
+        yield ok(f"plugins of {origin}", text)
     for plugin in found.broken:
         remedy = f"install {plugin.distribution} again, or pip uninstall {plugin.distribution}"
         yield warning(
@@ -30,12 +30,12 @@ def plugin_findings(found: Registry) -> Iterator[Finding]:
         )
     for conflict in found.conflicts:
         claims = " and ".join(f"{entry.origin} ({entry.info.target})" for entry in conflict.entries)
-        told = f"{len(conflict.entries)} {conflict.kind} have this name: {claims}"
-        yield warning(f"name {conflict.name}", told, "uninstall or rename all but one")
+        text = f"{len(conflict.entries)} {conflict.kind} have this name: {claims}"
+        yield warning(f"name {conflict.name}", text, "uninstall or rename all but one")
 
 
 def target_findings(found: Registry) -> Iterator[Finding]:
-    """Import all models, metrics and reports; tell of those that cannot be."""
+    """Import all models, metrics and reports; report those that cannot be imported."""
     for kind in ("models", "metrics", "reports"):
         for entry in getattr(found, kind).values():
             if fault := _import_fault(found, entry):
@@ -43,7 +43,7 @@ def target_findings(found: Registry) -> Iterator[Finding]:
 
 
 def dataset_findings(found: Registry) -> Iterator[Finding]:
-    """Tell which data sets are on this machine; nothing is downloaded."""
+    """Report which data sets are on this machine; nothing is downloaded."""
     for entry in found.datasets.values():
         yield _dataset_finding(found, entry)
 
@@ -59,9 +59,9 @@ def _dataset_finding(found: Registry, entry: Registered[DatasetInfo]) -> Finding
         return ok(subject, "needs no files")
     try:
         files: PublishedFiles = found.load(replace(info, target=info.files))()
-    # A function of a plugin may raise whatever it likes.
+    # A function of a plugin may raise anything.
     except Exception as error:
-        return warning(subject, f"its files cannot be looked for: {error}", "mend that first")
+        return warning(subject, f"looking for its files failed: {error}", "fix that first")
     if not files.missing:
         return ok(subject, "its files are on this machine")
     folders = " and ".join(map(str, files.folders))
@@ -72,7 +72,7 @@ def _dataset_finding(found: Registry, entry: Registered[DatasetInfo]) -> Finding
 
 
 def feature_findings(found: Registry) -> Iterator[Finding]:
-    """Tell which feature extractors can be built, which includes the hashes of their weights."""
+    """Report which feature extractors can be built, including the hashes of their weights."""
     for entry in found.features.values():
         yield _feature_finding(found, entry)
 
@@ -82,7 +82,7 @@ def _feature_finding(found: Registry, entry: Registered[FeatureInfo]) -> Finding
     if fault := _import_fault(found, entry):
         return warning(subject, fault, _reinstall(entry))
     extractor = found.load(entry.info)
-    # A function that returns an extractor cannot be asked.
+    # A function that returns an extractor has no class to query.
     if unusable := getattr(extractor, "unusable", lambda: None)():
         reason, _, command = unusable.partition("; run: ")
         reason = reason.removesuffix(f"; install {entry.distribution} again")
@@ -116,4 +116,4 @@ def _import_fault(found: Registry, entry: Registered[DatasetInfo | FeatureInfo])
 
 
 def _reinstall(entry: Registered[DatasetInfo | FeatureInfo]) -> str:
-    return f"install {entry.distribution} again, or tell its authors"
+    return f"install {entry.distribution} again, or report it to its authors"

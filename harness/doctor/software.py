@@ -14,7 +14,7 @@ from packaging.specifiers import SpecifierSet
 from harness.doctor.finding import Finding, ok, problem, warning
 
 DISTRIBUTION = "genharness"
-# Trials do without it; what it lacks is looked into beside its store.
+# Trials run without it; it is checked together with its store.
 _DISPENSABLE = "mlflow"
 _COMPILERS = ("c++", "g++", "clang++")
 
@@ -69,16 +69,16 @@ def _import_finding(name: str, remedy: str) -> Finding:
 
 
 def tool_findings() -> list[Finding]:
-    """Look for programs that are used if they are there."""
+    """Look for optional programs."""
     findings = []
     if shutil.which("git"):
         findings.append(ok("git", "there"))
     else:
-        lost = "not there: rows do not name the commit that they were made from"
+        lost = "not found: rows do not record their git commit"
         findings.append(warning("git", lost, "install git"))
     if any(map(shutil.which, _COMPILERS)):
         findings.append(ok("C++ compiler", "there"))
     else:
-        lost = "not there: benchmarks with 'compile = true' cannot run on a CPU"
+        lost = "not found: benchmarks with 'compile = true' cannot run on a CPU"
         findings.append(warning("C++ compiler", lost, "install g++ or clang++"))
     return findings

@@ -1,1 +1,1 @@
-"""The metrics on anybody's files, and audits against other libraries."""
+"""The metrics on image files of any model, and audits against other libraries."""

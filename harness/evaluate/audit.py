@@ -18,7 +18,7 @@ from torch import Tensor
 from harness.errors import UserError
 from harness.evaluate.audit_clean_fid import clean_fid_features, why_not
 from harness.evaluate.audit_libraries import LIBRARIES, Parts
-from harness.evaluate.samples import Evaluated
+from harness.evaluate.samples import ScoredSamples
 from harness.machine import interpreters
 from harness.measurement.extraction import Images, extract
 from harness.measurement.references import HEADLINE
@@ -29,15 +29,15 @@ FROM_IMAGES = "clean-fid"
 
 @dataclass(frozen=True)
 class AuditLine:
-    """One metric as one library has it.
+    """One metric as computed by one library.
 
     Attributes:
-        metric: our name of it.
+        metric: our name for it.
         ours: our value, if we have one.
         library: name and version.
         value: the library's, None if it has none.
         difference: (value - ours) / |ours|; None where the library took a random subset.
-        note: why there is no value, or how it was asked for.
+        note: why there is no value, or how it was computed.
     """
 
     metric: str
@@ -48,7 +48,7 @@ class AuditLine:
     note: str
 
 
-def audit(evaluated: Evaluated) -> list[AuditLine]:
+def audit(evaluated: ScoredSamples) -> list[AuditLine]:
     """Score the evaluated images again with clean-fid and torchmetrics, from the same features.
 
     In the features of Inception, clean-fid also gets the images, for its own resizing and network.
@@ -82,7 +82,7 @@ def _installed(library: str) -> str:
         ) from None
 
 
-def _parts(evaluated: Evaluated) -> dict[str, Tensor]:
+def _parts(evaluated: ScoredSamples) -> dict[str, Tensor]:
     scorer = evaluated.scorer
     batches = list(extract(scorer.extractor, evaluated.images, device=scorer.device))
     parts = {
@@ -93,7 +93,7 @@ def _parts(evaluated: Evaluated) -> dict[str, Tensor]:
     return parts | ({"logits": torch.cat(logits)} if logits else {})
 
 
-def _parts_by_clean_fid(evaluated: Evaluated, real: Images) -> dict[str, Tensor]:
+def _parts_by_clean_fid(evaluated: ScoredSamples, real: Images) -> dict[str, Tensor]:
     scorer = evaluated.scorer
     return {
         name: clean_fid_features(scorer.extractor, images, scorer.device)
@@ -101,7 +101,7 @@ def _parts_by_clean_fid(evaluated: Evaluated, real: Images) -> dict[str, Tensor]
     }
 
 
-def _lines(evaluated: Evaluated, library: str, parts: Parts) -> Iterator[AuditLine]:
+def _lines(evaluated: ScoredSamples, library: str, parts: Parts) -> Iterator[AuditLine]:
     metrics = [name for name in LIBRARIES[library] if name in evaluated.metrics]
     found = _run(library, parts, metrics)
     for metric in metrics:
@@ -111,7 +111,7 @@ def _lines(evaluated: Evaluated, library: str, parts: Parts) -> Iterator[AuditLi
 
 
 def _run(library: str, parts: Parts, metrics: Sequence[str]) -> dict[str, float | str]:
-    """Return each metric's value or why there is none, whatever the library does."""
+    """Return each metric's value or why there is none, even if the library crashes."""
     with tempfile.TemporaryDirectory(prefix="genharness-audit-") as folder:
         file = Path(folder) / "features.pt"
         torch.save(dict(parts), file)
@@ -125,7 +125,7 @@ def _run(library: str, parts: Parts, metrics: Sequence[str]) -> dict[str, float 
 def _answers(
     done: subprocess.CompletedProcess[str], metrics: Collection[str]
 ) -> dict[str, float | str]:
-    """Return what a process printed of each metric, or how it ended before."""
+    """Return what a process printed for each metric, or how it ended before."""
     end = f"exit code {done.returncode}"
     if done.returncode < 0:
         end = signal.Signals(-done.returncode).name
@@ -148,9 +148,9 @@ def _line(metric: str, ours: float | None, library: str, found: float | str) -> 
 
 
 def _of_a_subset(line: AuditLine, parts: Parts) -> AuditLine:
-    """Do not compare where the libraries take as many real images as samples, at random."""
+    """Do not compare where the libraries draw a random subset of the real images."""
     n, m = len(parts["samples"]), len(parts["real"])
     if n == m or line.value is None:
         return line
-    note = f"a random {min(n, m)} of the {max(n, m)}, where ours takes all: differs by chance"
+    note = f"a random {min(n, m)} of the {max(n, m)}, ours takes all: differs by chance"
     return replace(line, difference=None, note=note)

@@ -23,7 +23,7 @@ def why_not(extractor: FeatureExtractor) -> str | None:
 def clean_fid_features(extractor: FeatureExtractor, images: Images, device: torch.device) -> Tensor:
     """Return features (N, 2048) of images, resized and put through the network by clean-fid.
 
-    Only the files are read by us, and the weights are the same file, whose hash is known.
+    Only the files are read by the harness, and the weights are the same file, with a known hash.
 
     Raises:
         ValueError: clean-fid has no such features.

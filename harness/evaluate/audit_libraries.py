@@ -1,4 +1,4 @@
-"""What other libraries make of features: each in a process of its own, as some of them end it.
+"""Metrics of features by other libraries: each in its own process, as some of them crash it.
 
 ``python -m harness.evaluate.audit_libraries LIBRARY FILE METRIC...`` reads features from a file and
 prints a line of JSON for each metric.
@@ -39,8 +39,8 @@ def _clean_kid(parts: Parts) -> float:
     return float(fid.kernel_distance(samples, real, num_subsets=1, max_subset_size=len(samples)))
 
 
-class _Already(torch.nn.Module):
-    """A feature network for what is features already."""
+class _PassThrough(torch.nn.Module):
+    """A feature network that returns its input, which is features already."""
 
     def __init__(self, num_features: int) -> None:
         super().__init__()
@@ -61,7 +61,7 @@ def _torchmetrics_fid(parts: Parts) -> float:
     from torchmetrics.image.fid import FrechetInceptionDistance
 
     d = parts["samples"].shape[1]
-    return float(_compare(FrechetInceptionDistance(_Already(d)), parts))
+    return float(_compare(FrechetInceptionDistance(_PassThrough(d)), parts))
 
 
 def _torchmetrics_kid(parts: Parts) -> float:
@@ -70,7 +70,7 @@ def _torchmetrics_kid(parts: Parts) -> float:
     torch.manual_seed(0)
     size = min(len(parts["samples"]), len(parts["real"]))
     d = parts["samples"].shape[1]
-    metric = KernelInceptionDistance(_Already(d), subsets=1, subset_size=size)
+    metric = KernelInceptionDistance(_PassThrough(d), subsets=1, subset_size=size)
     return float(_compare(metric, parts)[0])
 
 
@@ -78,7 +78,7 @@ def _torchmetrics_is(parts: Parts) -> float:
     logits = parts["logits"]  # without which there is nothing to import
     from torchmetrics.image.inception import InceptionScore
 
-    metric = InceptionScore(_Already(0), splits=1)
+    metric = InceptionScore(_PassThrough(0), splits=1)
     metric.update(logits)
     return float(metric.compute()[0])
 
@@ -94,7 +94,7 @@ LIBRARIES: dict[str, dict[str, Callable[[Parts], float]]] = {
 def answers(
     library: str, parts: Parts, metrics: Sequence[str]
 ) -> Iterator[tuple[str, float | str]]:
-    """Yield the value of each metric by a library, or what it raised."""
+    """Yield the value of each metric by a library, or the error that it raised."""
     for metric, function in LIBRARIES[library].items():
         if metric not in metrics:
             continue
@@ -107,7 +107,7 @@ def answers(
 
 
 def main() -> None:
-    """Print what the library named on the command line makes of the features in a file."""
+    """Print the metrics that one library computes from a file of features."""
     warnings.simplefilter("ignore")
     library, file, *metrics = sys.argv[1:]
     for metric, answer in answers(library, torch.load(file, weights_only=True), metrics):

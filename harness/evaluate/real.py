@@ -1,4 +1,4 @@
-"""Real images that samples are compared with: a data set, files, or moments alone."""
+"""Real images that samples are compared with: a data set, files, or only moments."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ class Real:
     content: str
 
     def of_one_shape(self) -> Real:
-        """Return these images, of which one unlike the first is an error."""
-        if isinstance(self.images, Watched):
+        """Return these images; one of another shape than the first is an error."""
+        if isinstance(self.images, LevelCheckedImages):
             return replace(self, images=self.images.of_one_shape())
         return self
 
@@ -52,24 +52,24 @@ class Real:
         device: torch.device,
         held_out: Reference | None,
     ) -> Reference:
-        """Return what samples are compared with."""
+        """Return the reference."""
         return ImageReference(split, self.images, self.content, extractor, device, held_out)
 
 
 @dataclass(frozen=True)
 class RealMoments:
-    """Moments of real images' features, which somebody else has computed.
+    """Precomputed moments of real images' features.
 
     Attributes:
         name: the path.
-        statistics: what is in it.
+        statistics: its content.
     """
 
     name: str
     statistics: Statistics
 
     def of_one_shape(self) -> RealMoments:
-        """Return them, for there are no images."""
+        """Return them unchanged: there are no images."""
         return self
 
     def reference(
@@ -79,7 +79,7 @@ class RealMoments:
         device: torch.device,
         held_out: Reference | None,
     ) -> Reference:
-        """Return what samples are compared with.
+        """Return the reference.
 
         Raises:
             UserError: the moments are of features of another length.
@@ -94,7 +94,7 @@ class RealMoments:
 
 
 class _KnownMoments(Reference):
-    """Moments alone, of nobody knows how many images."""
+    """Moments of an unknown number of images."""
 
     def __init__(
         self,
@@ -111,20 +111,20 @@ class _KnownMoments(Reference):
 
     @property
     def description(self) -> str:
-        """What is compared with, for people."""
+        """Description for display."""
         return f"the moments in {self._name}, of an unknown number of images"
 
 
 Source = Real | RealMoments
 
 
-class Watched:
-    """Images of a file, of which the largest value is noted as they pass.
+class LevelCheckedImages:
+    """Images of a file; records their largest value as they are read.
 
     Args:
-        images: what is read.
-        levels: that values have to be below.
-        other: what has those levels.
+        images: to be read.
+        levels: upper bound of the values, exclusive.
+        other: name of what has those levels.
 
     Attributes:
         largest: value so far.
@@ -140,15 +140,15 @@ class Watched:
         """Return how many images there are."""
         return len(self.images)
 
-    def of_one_shape(self) -> Watched:
-        """Return these images, of which one unlike the first is an error."""
-        return Watched(self.images.of_one_shape(), self.levels, self.other)
+    def of_one_shape(self) -> LevelCheckedImages:
+        """Return these images; one of another shape than the first is an error."""
+        return LevelCheckedImages(self.images.of_one_shape(), self.levels, self.other)
 
     def batches(self, size: int) -> Iterator[Sequence[Tensor]]:
         """Yield up to ``size`` images at a time, in order, each uint8 (C, H, W).
 
         Raises:
-            ImageError: naming the file that is damaged, or the value that is too large.
+            ImageError: names the file that is damaged, or the value that is too large.
         """
         for batch in self.images.batches(size):
             self.largest = max(self.largest, largest_value(batch))
@@ -178,7 +178,7 @@ def real_images(
 
 
 def _load(reference: str, registry: Registry) -> dict[str, Source]:
-    """Load a data set, or a path as a data set that has a train split alone."""
+    """Load a data set, or a path as a data set that has only a train split."""
     if split_argument(reference)[0] in registry.datasets:
         data = load_dataset(registry, reference)
         return {
@@ -196,14 +196,14 @@ def _load(reference: str, registry: Registry) -> dict[str, Source]:
     if isinstance(found, Statistics):
         return {HEADLINE: RealMoments(reference, found)}
     spec = spec_of(found)
-    images = Watched(found, spec.levels, "its array levels")
+    images = LevelCheckedImages(found, spec.levels, "its array levels")
     return {HEADLINE: Real(reference, spec, images, f"{found.fingerprint} {spec.levels}")}
 
 
 def references(
     real: dict[str, Source], extractor: FeatureExtractor, device: torch.device
 ) -> dict[str, Reference]:
-    """Return what samples are compared with, in the features of an extractor."""
+    """Return the references, in the features of an extractor."""
     references: dict[str, Reference] = {}
     if HELD_OUT in real:
         references[HELD_OUT] = real[HELD_OUT].reference(HELD_OUT, extractor, device, None)
@@ -214,5 +214,5 @@ def references(
 
 
 def spec_of(images: ImageSet) -> DataSpec:
-    """Return what an extractor has to know of the images of a file."""
+    """Return the spec of the images of a file."""
     return DataSpec.images(images.shape, levels=images.levels or 256)

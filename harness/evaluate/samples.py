@@ -1,4 +1,4 @@
-"""The metrics on anybody's images: samples of any model, in files, against real ones."""
+"""The metrics on image files: samples of any model against real images."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import torch
 from harness.contract import DataSpec
 from harness.errors import UserError
 from harness.evaluate.real import (
+    LevelCheckedImages,
     Real,
     Source,
-    Watched,
     largest_value,
     real_images,
     references,
@@ -34,8 +34,8 @@ REAL = "real"
 
 
 @dataclass(frozen=True)
-class Evaluated:
-    """What is known of a set of samples.
+class ScoredSamples:
+    """Scores of a set of samples.
 
     Attributes:
         samples: where they are.
@@ -44,10 +44,10 @@ class Evaluated:
         features: name of the extractor.
         metrics: by name; those against held-out real images end in "_test", and "is_real" is the
             Inception Score of the real images.
-        warnings: what may make the figures mean less than they seem to.
+        warnings: reasons to interpret the figures with care.
         scorer: what scored them.
-        images: that were scored.
-        real: the images that were compared with; None where only moments are known.
+        images: the samples.
+        real: the real images; None where only moments are known.
     """
 
     samples: str
@@ -70,22 +70,22 @@ def evaluate_images(
     metrics: Sequence[str] | None = None,
     train_reference: str | None = None,
     device: torch.device | None = None,
-) -> Evaluated:
+) -> ScoredSamples:
     """Score the images of a folder, .npz or .npy file against real images.
 
     Images are read a batch at a time; none are kept.
 
     Args:
         samples: path of a folder of images, an .npz or an .npy file.
-        reference: what they are compared with: a data set, by its train split and by its test
+        reference: the real images: a data set, by its train split and by its test
             split, as a model's samples are; or a path, by all of its images or by the moments
             ``mu`` and ``sigma`` of their features.
-        registry: where data sets, features and metrics are.
+        registry: of data sets, features and metrics.
         features: name of the extractor; by default that of the data set, otherwise "pixels".
         metrics: names; all that are installed by default.
-        train_reference: what the model was trained on, a data set or a path. The comparison is then
-            with these images, and with ``reference`` as images that the model has not seen.
-        device: where features are computed; the CPU by default.
+        train_reference: images that the model was trained on, a data set or a path. Samples are
+            then compared with these, and ``reference`` holds unseen images.
+        device: on which features are computed; the CPU by default.
 
     Raises:
         UserError: something cannot be read, or levels differ; or size or channels do, in features
@@ -93,7 +93,7 @@ def evaluate_images(
     """
     found = open_images(samples)
     real = real_images(reference, train_reference, registry)
-    name = features or _customary(registry, reference, train_reference)
+    name = features or _default_features(registry, reference, train_reference)
     chosen = metrics or _of_samples(registry)
     for metric in chosen:
         if conditions := registry.metric(metric).info.conditions:
@@ -109,10 +109,10 @@ def evaluate_images(
         found = found.of_one_shape()
         real = {split: part.of_one_shape() for split, part in real.items()}
     headline = real[HEADLINE]
-    images = Watched(found, spec.levels, headline.name)
+    images = LevelCheckedImages(found, spec.levels, headline.name)
     target = device or torch.device("cpu")
     scorer = SampleScorer(references(real, extractor, target), extractor, classes, target)
-    return Evaluated(
+    return ScoredSamples(
         samples=samples,
         n=len(found),
         reference=_named(real),
@@ -130,7 +130,7 @@ def _of_samples(registry: Registry) -> tuple[str, ...]:
     return tuple(n for n, entry in registry.metrics.items() if not entry.info.conditions)
 
 
-def _scored(scorer: SampleScorer, images: Watched) -> Metrics:
+def _scored(scorer: SampleScorer, images: LevelCheckedImages) -> Metrics:
     """Return the figures of the samples, and the real images' Inception Score beside theirs."""
     measured: Metrics = {}
     for name, found in scorer.score([images]).items():
@@ -148,9 +148,10 @@ def _score_of_real(scorer: SampleScorer) -> Measurement:
         metric.update(reference.features)
     except ValueError as error:
         return Measurement(value=None, reason=str(error))
-    ruler = f"{type(scorer.extractor).__name__} {scorer.extractor.digest[:12]}"
+    features = f"{type(scorer.extractor).__name__} {scorer.extractor.digest[:12]}"
     return Measurement(
-        value=float(metric.compute()), protocol=f"{ruler}, the real images, {reference.description}"
+        value=float(metric.compute()),
+        protocol=f"{features}, the real images, {reference.description}",
     )
 
 
@@ -162,7 +163,7 @@ def _named(real: dict[str, Source]) -> str:
 
 
 def _check(samples: ImageSet, real: dict[str, Source], extractor: FeatureExtractor) -> None:
-    """Raise ``UserError`` unless all are images of one kind, such as the features take."""
+    """Raise ``UserError`` unless all images are of one kind that the features accept."""
     parts = [part for part in real.values() if isinstance(part, Real)]
     for part in parts[1:]:
         other = parts[0]
@@ -174,7 +175,7 @@ def _check(samples: ImageSet, real: dict[str, Source], extractor: FeatureExtract
             )
     for part in parts[:1]:
         if not extractor.resizes and samples.shape != part.spec.shape:
-            raise UserError(_unlike(samples, part))
+            raise UserError(_shape_mismatch(samples, part))
         levels = part.spec.levels
         if samples.levels not in (None, 256, levels):
             raise UserError(
@@ -183,7 +184,7 @@ def _check(samples: ImageSet, real: dict[str, Source], extractor: FeatureExtract
             )
 
 
-def _unlike(samples: ImageSet, real: Real) -> str:
+def _shape_mismatch(samples: ImageSet, real: Real) -> str:
     hint = "resize them"
     if samples.shape[1:] == real.spec.shape[1:]:
         hint = "save them grey" if real.spec.shape[0] == 1 else "save them RGB"
@@ -197,8 +198,8 @@ def _kind(spec: DataSpec) -> str:
     return f"{describe_shape(spec.shape)} with {spec.levels} levels"
 
 
-def _customary(registry: Registry, *references: str | None) -> str:
-    """Return the features that the first data set by name is measured in, or pixels."""
+def _default_features(registry: Registry, *references: str | None) -> str:
+    """Return the default features of the reference data set, or pixels."""
     for name in references:
         if name and split_argument(name)[0] in registry.datasets:
             return registry.dataset(name).info.features
@@ -213,44 +214,46 @@ def _extractor(registry: Registry, name: str, spec: DataSpec) -> FeatureExtracto
     return extractor
 
 
-def _warnings(samples: Watched, real: Source, extractor: FeatureExtractor) -> Iterator[str]:
+def _warnings(
+    samples: LevelCheckedImages, real: Source, extractor: FeatureExtractor
+) -> Iterator[str]:
     n, d = len(samples), extractor.dimensions
     for kind, files in samples.images.lossy.items():
         yield (
-            f"{files} of {n} files are {kind}: what its compression loses moves every metric "
+            f"{files} of {n} files are {kind}: lossy compression affects every metric "
             "(Parmar et al., 2022); save samples as PNG"
         )
     if n <= d:
         yield (
-            f"{n} images are no more than the {d} features: their covariance is singular, and the "
-            "Frechet distance biased by it"
+            f"{n} images are no more than the {d} features: their covariance is singular, which "
+            "biases the Frechet distance"
         )
     if not isinstance(real, Real):
         return
     if (m := len(real.images)) != n:
         yield (
             f"{n} samples against {m} real images: compare the Frechet distance only with values "
-            "at the same numbers"
+            "at equal numbers"
         )
     if (shape := samples.images.shape)[1:] != real.spec.shape[1:]:
         yield (
             f"the first sample is {describe_shape(shape)}, the first real image "
-            f"{describe_shape(real.spec.shape)}: each is resized by itself, so that the samples' "
-            "resolution is measured too"
+            f"{describe_shape(real.spec.shape)}: each image is resized separately, so the "
+            "samples' resolution affects the scores"
         )
-    if 2 * samples.largest < real.spec.levels:  # reading the real images again costs time
+    if 2 * samples.largest < real.spec.levels:  # reading the real images again takes time
         largest = max(map(largest_value, batches(real.images, extractor.batch_size)))
         if 2 * samples.largest < largest:
             yield (
                 f"the largest value of the samples is {samples.largest}, of the real images "
-                f"{largest}: are they scaled alike?"
+                f"{largest}: is their scaling the same?"
             )
 
 
-def _remarks(samples: Watched, real: Iterable[Source]) -> list[str]:
-    """Return what is to be said of the files themselves, once of each folder."""
+def _remarks(samples: LevelCheckedImages, real: Iterable[Source]) -> list[str]:
+    """Return remarks on the files themselves, once per folder."""
     remarks = [*samples.images.remarks]
     for part in real:
-        if isinstance(part, Real) and isinstance(part.images, Watched):
+        if isinstance(part, Real) and isinstance(part.images, LevelCheckedImages):
             remarks += [*part.images.images.remarks, *part.images.images.undeclared]
     return list(dict.fromkeys(remarks))

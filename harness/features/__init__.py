@@ -1,4 +1,4 @@
-"""Feature extractors: the frozen rulers that samples are measured with."""
+"""Feature extractors: the frozen networks whose features the metrics compare."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def harness_features() -> list[FeatureInfo]:
 
 
 def _classifiers(data: str) -> list[FeatureInfo]:
-    """Return the classifier of a data set, then those that differ from it in their seed alone."""
+    """Return the classifier of a data set, then those that differ from it only in their seed."""
     further = tuple(f"{data}-classifier-{number}" for number in _FURTHER_SEEDS)
     return [
         FeatureInfo(
@@ -52,7 +52,7 @@ def _classifiers(data: str) -> list[FeatureInfo]:
 def _card(weights: str) -> str:
     card = cards()[weights]
     return (
-        f"{card['test_accuracy']:.2%} right on its test split, d = 64, 10 classes, "
+        f"{card['test_accuracy']:.2%} accuracy on its test split, d = 64, 10 classes, "
         f"weights {card['sha256'][:12]}"
     )
 

@@ -1,4 +1,4 @@
-"""What a feature extractor is: a frozen map from integer images to vectors and class logits."""
+"""The base of feature extractors: frozen maps from integer images to vectors and class logits."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Features(NamedTuple):
 
 
 class FeatureExtractor(nn.Module, ABC):
-    """A frozen network, the ruler that samples are measured with; built for one ``DataSpec``.
+    """A frozen network whose features the metrics compare; built for one ``DataSpec``.
 
     Attributes:
         reads: kinds of x that it measures.
@@ -26,9 +26,9 @@ class FeatureExtractor(nn.Module, ABC):
             compared.
         dimensions: d, the length of a feature vector.
         classes: K, or 0 without logits.
-        bandwidth: of Gaussian kernels in these features, where there is a customary one.
-        resizes: whether each image is resized by itself, and made RGB, so that size and channels
-            may differ from image to image; otherwise all have the shape of ``spec``.
+        bandwidth: of Gaussian kernels in these features, if there is a conventional one.
+        resizes: whether each image is resized and converted to RGB separately, so that size and
+            channels may differ between images; otherwise all have the shape of ``spec``.
         batch_size: images at a time that fit into memory.
     """
 
@@ -62,9 +62,9 @@ class FeatureExtractor(nn.Module, ABC):
 
     @classmethod
     def unusable(cls) -> str | None:
-        """Return what keeps it from being built on this machine, or None if nothing does.
+        """Return why it cannot be built on this machine, or None if it can.
 
-        Where a command would help, it stands at the end: "...; run: pip install timm".
+        If a command would help, the message ends with it: "...; run: pip install timm".
         """
         return None
 

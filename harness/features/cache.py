@@ -1,4 +1,4 @@
-"""Where what is costly to make or to fetch is kept for the next time."""
+"""The cache folder of the harness."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known of the committed weights, without importing torch."""
+"""Facts about the committed weights, without importing torch."""
 
 from __future__ import annotations
 

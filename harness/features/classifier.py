@@ -1,8 +1,8 @@
-"""Frozen classifiers of small images: the rulers of digits, MNIST, Fashion-MNIST and CIFAR-10.
+"""Frozen classifiers of small images: the features of digits, MNIST, Fashion-MNIST and CIFAR-10.
 
 Each is one small CNN, trained once on the train split by ``scripts/train_classifiers.py``; its
-weights travel with the package, so that a value means the same on every machine. Those with a
-number differ from the first in their seed alone: they show how much of a figure is the ruler's.
+weights ship with the package, so that a value means the same on every machine. Those with a number
+differ from the first only in their seed: they show how much a figure depends on it.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Classifier(FeatureExtractor):
     Attributes:
         data: name of the data set it was trained on.
         weights: name of its weights: that of the data set, with a number for a further seed.
-        trained_on: the only kind of images it measures.
+        trained_on: the only spec it measures.
 
     Raises:
         ValueError: on images of another kind.
@@ -94,8 +94,8 @@ class Classifier(FeatureExtractor):
         self.network = ClassifierNetwork(spec.shape, tuple(card["recipe"]["widths"]))
         self.network.load_state_dict(read_weights(self.weights))
         self.eval().requires_grad_(False)
-        ruler = f"{_PREPROCESSING}; levels {spec.levels}; weights {card['sha256']}"
-        self.digest = hashlib.sha256(ruler.encode()).hexdigest()
+        identity = f"{_PREPROCESSING}; levels {spec.levels}; weights {card['sha256']}"
+        self.digest = hashlib.sha256(identity.encode()).hexdigest()
 
     @classmethod
     def supports(cls, spec: DataSpec) -> str | None:
@@ -118,7 +118,7 @@ class Classifier(FeatureExtractor):
         return None
 
     def train(self, mode: bool = True) -> Self:
-        """Stay in eval mode: the ruler is frozen."""
+        """Stay in eval mode: the network is frozen."""
         return super().train(False)
 
     def forward(self, images: Tensor) -> Features:
@@ -205,7 +205,7 @@ class CIFAR10JPEGClassifier3(CIFAR10JPEGClassifier):
 
 
 class DamagedWeights(ValueError):
-    """A weights file is not the one that was committed."""
+    """A weights file differs from the committed one."""
 
 
 def read_weights(name: str) -> dict[str, Tensor]:

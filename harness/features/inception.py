@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from harness.contract import DataSpec
 from harness.features.base import FeatureExtractor, Features
 from harness.features.published_weights import PublishedWeights, load_script
-from harness.features.resizing import resize, to_rgb, unlike_photographs
+from harness.features.resizing import resize, to_rgb, unsupported_channels
 from harness.machine.precision import full_precision
 
 SIZE = 299
@@ -58,16 +58,16 @@ class Inception(FeatureExtractor):
             raise ValueError(reason)
         self.network = load_script(self.weights)
         self.eval().requires_grad_(False)
-        ruler = f"{self.preprocessing}; levels {spec.levels}; weights {self.weights.sha256}"
-        self.digest = hashlib.sha256(ruler.encode()).hexdigest()
+        identity = f"{self.preprocessing}; levels {spec.levels}; weights {self.weights.sha256}"
+        self.digest = hashlib.sha256(identity.encode()).hexdigest()
 
     @classmethod
     def supports(cls, spec: DataSpec) -> str | None:
         """Return why images of ``spec`` cannot be measured, or None if they can."""
-        return unlike_photographs(spec)
+        return unsupported_channels(spec)
 
     def train(self, mode: bool = True) -> Self:
-        """Stay in eval mode: the ruler is frozen."""
+        """Stay in eval mode: the network is frozen."""
         return super().train(False)
 
     def forward(self, images: Tensor) -> Features:
@@ -86,7 +86,7 @@ class InceptionLegacyTensorFlow(Inception):
     """The same network on images resized inside it, bilinear without antialiasing.
 
     It is clean-fid's mode "legacy_tensorflow", and what most figures before 2021 were measured
-    with; kept to be compared with them.
+    with; kept for comparison with them.
     """
 
     preprocessing = "RGB in [0, 255]; resized by the network, bilinear, aliased; float32"

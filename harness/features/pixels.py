@@ -36,8 +36,8 @@ class Pixels(FeatureExtractor):
         )
         self.grid = (min(height, side), min(width, side))
         self.dimensions = channels * math.prod(self.grid)
-        ruler = f"pixels 2: i / (levels - 1), float32, mean over areas to {self.grid}; {spec.x}"
-        self.digest = hashlib.sha256(ruler.encode()).hexdigest()
+        identity = f"pixels 2: i / (levels - 1), float32, mean over areas to {self.grid}; {spec.x}"
+        self.digest = hashlib.sha256(identity.encode()).hexdigest()
 
     def forward(self, images: Tensor) -> Features:
         """Extract features (B, C h w) of uint8 x (B, *x.shape)."""

@@ -1,4 +1,4 @@
-"""Weights that others published: fetched on first use, checked, kept in the user's cache."""
+"""Published weights: downloaded on first use, verified, kept in the user's cache."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _CHUNK = 2**20
 
 
 class WeightsError(UserError):
-    """Published weights are not to be had; the message says which file belongs where."""
+    """Published weights are not available; the message names the file and its place."""
 
 
 @dataclass(frozen=True)
 class PublishedWeights:
-    """One file of weights, known by its content.
+    """One file of weights, identified by its hash.
 
     Attributes:
         name: of the file in the cache.
@@ -41,17 +41,17 @@ class PublishedWeights:
 
     @property
     def path(self) -> Path:
-        """Where the file is, or belongs."""
+        """Path of the file in the cache."""
         return cache_root() / "weights" / self.name
 
     def fetch(self) -> Path:
-        """Return the path of the file, downloaded if it is missing, its content checked.
+        """Return the path of the file, downloaded if it is missing, with its hash verified.
 
-        Processes that ask at the same time wait for the first one's download, which is renamed into
-        place whole.
+        Concurrent processes wait for the first one's download, which is renamed into place
+        atomically.
 
         Raises:
-            WeightsError: it is missing and cannot be downloaded, or its content is another.
+            WeightsError: it is missing and cannot be downloaded, or its content differs.
         """
         if not self.path.is_file():
             try:
@@ -75,7 +75,7 @@ class PublishedWeights:
                 whole = Path(draft) / self.name
                 _copy(self.address, whole)
                 if (found := _sha256(whole)) != self.sha256:
-                    raise ValueError(f"the SHA-256 of what came is {found}, not {self.sha256}")
+                    raise ValueError(f"the SHA-256 of the download is {found}, not {self.sha256}")
                 os.replace(whole, self.path)
 
     def _missing(self, error: Exception) -> str:
@@ -91,8 +91,7 @@ class PublishedWeights:
 def load_script(weights: PublishedWeights) -> Any:
     """Load a TorchScript file, on the CPU.
 
-    Such a file is a program, not mere numbers: it is loaded only once its content is found to be
-    what was published.
+    Such a file is a program, not mere numbers: it is loaded only after its hash is verified.
     """
     import torch
 
@@ -119,7 +118,7 @@ def _copy(address: str, target: Path) -> None:
                 file.write(chunk)
                 progress.advance(task, len(chunk))
         if total is not None and file.tell() != total:
-            raise OSError(f"{file.tell()} of {total} bytes came")
+            raise OSError(f"{file.tell()} of {total} bytes were received")
 
 
 def _sha256(path: Path) -> str:

@@ -1,8 +1,8 @@
-"""Images as large networks take them: RGB, float32, resized with antialiasing.
+"""Input of large networks: RGB, float32, resized with antialiasing.
 
 Parmar, Zhang and Zhu (2022), On Aliased Resizing and Surprising Subtleties in GAN Evaluation,
 arXiv:2104.11222: filters that do not widen with the scale, and rounding to 8 bits between resizing
-and the network, move the Frechet distance more than many models differ by.
+and the network, change the Frechet distance by more than the difference between many models.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from torch.nn import functional as F
 from harness.contract import DataSpec
 
 
-def unlike_photographs(spec: DataSpec) -> str | None:
-    """Return why images of ``spec`` are neither grey nor RGB, or None if they are."""
+def unsupported_channels(spec: DataSpec) -> str | None:
+    """Return why ``spec`` is neither grey nor RGB, or None if it is."""
     if len(spec.shape) == 3 and spec.shape[0] in (1, 3):
         return None
     return f"networks for photographs measure grey or RGB images (C, H, W), not {spec.shape}"

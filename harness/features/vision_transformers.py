@@ -1,8 +1,7 @@
 """Vision transformers trained on far more than ImageNet's classes: DINOv2 and CLIP, through timm.
 
-Dosovitskiy et al. (2021), An Image is Worth 16x16 Words, arXiv:2010.11929. Features of Inception
-overlook what people see; these correlate better with human judgement (Stein et al., 2023,
-arXiv:2306.04675).
+Dosovitskiy et al. (2021), An Image is Worth 16x16 Words, arXiv:2010.11929. These features correlate
+better with human judgement than Inception's (Stein et al., 2023, arXiv:2306.04675).
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from harness.contract import DataSpec
 from harness.errors import UserError
 from harness.features.base import FeatureExtractor, Features
 from harness.features.published_weights import PublishedWeights, load_script
-from harness.features.resizing import normalise, resize, to_rgb, unlike_photographs
+from harness.features.resizing import normalise, resize, to_rgb, unsupported_channels
 from harness.machine.precision import full_precision
 
 Channels = tuple[float, float, float]
@@ -62,20 +61,20 @@ class VisionTransformer(FeatureExtractor):
         self.network: Any = timm.create_model(self.architecture, **self.options)
         self.network.load_state_dict(self.read())
         self.eval().requires_grad_(False)
-        ruler = (
+        identity = (
             f"{self.architecture}; bicubic to {self.size}, antialiased; {self.mean}, "
             f"{self.deviation}; levels {spec.levels}; weights {self.weights.sha256}"
         )
-        self.digest = hashlib.sha256(ruler.encode()).hexdigest()
+        self.digest = hashlib.sha256(identity.encode()).hexdigest()
 
     @classmethod
     def supports(cls, spec: DataSpec) -> str | None:
         """Return why images of ``spec`` cannot be measured, or None if they can."""
-        return unlike_photographs(spec)
+        return unsupported_channels(spec)
 
     @classmethod
     def unusable(cls) -> str | None:
-        """Return what keeps it from being built on this machine, or None if nothing does."""
+        """Return why it cannot be built on this machine, or None if it can."""
         if find_spec("timm"):
             return None
         return "it needs timm, which is not installed; run: pip install 'genharness[timm]'"
@@ -85,7 +84,7 @@ class VisionTransformer(FeatureExtractor):
         """Return the state of timm's network from the published file."""
 
     def train(self, mode: bool = True) -> Self:
-        """Stay in eval mode: the ruler is frozen."""
+        """Stay in eval mode: the network is frozen."""
         return super().train(False)
 
     def forward(self, images: Tensor) -> Features:

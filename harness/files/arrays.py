@@ -1,4 +1,4 @@
-"""Arrays in .npz and .npy files, read as far as asked, without unpickling anything."""
+"""Arrays in .npz and .npy files, read as far as needed, without unpickling anything."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from harness.errors import shown
+from harness.errors import quoted
 from harness.files.images import ImageError, Images, unreadable, unsound
 
 
 class Header(NamedTuple):
-    """What an array's first bytes say."""
+    """The header of an array."""
 
     shape: tuple[int, ...]
     columns_first: bool
@@ -27,7 +27,7 @@ class Header(NamedTuple):
 
     @property
     def nbytes(self) -> int:
-        """Of the whole array."""
+        """Bytes of the whole array."""
         return math.prod(self.shape) * self.dtype.itemsize
 
 
@@ -45,7 +45,7 @@ class ArrayFile:
 
     @contextmanager
     def sound(self) -> Iterator[None]:
-        """Turn whatever reading raises, which depends on the damage, into an ``ImageError``."""
+        """Convert errors of reading, which depend on the damage, into an ``ImageError``."""
         try:
             yield
         except ImageError:
@@ -77,7 +77,7 @@ class ArrayFile:
                 with zipfile.ZipFile(self.path) as archive:
                     sizes = {member.filename: member.file_size for member in archive.infolist()}
             elif zipfile.is_zipfile(self.path):
-                raise ImageError(f"{self.source}: {self.path} is an .npz file; call it so")
+                raise ImageError(f"{self.source}: {self.path} is an .npz file; rename it")
             return {name.removesuffix(".npy"): self._header(name, n) for name, n in sizes.items()}
 
     def read(self, key: str) -> NDArray[Any]:
@@ -88,21 +88,21 @@ class ArrayFile:
 
     def _header(self, name: str, size: int) -> Header:
         if self.path.suffix == ".npz" and not name.endswith(".npy"):
-            raise ValueError(f"{shown(name)} is no array")
+            raise ValueError(f"{quoted(name)} is not an array")
         with self.opened(name.removesuffix(".npy")) as stream:
             try:
                 header = read_header(stream)
             except ValueError as error:
-                raise ValueError(f"{shown(name)}: {error}") from error
+                raise ValueError(f"{quoted(name)}: {error}") from error
             if header.dtype.hasobject or min(header.shape, default=0) < 0:
-                raise ValueError(f"{shown(name)} is {header.dtype} {header.shape}")
+                raise ValueError(f"{quoted(name)} is {header.dtype} {header.shape}")
             if stream.tell() + header.nbytes > size:
-                raise ValueError(f"{shown(name)} is cut short")
+                raise ValueError(f"{quoted(name)} is cut short")
         return header
 
 
 def read_header(stream: IO[bytes]) -> Header:
-    """Read what an array's first bytes say, and leave the stream behind them.
+    """Read an array's header, and leave the stream behind it.
 
     Raises:
         ValueError: they are not those of an array.
@@ -110,7 +110,7 @@ def read_header(stream: IO[bytes]) -> Header:
     version = npy.read_magic(stream)
     read = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}.get(version)
     if read is None:
-        raise ValueError(f"version {version} of the format is not read")
+        raise ValueError(f"version {version} of the format is not supported")
     return Header(*read(stream))
 
 

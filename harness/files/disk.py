@@ -14,9 +14,9 @@ from harness.errors import Unwritable
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that a reader sees all of it or its predecessor, also after a crash.
+    """Write a file atomically: a reader sees all of it or its predecessor, even after a crash.
 
-    A folder that is missing, because a plugin or a hand removed it, is made.
+    A missing folder, removed by a plugin or a user, is recreated.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
@@ -37,7 +37,7 @@ def write_json(path: Path, content: Any) -> None:
 
 
 def sync_names(folder: Path) -> None:
-    """Put on the disk which files a folder holds, where its file system can be told to."""
+    """Flush the entries of a folder to the disk, if its file system supports it."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -49,18 +49,18 @@ def sync_names(folder: Path) -> None:
 
 
 def is_disk_full(error: BaseException) -> bool:
-    """Return whether a file system or a quota was full."""
+    """Return whether an error means a full file system or quota."""
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def disk_full_reason(folder: Path) -> str:
-    """Return what happened when ``folder`` could not take more, and what to do."""
+    """Return the reason, with a remedy, that the disk of ``folder`` is full."""
     return f"no space is left for {folder}; free some and run again to resume"
 
 
 @contextmanager
-def writing(folder: Path, remedy: str = "mend that and run again to resume") -> Iterator[None]:
-    """Say as ``Unwritable`` what keeps the block from writing to ``folder``."""
+def writing(folder: Path, remedy: str = "fix that and run again to resume") -> Iterator[None]:
+    """Convert errors of writing to ``folder`` into ``Unwritable``."""
     try:
         yield
     except OSError as error:

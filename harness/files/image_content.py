@@ -1,4 +1,4 @@
-"""What a file holds, by its first bytes and its header, whatever its name says."""
+"""The format of an image file by its first bytes and header, whatever its suffix."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from PIL import Image
 
 FORMATS = ("JPEG", "PNG", "PPM", "BMP", "TIFF", "WEBP")
-"""What is decoded, whatever a file's name says: PostScript, for one, would be run."""
+"""Formats that are decoded, whatever the suffix: PostScript, for example, would be executed."""
 
 _HEAD = 64
 _SIGNATURES = {
@@ -47,9 +47,9 @@ def format_of(path: Path) -> str | None:
 
 
 def lost_by_decoding(image: Image.Image) -> str | None:
-    """Return what an image that was opened, but not loaded yet, would lose in 8 bits a channel.
+    """Return what an opened image, not loaded yet, would lose in 8 bits per channel.
 
-    Pillow says nothing of it: 16 bits of each colour become 8, further channels of a TIFF go.
+    Pillow does not warn: 16 bits per colour become 8, and extra channels of a TIFF are dropped.
     """
     bits, tags = 8, None
     raw = [tile.args for tile in getattr(image, "tile", ())]  # how the decoder is to read them
@@ -61,9 +61,9 @@ def lost_by_decoding(image: Image.Image) -> str | None:
         tags = getattr(image, "tag_v2", {})
         bits = max(tags.get(_BITS_PER_SAMPLE, (1,)))
     if bits > 8:
-        return f"{bits} bits a channel"
+        return f"{bits} bits per channel"
     if tags is not None and tags.get(_EXTRA_SAMPLES):
         return "further channels"
     if tags is not None and set(tags.get(_SAMPLE_FORMAT, (_UNSIGNED,))) != {_UNSIGNED}:
-        return "values with a sign"
+        return "signed values"
     return None

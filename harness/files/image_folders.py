@@ -1,4 +1,4 @@
-"""The images in a folder and below: which files they are, and what was left out."""
+"""Search for image files in a folder and below, with a record of what was left out."""
 
 from __future__ import annotations
 
@@ -21,11 +21,14 @@ _KINDS = {
     "hidden": ("hidden file", "hidden files"),
     "hidden folder": ("hidden folder", "hidden folders"),
     "empty": ("folder without images", "folders without images"),
-    "repeated": ("link to a folder that is read already", "links to folders that are read already"),
+    "repeated": (
+        "link to a folder that was already read",
+        "links to folders that were already read",
+    ),
     "above": ("link to a folder above", "links to folders above"),
     "special": ("pipe, socket or device", "pipes, sockets or devices"),
     "locked": ("file that cannot be read", "files that cannot be read"),
-    "other": ("file that is no image", "files that are no images"),
+    "other": ("file that is not an image", "files that are not images"),
 }
 
 
@@ -34,7 +37,7 @@ class ImagePaths(NamedTuple):
 
     Attributes:
         paths: sorted.
-        remarks: a sentence each on what was left out, and on what may not have been meant.
+        remarks: one sentence each on what was left out, and on what may be unintended.
     """
 
     paths: tuple[Path, ...]
@@ -45,7 +48,7 @@ def find_images(name: str, root: Path) -> ImagePaths:
     """Find the images in a folder and below, and in the folders that are linked there.
 
     A file is an image by its suffix, or else by its content. Hidden files and folders are left out,
-    and so is what was found before: each folder is read once, however many links lead to it.
+    and so is what was already found: each folder is read once, however many links lead to it.
 
     Args:
         name: what error messages begin with.
@@ -68,7 +71,7 @@ def find_images(name: str, root: Path) -> ImagePaths:
 
 
 class _Search:
-    """A walk through a folder, real folders before those that are linked."""
+    """A walk through a folder, real folders before linked ones."""
 
     def __init__(self, name: str, root: Path) -> None:
         self.name = name
@@ -93,12 +96,12 @@ class _Search:
         self._note_empty(seen)
 
     def left_out_in_words(self) -> str:
-        """Return how many of each kind were left out, with examples; "" if nothing was."""
-        told = []
+        """Describe how many of each kind were left out, with examples; "" if nothing was."""
+        counts = []
         for kind, paths in sorted(self._left_out.items()):
             one, many = _KINDS.get(kind, (f"{kind} file", f"{kind} files"))
-            told.append(f"{len(paths)} {one if len(paths) == 1 else many} ({_examples(paths)})")
-        return "; ".join(told)
+            counts.append(f"{len(paths)} {one if len(paths) == 1 else many} ({_examples(paths)})")
+        return "; ".join(counts)
 
     def _is_new(self, folder: Parts) -> bool:
         try:
@@ -138,7 +141,8 @@ class _Search:
             self._left_out["special"].append(parts)
         elif not entry.is_file():
             raise ImageError(
-                f"{self.name}: {self._place(parts)} cannot be read, it is no file; remove it"
+                f"{self.name}: {self._place(parts)} cannot be read, it is not a regular file; "
+                "remove it"
             )
         elif has_suffix:
             self.found.append(parts)
@@ -158,7 +162,7 @@ class _Search:
             self._left_out[content or "other"].append(parts)
 
     def _note_empty(self, folders: Sequence[Parts]) -> None:
-        """Note the folders that hold no image, without those below one of them."""
+        """Record the folders without images, except those below another one."""
         filled = {parts[:depth] for parts in self.found for depth in range(len(parts))}
         self._left_out["empty"] = [
             folder for folder in folders if folder not in filled and folder[:-1] in filled
@@ -194,24 +198,24 @@ def _examples(paths: Sequence[Parts]) -> str:
 
 
 def _doubts(name: str, found: Sequence[Parts], by_content: Sequence[Parts]) -> list[str]:
-    """Return a sentence on each thing that was read and may not have been meant."""
+    """Return one sentence on each thing that was read perhaps unintentionally."""
     doubts = []
     if by_content:
         doubts.append(
-            f"{name}: {len(by_content)} of {len(found)} images are known by their content, not by "
-            f"their names ({_examples(by_content)})"
+            f"{name}: {len(by_content)} of {len(found)} images are recognised by their content, "
+            f"not by their suffix ({_examples(by_content)})"
         )
     if twins := _twins(found):
         doubts.append(
             f"{name}: {len(twins)} of {len(found)} images have the name of another in another "
-            f"format ({', '.join(os.sep.join(parts) for parts in twins[0])}); all were read: leave "
-            "out what is there twice"
+            f"format ({', '.join(os.sep.join(parts) for parts in twins[0])}); all were read: "
+            "remove duplicates"
         )
     return doubts
 
 
 def _twins(found: Sequence[Parts]) -> list[tuple[Parts, Parts]]:
-    """Return pairs of files of one folder that differ in their suffix alone."""
+    """Return pairs of files of one folder that differ only in their suffix."""
     if len({os.path.splitext(parts[-1])[1] for parts in found}) < 2:
         return []
     first: dict[Parts, Parts] = {}

@@ -1,4 +1,4 @@
-"""What is odd about image files, and nobody would see in their pixels: detail lost, or turned."""
+"""Properties of image files that pixels do not show: lossy compression and EXIF orientation."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _EXIF = frozenset({"exif", "Raw profile type exif", "xmp", "XML:com.adobe.xmp"})
 
 
 class Oddity(NamedTuple):
-    """What is odd about a file, and nobody would see in its pixels.
+    """Properties of a file that its pixels do not show.
 
     Attributes:
-        lossy: the format that has lost detail, "JPEG" for example; None if none has.
-        turned: whether viewers turn it, as its EXIF data says; the pixels are as they are stored.
+        lossy: the lossy format, "JPEG" for example; None if lossless.
+        turned: whether viewers rotate or mirror it because of its EXIF data; pixels are as stored.
     """
 
     lossy: str | None
@@ -27,10 +27,10 @@ class Oddity(NamedTuple):
 
 
 class Oddities:
-    """What is odd about the files of a folder.
+    """Such properties of the files of a folder.
 
     Attributes:
-        seen: the files that were looked at.
+        seen: the files that were examined.
     """
 
     def __init__(self) -> None:
@@ -39,7 +39,7 @@ class Oddities:
         self._turned: set[Path] = set()
 
     def note(self, path: Path, oddity: Oddity) -> None:
-        """Note what is odd about a file; of one that is read again, nothing new."""
+        """Record the properties of a file, once."""
         self.seen.add(path)
         if oddity.lossy:
             self._lossy[path] = oddity.lossy
@@ -48,37 +48,34 @@ class Oddities:
 
     @property
     def lossy(self) -> dict[str, int]:
-        """How many files have lost detail, by the format that did it."""
+        """Number of lossy files by format."""
         return dict(Counter(self._lossy[path] for path in sorted(self._lossy)))
 
     def undeclared(self, name: str) -> list[str]:
-        """Return a sentence if files have lost detail without the suffix of JPEG to say so."""
+        """Return a sentence if files are lossy without a suffix of JPEG."""
         paths = [path for path in self._lossy if path.suffix.lower() not in _JPEG]
         if not paths:
             return []
         kinds = " or ".join(sorted({self._lossy[path] for path in paths}))
-        return [
-            f"{name}: {len(paths)} files, such as {min(paths)}, are {kinds}, whose compression has "
-            "lost detail"
-        ]
+        return [f"{name}: {len(paths)} files, such as {min(paths)}, are {kinds}, which are lossy"]
 
     def turned(self, name: str) -> list[str]:
-        """Return a sentence if there are files that viewers turn."""
+        """Return a sentence if there are files that viewers rotate or mirror."""
         if not self._turned:
             return []
         return [
-            f"{name}: {len(self._turned)} files, such as {min(self._turned)}, are to be turned or "
-            "mirrored, as their EXIF data says; their pixels are read as they are stored"
+            f"{name}: {len(self._turned)} files, such as {min(self._turned)}, have an EXIF "
+            "orientation; their pixels are read as they are stored"
         ]
 
 
 def oddity_of(image: Image.Image, file: BinaryIO) -> Oddity:
-    """Return what is odd about an image that was opened from a file."""
+    """Return the properties of an image that was opened from a file."""
     return Oddity(_lossy_format(image, file), _is_to_be_turned(image))
 
 
 def _lossy_format(image: Image.Image, file: BinaryIO) -> str | None:
-    """Return by which format an image lost detail when it was compressed, or None if it did not."""
+    """Return the lossy format of an image, or None if it is lossless."""
     if image.format == "JPEG":
         return "JPEG"
     if image.format == "TIFF" and image.info.get("compression") in _LOSSY_IN_TIFF:
@@ -102,14 +99,14 @@ def _has_lossy_chunk(file: BinaryIO) -> bool:
 
 
 def _is_to_be_turned(image: Image.Image) -> bool:
-    """Return whether viewers turn or mirror an image because its EXIF data says so.
+    """Return whether viewers rotate or mirror an image because of its EXIF data.
 
-    Of a TIFF, where that belongs to the format, Pillow has turned it.
+    A TIFF, whose format includes the orientation, was already rotated by Pillow.
     """
     if image.format == "TIFF" or _EXIF.isdisjoint(image.info):
         return False
     try:
         return int(image.getexif().get(_ORIENTATION, 1)) != 1
-    # What Pillow raises depends on the damage, and the pixels are sound.
+    # Pillow's exception depends on the damage, and the pixels are intact.
     except Exception:
         return False

@@ -1,7 +1,6 @@
-"""Images of a folder, of an .npz or of an .npy file, read a batch at a time.
+"""Images of a folder, of an .npz or of an .npy file, read one batch at a time.
 
-However many there are, no more than two batches of them are in memory: the one that is worked on
-and the next, which a thread reads meanwhile.
+At most two batches are in memory: the current one, and the next, which a thread reads meanwhile.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ from harness.files.images import (
 
 MOMENTS = ("mu", "sigma")
 SPATIAL = ("mu_s", "sigma_s")
-"""Beside the moments in reference files of Dhariwal and Nichol (2021); of other features."""
+"""Arrays beside the moments in the reference files of Dhariwal and Nichol (2021)."""
 _CHUNK = 2**16
 
 
@@ -58,22 +57,22 @@ class ImageSet(ABC):
 
     @property
     def levels(self) -> int | None:
-        """As the file says; None if it does not."""
+        """Levels that the file declares; None if it does not."""
         return None
 
     @property
     def lossy(self) -> Mapping[str, int]:
-        """How many of them have lost detail, by the format that did it."""
+        """Number of lossy files by format."""
         return {}
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """What was left out, and what is odd about the images: a sentence each."""
+        """One sentence each on what was left out, and on unusual properties of the images."""
         return ()
 
     @property
     def undeclared(self) -> list[str]:
-        """A sentence if files have lost detail, and their suffix does not say so."""
+        """A sentence if files are lossy although their suffix does not suggest it."""
         return []
 
     @property
@@ -96,10 +95,10 @@ class ImageSet(ABC):
 
     @abstractmethod
     def _batches(self, size: int) -> Iterator[Sequence[Tensor]]:
-        """Read them; in another thread, where torch would compute in threads of its own."""
+        """Read them in another thread, because torch would start threads of its own there."""
 
     def of_one_shape(self) -> Self:
-        """Return these images, of which one unlike the first is an error."""
+        """Return these images; one of another shape than the first is an error."""
         return self
 
 
@@ -109,8 +108,8 @@ class ImageFolder(ImageSet):
 
     Attributes:
         paths: of the files.
-        found: what is to be said of how they were found.
-        alike: whether one unlike the first is an error.
+        found: remarks of the search.
+        alike: whether one of another shape than the first is an error.
     """
 
     paths: tuple[Path, ...]
@@ -125,17 +124,17 @@ class ImageFolder(ImageSet):
 
     @property
     def lossy(self) -> Mapping[str, int]:
-        """How many of them have lost detail, by the format that did it."""
+        """Number of lossy files by format."""
         return self._oddities().lossy
 
     @property
     def undeclared(self) -> list[str]:
-        """A sentence if files have lost detail, and their suffix does not say so."""
+        """A sentence if files are lossy although their suffix does not suggest it."""
         return self._oddities().undeclared(self.source)
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """What was left out, and what is odd about the images: a sentence each."""
+        """One sentence each on what was left out, and on unusual properties of the images."""
         return (*self.found, *self._oddities().turned(self.source))
 
     @cached_property
@@ -156,7 +155,7 @@ class ImageFolder(ImageSet):
         return whole.hexdigest()
 
     def _oddities(self) -> Oddities:
-        """Return what is odd, also about files that nobody decoded: their features are kept."""
+        """Return the properties of all files, decoded or not: features may be cached."""
         for path in set(self.paths) - self._noted.seen:
             self._noted.note(path, examine(self.source, path))
         return self._noted
@@ -166,7 +165,7 @@ class ImageFolder(ImageSet):
         return len(self.paths)
 
     def of_one_shape(self) -> Self:
-        """Return these images, of which one unlike the first is an error."""
+        """Return these images; one of another shape than the first is an error."""
         return replace(self, alike=True)
 
     def _batches(self, size: int) -> Iterator[Sequence[Tensor]]:
@@ -192,9 +191,9 @@ class ImageArray(ImageSet):
     Attributes:
         file: where it is.
         key: its name.
-        axis: which holds the channels, 1 or -1; None if none does.
+        axis: of the channels, 1 or -1; None if there is none.
         header: shape and type.
-        declared: levels, if the file says so.
+        declared: levels, if the file states them.
     """
 
     file: ArrayFile
@@ -205,7 +204,7 @@ class ImageArray(ImageSet):
 
     @property
     def levels(self) -> int | None:
-        """As the file says; None if it does not."""
+        """Levels that the file declares; None if it does not."""
         return self.declared
 
     @property
@@ -247,11 +246,11 @@ class ImageArray(ImageSet):
                 with self.file.sound():
                     fill(images, stream)
                     if start + len(images) == n:
-                        stream.read(1)  # what follows the last byte is the check of all of them
+                        stream.read(1)  # the checksum follows the last byte
                 yield images
 
     def _whole(self, size: int) -> Iterator[Images]:
-        """Yield batches of an array whose first index runs fastest, which lies in no order."""
+        """Yield batches of a column-major array, which is not contiguous by image."""
         check_memory(self.source, self.file.path, self.header.nbytes)
         with self.file.opened(self.key) as stream, self.file.sound():
             array = npy.read_array(stream, allow_pickle=False)
@@ -261,7 +260,7 @@ class ImageArray(ImageSet):
 
 @dataclass(frozen=True)
 class Statistics:
-    """Mean (d,) and covariance (d, d) of images' features, as clean-fid and pytorch-fid keep them.
+    """Mean (d,) and covariance (d, d) of images' features, as stored by clean-fid and pytorch-fid.
 
     Attributes:
         source: path of the file, as it was given.
@@ -284,7 +283,7 @@ def open_images(source: str) -> ImageSet:
     """Return the images of a folder and its subfolders, or of an .npz or .npy file.
 
     Raises:
-        ImageError: naming what cannot be read, or a file that holds moments alone.
+        ImageError: names what cannot be read, or a file that holds only moments.
     """
     found = open_source(source)
     if isinstance(found, Statistics):
@@ -296,16 +295,16 @@ def open_images(source: str) -> ImageSet:
 
 
 def open_source(source: str) -> ImageSet | Statistics:
-    """Return the images of a path, or moments of features where a file holds nothing else.
+    """Return the images of a path, or moments of features if a file holds nothing else.
 
     An .npz file holds images in ``images``, in ``x``, as samples of a trial, in ``arr_0`` or in its
     only array; ``levels`` may stand beside it. Without any, ``mu`` and ``sigma`` are moments.
 
     Raises:
-        ImageError: naming what cannot be read.
+        ImageError: names what cannot be read.
     """
-    if not source.strip():  # which would be the folder that one is in
-        raise ImageError("'' is no path; name a folder, an .npz or an .npy file")
+    if not source.strip():  # which would be the current folder
+        raise ImageError("'' is not a path; name a folder, an .npz or an .npy file")
     path = user_path(source, source)
     if exists(source, path, stat.S_ISDIR):
         found = find_images(source, path)
@@ -329,7 +328,7 @@ def open_source(source: str) -> ImageSet | Statistics:
 
 
 def _key(source: str, headers: dict[str, Header]) -> str | None:
-    """Return which array holds the images; None if there are moments instead."""
+    """Return the name of the array of images; None if there are moments instead."""
     statistics = set(MOMENTS) <= headers.keys()
     others = {*MOMENTS, *SPATIAL} if statistics else set()
     pictures = [

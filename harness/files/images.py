@@ -17,7 +17,7 @@ import psutil
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from harness.errors import UserError, shown
+from harness.errors import UserError, quoted
 from harness.files.image_content import FORMATS, format_of, lost_by_decoding
 from harness.files.image_oddities import Oddities, Oddity, oddity_of
 
@@ -25,16 +25,16 @@ Images = NDArray[np.uint8]
 T = TypeVar("T")
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
-"""What is held to be an image by its name; other files are so by their content."""
+"""Suffixes of image files; other files are recognised by their content."""
 CHANNELS = (1, 3)
 _MODES = ("1", "L", "P", "RGB")
 GIBIBYTE = 2**30
-# Here, not around each file: filters belong to the process, and files are read in threads too.
+# Here, not per file: filters are global to the process, and files are read in threads too.
 warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
 
 
 class ImageError(UserError):
-    """A file of images cannot be read as asked; the message says which file and what would do."""
+    """An image file cannot be read; the message names the file and what is expected."""
 
 
 class Picture(NamedTuple):
@@ -42,7 +42,7 @@ class Picture(NamedTuple):
 
     Attributes:
         pixels: uint8 (C, H, W).
-        oddity: what is odd about it.
+        oddity: unusual properties.
     """
 
     pixels: Images
@@ -50,13 +50,15 @@ class Picture(NamedTuple):
 
 
 def user_path(name: str, text: str) -> Path:
-    """Return the path that somebody wrote, with "~" for a home.
+    """Return a user's path, with "~" expanded.
 
     Raises:
-        ImageError: nobody has that home, or no path has such characters.
+        ImageError: there is no such home, or a path cannot contain such characters.
     """
     if "\0" in text:
-        raise ImageError(f"{name}: no path holds the character NUL; name a file or a folder")
+        raise ImageError(
+            f"{name}: a path cannot contain the character NUL; name a file or a folder"
+        )
     try:
         return Path(text).expanduser()
     except RuntimeError:
@@ -64,10 +66,10 @@ def user_path(name: str, text: str) -> Path:
 
 
 def exists(name: str, path: Path, is_kind: Callable[[int], bool]) -> bool:
-    """Return whether there is something of a kind at a path, ``stat.S_ISREG`` for example.
+    """Return whether a path is of a kind, ``stat.S_ISREG`` for example.
 
     Raises:
-        ImageError: the system does not say, because a folder on the way is locked for example.
+        ImageError: the system denies access, for example because of permissions of a parent folder.
     """
     try:
         return is_kind(path.stat().st_mode)
@@ -81,7 +83,7 @@ def read_images(name: str, paths: Sequence[Path], oddities: Oddities | None = No
     """Decode files to uint8 (N, C, H, W): all of one size, and all grey or all RGB.
 
     Raises:
-        ImageError: naming the file that is damaged or unlike the first.
+        ImageError: names the file that is damaged or unlike the first.
     """
     first = decode(name, paths[0]).pixels
     check_memory(name, paths[0].parent, len(paths) * first.nbytes)
@@ -110,7 +112,7 @@ def read_array_file(name: str, path: Path) -> dict[str, NDArray[Any]]:
     """Return the arrays of an .npz file, without unpickling anything.
 
     Raises:
-        ImageError: it is damaged, or no such file.
+        ImageError: it is damaged or missing.
     """
     try:
         with zipfile.ZipFile(path) as members:
@@ -122,11 +124,11 @@ def read_array_file(name: str, path: Path) -> dict[str, NDArray[Any]]:
         raise
     except PermissionError as error:
         raise unreadable(name, path, error) from error
-    # What numpy and zipfile raise depends on the damage.
+    # The exceptions of numpy and zipfile depend on the damage.
     except Exception as error:
         raise unsound(name, path, "npz", error) from error
     if others := [key for key, array in arrays.items() if not isinstance(array, np.ndarray)]:
-        raise unsound(name, path, "npz", f"{shown(others[0])} is no array")
+        raise unsound(name, path, "npz", f"{quoted(others[0])} is not an array")
     return arrays
 
 
@@ -165,7 +167,7 @@ def channel_axis(name: str, key: str, dtype: Any, shape: Sequence[int]) -> int |
 
 
 def describe_shape(shape: Sequence[int]) -> str:
-    """Return what images of shape (C, H, W) are, for people: "28x28 grey"."""
+    """Describe images of shape (C, H, W): "28x28 grey"."""
     channels, height, width = shape
     colour = {1: "grey", 3: "RGB"}.get(channels, f"with {channels} channels")
     return f"{height}x{width} {colour}"
@@ -175,13 +177,13 @@ def decode(name: str, path: Path) -> Picture:
     """Decode one file to uint8 (C, H, W).
 
     Raises:
-        ImageError: it is damaged, or no image with at most 8 bits a channel, grey or RGB.
+        ImageError: it is damaged, or not a grey or RGB image with at most 8 bits per channel.
     """
     return _with_image(name, path, _picture)
 
 
 def examine(name: str, path: Path) -> Oddity:
-    """Return what is odd about a file, without decoding its pixels; errors as of ``decode``."""
+    """Return unusual properties of a file, without decoding its pixels; errors as in ``decode``."""
     return _with_image(name, path, oddity_of)
 
 
@@ -194,7 +196,7 @@ def _picture(image: Image.Image, file: BinaryIO) -> Picture:
     if what or lost or image.mode not in _MODES:
         what = f" with {lost}" if lost and image.mode in _MODES else what
         raise _Refused(
-            f"has mode {image.mode}{what}; only grey and RGB with 8 bits a channel are read: "
+            f"has mode {image.mode}{what}; only grey and RGB with 8 bits per channel are read: "
             "convert it first"
         )
     pixels = np.asarray(image.convert("L" if image.mode in ("1", "L") else "RGB"))
@@ -203,11 +205,11 @@ def _picture(image: Image.Image, file: BinaryIO) -> Picture:
 
 
 class _Refused(Exception):
-    """An image is not such as are read; the message goes on after the file's name."""
+    """An image is not supported; the message continues after the file's name."""
 
 
 def _with_image(name: str, path: Path, use: Callable[[Image.Image, BinaryIO], T]) -> T:
-    """Open an image for a function, and turn whatever comes of it into an ``ImageError``."""
+    """Open an image for a function, and convert any error into an ``ImageError``."""
     check_file(name, path)
     try:
         with open(path, "rb") as file, Image.open(file, formats=FORMATS) as image:
@@ -228,7 +230,7 @@ def _with_image(name: str, path: Path, use: Callable[[Image.Image, BinaryIO], T]
         ) from error
     except PermissionError as error:
         raise unreadable(name, path, error) from error
-    # What Pillow raises depends on the format and on the damage.
+    # Pillow's exception depends on the format and the damage.
     except Exception as error:
         raise ImageError(
             f"{name}: {path} cannot be decoded: {error}; write it again or remove it"
@@ -236,20 +238,20 @@ def _with_image(name: str, path: Path, use: Callable[[Image.Image, BinaryIO], T]
 
 
 def check_file(name: str, path: Path) -> None:
-    """Raise ``ImageError`` for what could not be read, or would never end, as a pipe."""
+    """Raise ``ImageError`` for what cannot be read, or would block, such as a pipe."""
     if not exists(name, path, stat.S_ISREG):
-        raise ImageError(f"{name}: {path} cannot be read, it is no file; remove it")
+        raise ImageError(f"{name}: {path} cannot be read, it is not a regular file; remove it")
 
 
 def unreadable(name: str, path: Path, error: OSError) -> ImageError:
-    """Return the error of a file or folder that the system does not give out."""
+    """Return the error for a file or folder that the system refuses to read."""
     return ImageError(
         f"{name}: {path} cannot be read: {error.strerror}; make it readable or remove it"
     )
 
 
 def check_memory(name: str, path: Path, unpacked: int) -> None:
-    """Raise ``ImageError`` if the images of a path, so many bytes, are more than fits."""
+    """Raise ``ImageError`` if images of so many bytes exceed the free memory."""
     free = psutil.virtual_memory().available
     if unpacked > free:
         raise ImageError(
@@ -261,4 +263,4 @@ def check_memory(name: str, path: Path, unpacked: int) -> None:
 def unsound(name: str, path: Path, kind: str, why: object) -> ImageError:
     """Return the error of a damaged .npz or .npy file."""
     again = "numpy.savez" if kind == "npz" else "numpy.save"
-    return ImageError(f"{name}: {path} is no sound .{kind} file: {why}; write it with {again}")
+    return ImageError(f"{name}: {path} is not a valid .{kind} file: {why}; write it with {again}")

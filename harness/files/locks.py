@@ -17,25 +17,25 @@ from typing import Any, Self
 log = logging.getLogger(__name__)
 
 SILENT_SECONDS = 5.0
-"""How long one waits for a lock before saying so."""
+"""Seconds of waiting for a lock before a warning."""
 POLL_SECONDS = 0.05
 
 
 class Lock:
-    """Holds a file for one process and those that inherit it; a holder that dies lets go.
+    """An exclusive lock on a file, shared with processes that inherit it, released when they die.
 
     It is flock(2), which belongs to the open file: a worker that inherits the descriptor holds the
-    lock on after its driver was killed, so that nobody else begins where it still writes. (That is
+    lock on after its driver was killed, so that no other run starts where it still writes. (That is
     why this is not ``filelock``, which keeps its descriptor to itself.)
 
-    The file says who took it, and when; ``holder`` puts it in words.
+    The file records who took it, and when; ``holder`` describes it.
 
     Args:
-        path: made if it is missing and never removed, for another may be waiting for it.
-        wait: whether to wait for the one who holds it, naming that one in a warning.
+        path: created if it is missing and never removed, because another process may wait for it.
+        wait: whether to wait for its holder, who is named in a warning.
 
     Raises:
-        BlockingIOError: somebody holds it, and ``wait`` is false.
+        BlockingIOError: it is held, and ``wait`` is false.
     """
 
     def __init__(self, path: Path, wait: bool = False) -> None:
@@ -67,17 +67,17 @@ class Lock:
     def _sign(self) -> None:
         now = datetime.now().astimezone().isoformat(sep=" ", timespec="seconds")
         record = {"process": os.getpid(), "host": platform.node(), "since": now}
-        # A lock is as good without, on a full disk for instance.
+        # The lock works without it, on a full disk for instance.
         with suppress(OSError):
             os.ftruncate(self._descriptor, 0)
             os.pwrite(self._descriptor, json.dumps(record).encode(), 0)
 
     def fileno(self) -> int:
-        """Return the descriptor, for a process that shall hold the lock too."""
+        """Return the descriptor, for a process that is to hold the lock too."""
         return self._descriptor
 
     def release(self) -> None:
-        """Let go, for every process that inherited the lock."""
+        """Release the lock, for every process that inherited it."""
         fcntl.flock(self._descriptor, fcntl.LOCK_UN)
         os.close(self._descriptor)
 
@@ -89,7 +89,7 @@ class Lock:
 
 
 def is_held(path: Path) -> bool:
-    """Return whether somebody holds a lock; the file is made if it is missing."""
+    """Return whether a lock is held; the file is created if it is missing."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -101,10 +101,10 @@ def is_held(path: Path) -> bool:
 
 
 def holder(path: Path) -> str:
-    """Say who holds a lock, and since when: "process 42 (sleep 600) since 2026-01-31 12:00:00".
+    """Describe who holds a lock: "process 42 (sleep 600) since 2026-01-31 12:00:00".
 
-    On Linux these are the processes that have it now, such as a worker whose driver was killed;
-    elsewhere, and of what other machines or users hold, the one that took it.
+    On Linux these are the processes that hold it now, such as a worker whose driver was killed;
+    elsewhere, and for locks of other machines or users, the process that took it.
     """
     record = _record(path)
     since = f" since {record['since']}" if "since" in record else ""
@@ -114,9 +114,9 @@ def holder(path: Path) -> str:
         host = record.get("host", platform.node())
         place = "" if host == platform.node() else f" of {host}"
         return f"process {taker}{place}{since}" if taker else "a process that cannot be seen here"
-    told = ", ".join(map(_describe_process, pids[:3])) + (", ..." if len(pids) > 3 else "")
+    names = ", ".join(map(_describe_process, pids[:3])) + (", ..." if len(pids) > 3 else "")
     gone = taker is not None and taker not in pids
-    return f"{told}{since}" + (f"; process {taker}, which took it, has ended" if gone else "")
+    return f"{names}{since}" + (f"; process {taker}, which took it, has ended" if gone else "")
 
 
 def _record(path: Path) -> dict[str, Any]:
@@ -127,13 +127,13 @@ def _record(path: Path) -> dict[str, Any]:
 
 
 def _holders(path: Path) -> Iterator[int]:
-    """Yield the processes whose descriptors hold a lock, as far as Linux lets us see."""
+    """Yield the processes whose descriptors hold a lock, as far as Linux shows them."""
     with suppress(OSError):
         inode = path.stat().st_ino
         for process in sorted(int(p.name) for p in Path("/proc").iterdir() if p.name.isdigit()):
             with suppress(OSError):
                 for descriptor in Path(f"/proc/{process}/fd").iterdir():
-                    # Those that wait have it open too.
+                    # Waiting processes have it open too.
                     if descriptor.stat().st_ino == inode and _holds(process, descriptor.name):
                         yield process
                         break

@@ -1,4 +1,4 @@
-"""Folders that are written beside their place and then moved there, and those that a kill left."""
+"""Temporary folders that are written first and then moved into place, and their cleanup."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _RANDOM = "[a-z0-9_]{8}"
 
 @contextmanager
 def scratch_folder(parent: Path, prefix: str) -> Iterator[Path]:
-    """Yield an empty folder in ``parent``, removed at the end; first remove what a kill left.
+    """Yield an empty folder in ``parent``, removed at the end; first remove leftovers of kills.
 
-    Each is locked as long as its process lives, and the parent is locked while one is made, so that
-    no other process takes a new one for a left one. Where folders cannot be locked, as on some
-    network file systems, none that is left is removed.
+    Each is locked as long as its process lives, and the parent is locked while one is created, so
+    that no other process takes a new one for a leftover. Where folders cannot be locked, as on some
+    network file systems, leftovers are not removed.
     """
     shared = _lock(parent, wait=True)
     try:
@@ -49,7 +49,7 @@ def _remove_left(parent: Path, prefix: str) -> None:
 
 
 def _lock(folder: Path, wait: bool = False) -> int | None:
-    """Return the descriptor of a folder that is locked; None if another has it, or it is none."""
+    """Return the descriptor of a locked folder; None if that is held, or not a folder."""
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
         descriptor = os.open(folder, flags)

@@ -1,4 +1,4 @@
-"""Text that a row can hold: Unicode that can be written as UTF-8, and no more than people read."""
+"""Text that a row can hold: valid UTF-8 of bounded length."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 from pydantic import BaseModel
 
 LONGEST = 4_000
-"""Characters of a text in a row; of what is longer, the beginning and the end are kept."""
+"""Maximum characters of a text in a row; of a longer one, the beginning and the end are kept."""
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def storable(value: Any) -> Any:
-    r"""Return a value with all text in it valid and of bounded length, however deep it lies.
+    r"""Return a value with all text in it valid and of bounded length, at any depth.
 
     Bytes of a path that are not UTF-8, which Python holds as lone surrogates, become ``\xff``.
 
@@ -35,7 +35,7 @@ def storable(value: Any) -> Any:
 
 
 def shortened(text: str, most: int = LONGEST) -> str:
-    """Return a text whole, or its beginning and its end with how much is left out between."""
+    """Return a text, or its beginning and end with the number of characters omitted between."""
     if len(text) <= most:
         return text
     half = most // 2

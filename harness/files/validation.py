@@ -1,4 +1,4 @@
-"""What a validator finds wrong, for whoever wrote the values: the key, the value, the remedy."""
+"""Validation errors as messages for users: the key, the value, the remedy."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from harness.errors import shown
+from harness.errors import quoted
 
 Location = tuple[int | str, ...]
 
@@ -29,18 +29,18 @@ _REMEDIES = {
 _TOO_SHORT = "write at least one value"
 
 
-def mistakes(
+def validation_messages(
     error: ValidationError,
     unknown_key: Callable[[Location], str] | None = None,
 ) -> list[str]:
-    """Return a line for each mistake: the path of the key, the value, what would be right.
+    """Return one line per error: the path of the key, the value, what is expected.
 
     Args:
         error: what pydantic raised.
-        unknown_key: what to say of a key that its section does not have.
+        unknown_key: message for a key that its section does not have.
     """
     found = error.errors()
-    # What pydantic finds wrong in an item it leaves out, and then finds the list too short.
+    # pydantic drops an invalid item, and then also reports the list as too short.
     lists = {m["loc"][:depth] for m in found for depth in range(len(m["loc"]))}
     return [
         _line(mistake, unknown_key)
@@ -51,7 +51,7 @@ def mistakes(
 
 def path_of(location: Iterable[int | str]) -> str:
     """Return a location as a dotted path, each part no longer than a line."""
-    return ".".join(shown(str(part))[1:-1] for part in location)
+    return ".".join(quoted(str(part))[1:-1] for part in location)
 
 
 def _line(mistake: Any, unknown_key: Callable[[Location], str] | None) -> str:
@@ -64,7 +64,7 @@ def _line(mistake: Any, unknown_key: Callable[[Location], str] | None) -> str:
     elif mistake["type"] == "value_error":
         message = mistake["msg"].removeprefix("Value error, ")
     else:
-        message = f"{shown(mistake['input'])}: {_remedy(mistake)}"
+        message = f"{quoted(mistake['input'])}: {_remedy(mistake)}"
     return f"{path}: {message}" if path else message
 
 

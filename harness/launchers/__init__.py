@@ -1,4 +1,4 @@
-"""Where trials run. A launcher takes trials from an agenda until it is empty, and ends each one."""
+"""Launchers: where trials run. One takes trials from an agenda until it is empty, and ends each."""
 
 from __future__ import annotations
 
@@ -13,39 +13,39 @@ if TYPE_CHECKING:
 
 
 class Observer:
-    """Hears of trials while they run; each method may be overridden."""
+    """Receives events of trials while they run; each method may be overridden."""
 
     def started(self, trial: Trial) -> None:
-        """Hear that a worker was started on a trial."""
+        """Called when a worker was started on a trial."""
 
     def progressed(self, trial: Trial, progress: Progress) -> None:
-        """Hear where a trial is."""
+        """Called with the progress of a trial."""
 
     def finished(self, trial: Trial, row: Row) -> None:
-        """Hear that a trial ended, with its row."""
+        """Called when a trial has ended, with its row."""
 
     def held(self, trial: Trial) -> None:
-        """Hear that another run holds a trial; this one waits for it."""
+        """Called when another run holds a trial that this one waits for."""
 
     def waits(self, trial: Trial, holder: str) -> None:
-        """Hear who holds a trial that this run waits for, and since when; again if it changes."""
+        """Called with the holder of a trial that this run waits for; again if it changes."""
 
     def ended_elsewhere(self, trial: Trial, row: Row) -> None:
-        """Hear that another run ended a trial, with its row."""
+        """Called when another run has ended a trial, with its row."""
 
 
 class Launcher(Protocol):
-    """Runs trials somewhere: on this machine, on a cluster."""
+    """Runs trials on this machine or on a cluster."""
 
     def check(self, trials: Sequence[Trial]) -> None:
-        """Make sure that each trial could run, before any does.
+        """Check that each trial can run, before any does.
 
         Raises:
-            UserError: one needs more than there is.
+            UserError: one needs more than is available.
         """
 
     def run(self, agenda: Agenda) -> None:
-        """Take trials from the agenda until it is empty, and end each with exactly one row.
+        """Run trials from the agenda until it is empty; each ends with exactly one row.
 
         Ctrl-C (``KeyboardInterrupt``) stops the workers so that the next run resumes their trials.
         """

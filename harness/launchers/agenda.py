@@ -1,4 +1,4 @@
-"""What a run has to do, shared with other runs on the same results folder."""
+"""The work queue of a run, shared with other runs on the same results folder."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from harness.row import Row
 from harness.storage.store import FAILED, RESUMABLE, Store
 
 LOOK_SECONDS = 0.5
-"""Time between two looks at the trials that other runs hold."""
+"""Seconds between two polls of the trials that other runs hold."""
 NAME_SECONDS = 60.0
-"""Time between two looks at who holds them."""
+"""Seconds between two polls of their holders."""
 
 
 @dataclass(frozen=True)
 class Assignment:
-    """A trial that is this run's to do, until ``Agenda.finish``.
+    """A trial that this run has claimed, until ``Agenda.finish``.
 
     Attributes:
         folder: where its worker writes; it may hold a checkpoint.
-        lock: keeps other runs off; a worker that inherits it outlives the driver unharmed.
+        lock: excludes other runs; a worker that inherits it keeps the trial if the driver dies.
     """
 
     trial: Trial
@@ -36,15 +36,16 @@ class Assignment:
 
 
 class Agenda:
-    """The trials of a run. Each is claimed before it is begun, so that of several runs one does it.
+    """The trials of a run. Each is claimed before it starts, so that it runs once.
 
-    Trials that need most come first, so that they are not left over for the end. What another run
-    holds is looked at again until that run has ended it, or has died and left it to this one.
+    Trials with the largest needs come first, so that they are not left for the end. Trials that
+    another run holds are polled until that run has ended them, or has died and left them to this
+    one.
 
     Args:
-        trials: those without a row that stands.
+        trials: those without a final row.
         store: where folders, rows and locks are.
-        observer: hears of everything.
+        observer: receives all events.
     """
 
     def __init__(self, trials: Iterable[Trial], store: Store, observer: Observer) -> None:
@@ -60,12 +61,12 @@ class Agenda:
             self.add(trial)
 
     def add(self, trial: Trial) -> None:
-        """Take in a trial; those of equal needs are done in the order in which they came."""
+        """Add a trial; those of equal needs run in the order in which they were added."""
         self._stamps[trial.id] = self.store.stamp(trial.id)
         self._queues.setdefault(trial.needs, deque()).append(trial)
 
     def __bool__(self) -> bool:
-        """Whether there is something left to take or to wait for."""
+        """Whether trials are left to take or to wait for."""
         return bool(self._elsewhere) or any(self._queues.values())
 
     def take(self, fits: Callable[[Needs], bool] = lambda needs: True) -> Assignment | None:
@@ -78,13 +79,13 @@ class Agenda:
         return self._look_elsewhere(fits)
 
     def finish(self, assignment: Assignment, row: Row) -> None:
-        """Write the row of a trial, and let go of it."""
+        """Write the row of a trial, and release it."""
         self.store.finish(row)
         assignment.lock.release()
         self.observer.finished(assignment.trial, row)
 
     def _look_elsewhere(self, fits: Callable[[Needs], bool]) -> Assignment | None:
-        """Claim a trial that another run held until now and did not end."""
+        """Claim a trial that another run held and did not end."""
         now = time.monotonic()
         if now - self._looked < LOOK_SECONDS:
             return None
@@ -102,14 +103,14 @@ class Agenda:
         return None
 
     def _name_holder(self, trial: Trial) -> None:
-        """Tell who holds a trial, unless that was told before."""
+        """Report who holds a trial, unless already reported."""
         holder = self.store.holder(trial.id)
         if self._holders.get(trial.id) != holder:
             self._holders[trial.id] = holder
             self.observer.waits(trial, holder)
 
     def _claim(self, trial: Trial, known: bool = False) -> Assignment | None:
-        """Make a trial this run's, unless another run has it or has ended it."""
+        """Claim a trial, unless another run holds it or has ended it."""
         lock = self.store.claim(trial.id)
         if lock is None:
             self._elsewhere.append(trial)
@@ -137,7 +138,7 @@ class Agenda:
         return assignment
 
     def _ended_meanwhile(self, trial: Trial) -> Row | None:
-        """Return the row that another run wrote since this one began, if it stands."""
+        """Return the row that another run wrote since this one started, if it is final."""
         row = self.store.row(trial.id)
         if row is None or row.status in RESUMABLE:
             return None

@@ -1,4 +1,4 @@
-"""What became of a worker, as exactly one row, whether it wrote one or not."""
+"""The row of a trial whose worker has ended, whether it wrote one or not."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BY_HAND = frozenset(
     for name in ("SIGHUP", "SIGINT", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGXCPU", "SIGPWR")
     if hasattr(signal, name)
 )
-"""Signals that no fault of a worker's own code raises: people and batch systems send them."""
+"""Signals that a fault of the worker's own code never raises: users and batch systems send them."""
 
 
 def row_of(
@@ -42,12 +42,12 @@ def row_of(
     Args:
         trial: what it worked on.
         folder: where it wrote.
-        code: its exit code; -n if it died of signal n; ``LOST`` if nobody can tell.
+        code: its exit code; -n if it died of signal n; ``LOST`` if it is unknown.
         hung: whether it was ended because it was silent.
-        stopped: whether it was ended because somebody had stopped it (SIGSTOP) for so long.
+        stopped: whether it was ended because it had been stopped (SIGSTOP) for too long.
         asked: whether it had been asked to stop.
-        progress: what it was seen to say; its last word is read here.
-        memory: followed while it ran.
+        progress: the last that was read; the final one is read here.
+        memory: monitored while it ran.
     """
     progress = read_progress(folder) or progress
     where = f"at {progress.fraction:.0%} of the budget" if progress else "at its start"
@@ -63,19 +63,19 @@ def row_of(
     if stopped:
         reason = f"stopped by a signal {where} for {trial.patience_seconds:g} s, and ended"
         return trial.row("killed", f"{reason}; run again to resume")
-    # Only a worker that was asked may leave so; a plugin can choose any exit code.
+    # Only a worker that was asked to stop may exit so; a plugin can choose any exit code.
     left = asked or (progress is not None and progress.phase == STOPPED_PHASE)
     if code == -signal.SIGTERM or (code == STOPPED and left):
         return trial.row("killed", f"stopped on request {where}; run again to resume")
     if code == -signal.SIGKILL:
         return _killed(trial, where, asked, memory)
     if -code in BY_HAND:
-        reason = f"ended by {_name(-code)} {where}, which somebody sent; run again to resume"
+        reason = f"ended by signal {_name(-code)} {where}, sent from outside; run again to resume"
         return trial.row("killed", reason)
     if code < 0:
         return trial.row("error", f"the worker died of {_name(-code)} {where}; its log shows where")
     without = " and without a row" if code == 0 else ""
-    return trial.row("error", f"the worker left with exit code {code}{without} {where}")
+    return trial.row("error", f"the worker exited with code {code}{without} {where}")
 
 
 def _written(folder: Path, trial: Trial) -> Row | None:
@@ -88,7 +88,7 @@ def _written(folder: Path, trial: Trial) -> Row | None:
 
 
 def _keep_traces(folder: Path) -> bool:
-    """Move what the threads of a hung worker were doing to its log; return whether it hung."""
+    """Move the stack traces of a hung worker to its log; return whether it hung."""
     path = folder / HANG
     traces = path.read_bytes() if path.exists() else b""
     if traces:
@@ -106,9 +106,9 @@ def _killed(trial: Trial, where: str, asked: bool, memory: MemoryWatch | None) -
         reason = f"the system killed the worker {where} because memory ran out{held}"
         return trial.row("out_of_memory", reason, usage=usage)
     if asked:
-        reason = f"asked to stop {where}, and killed before it had; run again to resume"
+        reason = f"asked to stop {where}, and killed before it did; run again to resume"
         return trial.row("killed", reason, usage=usage)
-    reason = f"killed {where}, by hand or because the machine ran out of memory{held}"
+    reason = f"killed {where}, by a user or because the machine ran out of memory{held}"
     return trial.row("killed", f"{reason}; run again to resume", usage=usage)
 
 

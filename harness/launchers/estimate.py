@@ -21,22 +21,22 @@ STEPS = Budget(10, Currency.STEPS)
 """Budget of a probe. A model of several stages goes through all of them in it."""
 
 LEAST = 2
-"""Images of the first probe: of fewer, neither a covariance nor a standard error is defined."""
+"""Images of the first probe: with fewer, neither a covariance nor a standard error is defined."""
 
 SAMPLES = 200
-"""Images of a probe at most."""
+"""Maximum images of a probe."""
 
 CAP = 12.0
-"""Seconds that sampling, scoring and likelihood of a further probe may take together."""
+"""Maximum seconds of sampling, scoring and likelihood together in a further probe."""
 
 PROBES = 4
-"""Probes of a model at most; most have two or three."""
+"""Maximum probes of a model; most have two or three."""
 
 NOISE = 0.1
-"""Fraction by which a measurement may be off, for what the next probe can afford."""
+"""Assumed relative error of a measurement, when the next probe is sized."""
 
 WORTHWHILE = 3
-"""How many times more images than in the one before make another probe worth its start."""
+"""Minimum ratio of images to those of the previous probe that justifies another one."""
 
 TIMED = 0.05
 """Seconds for which a probe times the drawing of single images."""
@@ -46,13 +46,14 @@ GROWING = {
     "scoring": evaluation_cost.scoring,
     "likelihood": evaluation_cost.likelihood,
 }
-"""The work of a trial, by the part of the evaluation that grows with it."""
+"""The work of a trial, by the part of the evaluation that scales with it."""
 
 BASIS = (
-    f"{STEPS} of each model, evaluated with {LEAST} images and then with up to {SAMPLES}, as long "
-    f"as these take at most about {CAP:g} s; and on what else this machine did just now. Training "
-    "grows in proportion to the budget; sampling and likelihood of a batch, and scoring of a set, "
-    "take a + b n seconds. Of a model whose first two images took longer than that, the estimate "
+    f"{STEPS} of each model, evaluated with {LEAST} images and then with up to {SAMPLES}, as "
+    f"long as these take at most about {CAP:g} s; and depends on the current load of this "
+    "machine. Training grows in proportion to the budget; sampling and likelihood of a batch, "
+    "and scoring of a set, take a + b n seconds. Of a model whose first two images took longer "
+    "than that, the estimate "
     'is an upper bound, "at most": all that they took, for each two images. What is done already '
     "is counted too"
 )
@@ -60,14 +61,14 @@ BASIS = (
 
 @dataclass(frozen=True)
 class Estimate:
-    """Seconds that a trial will take, or why nobody knows.
+    """Seconds that a trial will take, or why they are unknown.
 
     Attributes:
         setup: building, loading, warming up, writing.
         training: on the clock.
-        evaluation: at the end and on the way.
+        evaluation: during training and at the end.
         at_most: whether ``evaluation`` is an upper bound.
-        reason: what went wrong with its probe.
+        reason: why its probe failed.
     """
 
     setup: float = 0.0
@@ -91,7 +92,7 @@ def estimate(
     ``LEAST`` images; the next have more, by what it took. Seeds of one model share theirs.
 
     Returns:
-        By the trials' identities; nothing for those that will not be run.
+        Estimates by trial id, without trials that will not be run.
     """
     trials = [trial for trial in trials if not (trial.unsupported or trial.fault)]
     launcher.check([_probe(trial) for trial in trials])
@@ -113,15 +114,15 @@ class _Probes(Agenda):
     def __init__(self, trials: list[Trial], store: Store, observer: Observer) -> None:
         self._trials = trials
         self.rows: dict[str, Row] = {}
-        # Those of references come first: they pay for what is computed of a data set once and
-        # kept, in the set-up of a probe that is not the last of its trial.
+        # Those of references come first: they pay for what is computed once per data set and
+        # cached, in the set-up of a probe that is not the last of its trial.
         ordered = sorted(trials, key=lambda trial: not trial.is_reference)
         first = {probe.id: probe for probe in (_probe(trial) for trial in ordered)}
         super().__init__(first.values(), store, observer)
         self._begun = set(first)
 
     def finish(self, assignment: Assignment, row: Row) -> None:
-        """Write the row of a probe, and add those that follow from it."""
+        """Write the row of a probe, and add the probes that follow."""
         super().finish(assignment, row)
         self.rows[assignment.trial.id] = row
         for trial in self._trials:
@@ -231,7 +232,7 @@ def _extrapolate(trial: Trial, rows: dict[str, Row]) -> Estimate:
             return Estimate(reason=f"its probe used no {budget.currency}")
         training = last.usage.seconds * budget.amount / used
     setup = sum(last.usage.phases.get(name, 0.0) for name in ("setup", "warm_up", "io"))
-    # Two images alone tell nothing of what grows.
+    # Two images alone do not show what scales.
     tried, full = probes[-1], trial.evaluation
     at_most = tried.sampled == LEAST < (full.samples or 0)
     at_most |= tried.scored == LEAST < (full.likelihood_images or 0)
@@ -245,7 +246,7 @@ def _evaluation(trial: Trial, probes: list[_Probe]) -> float:
     grown = sum(parts[name].of(work(trial)) for name, work in GROWING.items())
     measured = last.seconds(*GROWING, "speed")
     rest = max(0.0, last.row.usage.phases.get("eval", 0.0) - measured)
-    # What remains of the timing of single images: the counting of a few images' cost.
+    # What remains of timing single images: counting the cost of a few images.
     counted = max(0.0, last.seconds("speed") - _timing(last.trial, parts["sampling"]))
     return grown + _timing(trial, parts["sampling"]) + counted + rest
 
@@ -258,7 +259,7 @@ def _cost(part: str, probes: list[_Probe]) -> CallCost:
 
 
 def _timing(trial: Trial, sampling: CallCost) -> float:
-    """Return how long the drawing of batches is timed: each size once without, and then on."""
+    """Return the seconds of timing batches: one untimed call per size, then timed ones."""
     plan = trial.evaluation
     if trial.is_reference:
         return 0.0

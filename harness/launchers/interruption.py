@@ -1,4 +1,4 @@
-"""Ctrl-C, put off while something is done that must not be left half done."""
+"""Deferral of Ctrl-C during work that must not be left half done."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from types import FrameType
 
 
 @contextmanager
-def put_off() -> Iterator[None]:
-    """Put off the first Ctrl-C or SIGTERM to the end of the block; a second acts at once.
+def deferred_interrupt() -> Iterator[None]:
+    """Defer the first Ctrl-C or SIGTERM to the end of the block; a second acts at once.
 
-    They interrupt the main thread alone, so a block in another needs nothing.
+    They interrupt only the main thread, so a block in another needs nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     numbers = int(signal.SIGTERM), int(signal.SIGINT)
-    # One that was not set from Python could not be put back.
+    # A handler that was not set from Python could not be restored.
     before = {n: handler for n in numbers if (handler := signal.getsignal(n)) is not None}
     asked: list[int] = []
 

@@ -1,4 +1,4 @@
-"""Runs trials on this machine: one process a trial, one trial a device at a time."""
+"""Runs trials on this machine: one process per trial, one trial per device at a time."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ from harness.errors import UserError
 from harness.launchers import log_file
 from harness.launchers.agenda import Agenda, Assignment
 from harness.launchers.ending import row_of
-from harness.launchers.interruption import put_off
+from harness.launchers.interruption import deferred_interrupt
 from harness.launchers.memory import MemoryWatch
 from harness.launchers.processes import Starter, cores, sentinel, starter_for
 from harness.machine import interpreters
 from harness.machine.heartbeat import FILE, HANG, Progress, read_progress
-from harness.machine.silence import Silence, WakingClock, is_stopped
+from harness.machine.silence import RunningClock, Silence, is_stopped
 from harness.planning.benchmark import Needs
 from harness.planning.trial import Trial
 
 POLL_SECONDS = 0.2
-"""Time between two looks at the workers; as often as one tells of itself."""
+"""Seconds between two polls of the workers; as often as a worker reports."""
 QUICK_POLL_SECONDS = 0.02
-"""The same where the system does not tell when a worker ends."""
+"""The same where the system does not signal the end of a worker."""
 GRACE_SECONDS = 30.0
-"""Time that a worker has to write its checkpoint before it is killed."""
+"""Seconds that a worker has to write its checkpoint before it is killed."""
 HUNG_GRACE_SECONDS = 5.0
-"""Time that the watcher of a silent worker has to end it and to say what it was doing."""
+"""Seconds that the watcher of a silent worker has to write its stack traces and end it."""
 
 
 def choose_devices(devices: Sequence[str] = (), workers: int | None = None) -> list[str]:
     """Return the device of each worker: one for each CUDA device of the machine, or else the CPU.
 
     Args:
-        devices: to use instead; the CPU may stand there several times.
-        workers: trials at once; on CUDA at most one a device.
+        devices: to use instead; the CPU may be listed several times.
+        workers: parallel trials; on CUDA at most one per device.
 
     Raises:
         UserError: the workers would have to share a CUDA device.
@@ -68,7 +68,7 @@ class LocalLauncher:
         devices: "cpu" or "cuda:0" and so on, one for each worker that may run at a time.
         threads: of each worker on a CPU; by default the cores, shared by the workers.
         memory: bytes that the trials may need together; by default the machine's.
-        starter: of workers; by default what is quickest on these devices.
+        starter: of workers; by default the fastest one on these devices.
     """
 
     def __init__(
@@ -128,15 +128,15 @@ class LocalLauncher:
         except OSError as error:
             assignment.lock.release()
             raise UserError(
-                f"no worker could be started: {error}; nothing that was done is lost: mend it and "
-                "run again to resume"
+                f"no worker could be started: {error}; nothing is lost: fix it and run again to "
+                "resume"
             ) from None
         agenda.observer.started(assignment.trial)
         return job
 
-    @put_off()
+    @deferred_interrupt()
     def _attend(self, job: _Job, agenda: Agenda) -> bool:
-        """Look after a worker; return whether it has ended and its row is written."""
+        """Poll a worker; return whether it has ended and its row is written."""
         trial, folder = job.assignment.trial, job.assignment.folder
         progress = read_progress(folder)
         if progress is not None and progress != job.progress:
@@ -153,7 +153,7 @@ class LocalLauncher:
                 job.kill()
             return False
         job.ended = True
-        # What it started goes with it.
+        # Its child processes end with it.
         job.kill()
         job.forget()
         self._free += job.devices
@@ -212,13 +212,13 @@ class _Job:
         environment = _environment(devices, threads)
         with open(folder / log_file.FILE, "ab") as log:
             self.process = starter.start(arguments, environment, log, assignment.lock)
-        self.clock = WakingClock(partial(is_stopped, self.process.pid))
+        self.clock = RunningClock(partial(is_stopped, self.process.pid))
         self.silence = Silence(folder, self.clock)
         self.sentinel = sentinel(self.process.pid)
         self.memory = MemoryWatch(self.process.pid)
 
     def forget(self) -> None:
-        """Give back what was needed to watch the worker."""
+        """Release what was needed to watch the worker."""
         if self.sentinel is not None:
             os.close(self.sentinel)
 
@@ -229,14 +229,14 @@ class _Job:
 
 
 def _wait_for_any(jobs: Sequence[_Job]) -> None:
-    """Wait until a worker has ended, and not for longer than it takes until one is looked at."""
+    """Wait until a worker has ended, at most until the next poll."""
     sentinels = [job.sentinel for job in jobs if job.sentinel is not None]
     watched = len(jobs) > 0 and len(sentinels) == len(jobs)
     select.select(sentinels, [], [], POLL_SECONDS if watched or not jobs else QUICK_POLL_SECONDS)
 
 
 def _environment(devices: Sequence[str], threads: int) -> dict[str, str]:
-    """Return the worker's environment: its devices, its threads, and kernels that repeat."""
+    """Return the worker's environment: devices, threads, and deterministic kernels."""
     environment = interpreters.inherited_environment()
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         environment[name] = str(threads)

@@ -1,4 +1,4 @@
-"""A worker's log, kept to a size whatever a plugin prints."""
+"""A worker's log, bounded in size."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from pathlib import Path
 FILE = "log.txt"
 LIMIT = 16 * 2**20
 KEPT = 2**20
-"""Bytes of the beginning, and of the end, that stay of a log that grew beyond ``LIMIT``."""
+"""Bytes kept of the beginning and of the end of a log that grew beyond ``LIMIT``."""
 
 
 def bound(folder: Path, limit: int = LIMIT, kept: int = KEPT) -> None:
     """Cut the middle out of the log in ``folder`` if it is longer than ``limit`` bytes.
 
-    The worker may go on appending meanwhile; of what it writes during the cut a little may be lost.
+    The worker may continue to append; a little of what it writes during the cut may be lost.
     """
     path = folder / FILE
     with suppress(OSError):

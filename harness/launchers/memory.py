@@ -1,4 +1,4 @@
-"""Whether the kernel killed a worker because memory ran out, and how much it had."""
+"""Detection of a worker that the kernel killed because memory ran out."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ PROC = Path("/proc")
 
 
 class MemoryWatch:
-    """Follows the memory of a worker, to tell the kernel's kill for want of memory from a hand's.
+    """Monitors the memory of a worker, to distinguish the OOM killer from other kills.
 
     Args:
         pid: of the worker.
-        kills: how many processes the kernel has killed so, or None where it does not tell.
+        kills: number of OOM kills so far, or None where the kernel does not report it.
 
     Attributes:
-        peak: most bytes that the worker was seen to have resident.
+        peak: maximum observed resident bytes of the worker.
     """
 
     def __init__(self, pid: int, kills: Callable[[], int | None] | None = None) -> None:
@@ -33,9 +33,9 @@ class MemoryWatch:
         self.peak = 0
 
     def look(self) -> None:
-        """Look how much the worker has now, and how many were killed while it had some.
+        """Sample the memory of the worker and the number of kills.
 
-        A process that is dying has given its memory back, though it may take a while to end.
+        A dying process has released its memory, though it may take a while to end.
         """
         kills = self._kills()
         with suppress(psutil.Error):
@@ -46,7 +46,7 @@ class MemoryWatch:
 
     @property
     def ran_out(self) -> bool:
-        """Whether the kernel has killed a process for want of memory at the worker's end.
+        """Whether an OOM kill coincided with the worker's end.
 
         That is since the last look but one at which it had memory, for the last may have fallen
         between the kill and the death. What was killed earlier in the control group was another's.
@@ -56,9 +56,9 @@ class MemoryWatch:
 
 
 def oom_kills(cgroups: Path = CGROUPS, proc: Path = PROC) -> int | None:
-    """Return how many processes of this one's control group the kernel killed for want of memory.
+    """Return the number of OOM kills in this process's control group.
 
-    Where there is no control group: of the machine. None where nothing tells.
+    Without a control group: of the machine. None if it is not reported.
     """
     for path in (*_counters(cgroups, proc), proc / "vmstat"):
         with suppress(OSError):

@@ -1,4 +1,4 @@
-"""How a worker's process comes about: spawned, with its imports before it, or forked after them."""
+"""Starting a worker's process: spawned, spawned with imports made ahead, or forked after them."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ LIBRARIES = (
     "pyarrow.parquet",
     "sklearn.datasets",
 )
-"""With what they import: nearly all that a worker needs seconds for."""
+"""Including what they import: nearly everything that takes a worker seconds to start."""
 
 LOST = 256
-"""Code of a worker whose own nobody can tell, for its server died first; no process has it."""
+"""Code of a worker whose exit code is unknown because its server died first; no process has it."""
 
 
 class Process(Protocol):
-    """A worker's process, which leads a session of its own."""
+    """A worker's process, a session leader."""
 
     @property
     def pid(self) -> int:
@@ -58,16 +58,16 @@ class Starter(Protocol):
 
         Args:
             arguments: of the command line.
-            environment: all of it; the first worker's decides about the threads of libraries.
-            log: gets what it prints.
-            lock: held by it too.
+            environment: complete; the first worker's determines the threads of libraries.
+            log: receives its output.
+            lock: to be held by it too.
 
         Raises:
             OSError: it cannot be started.
         """
 
     def close(self) -> None:
-        """End what helped to start them, now that none runs."""
+        """End helper processes; no worker runs any more."""
 
 
 class Spawner:
@@ -89,18 +89,18 @@ class Spawner:
         )
 
     def close(self) -> None:
-        """Do nothing: it took nothing else."""
+        """Do nothing: there are no helper processes."""
 
 
 class Spares:
-    """Starts each worker in an interpreter that has imported already what all of them import.
+    """Starts each worker in a spare interpreter that has already made the common imports.
 
-    With each worker a spare is started, in the same folder and with the same environment, whole:
-    libraries read it when they are imported. It takes the next worker of which that is true, which
-    is the next on the same device. The first has no spare, nor has one whose spare has died.
+    With each worker a spare is started, in the same folder and with the same complete environment,
+    which libraries read when imported. It becomes the next worker with these, the next on the same
+    device. The first worker has no spare, nor has one whose spare has died.
 
     Args:
-        libraries: what a spare imports. No plugins: nothing that they change comes before a trial.
+        libraries: what a spare imports. No plugins: their changes must not precede a trial.
     """
 
     def __init__(self, libraries: Sequence[str] = LIBRARIES) -> None:
@@ -111,16 +111,16 @@ class Spares:
         self, arguments: Sequence[str], environment: Mapping[str, str], log: BinaryIO, lock: Lock
     ) -> Process:
         """Start a worker."""
-        surroundings = json.dumps([os.getcwd(), dict(environment)], sort_keys=True)
-        spare = self._spares.pop(surroundings, None)
+        key = json.dumps([os.getcwd(), dict(environment)], sort_keys=True)
+        spare = self._spares.pop(key, None)
         process: Process
         if spare is not None and spare.take(arguments, log, lock):
             process = spare.process
         else:
             process = Spawner().start(arguments, environment, log, lock)
-        # While the worker sets up, before any of its time is on the clock; none is no harm.
+        # While the worker sets up, off the clock; failing to start one is harmless.
         with suppress(OSError):
-            self._spares[surroundings] = _Spare(self._libraries, environment)
+            self._spares[key] = _Spare(self._libraries, environment)
         return process
 
     def close(self) -> None:
@@ -130,7 +130,7 @@ class Spares:
 
 
 class _Spare:
-    """An interpreter that imports, and waits for its order."""
+    """An interpreter that makes imports, then waits for its request."""
 
     def __init__(self, libraries: Sequence[str], environment: Mapping[str, str]) -> None:
         self._channel, theirs = _channel()
@@ -138,7 +138,7 @@ class _Spare:
             self.process = subprocess.Popen(
                 interpreters.command("harness.launchers.spare", *libraries),
                 stdin=theirs.fileno(),
-                # What it may have to say it would say again, as a worker, into that one's log.
+                # Its messages would be repeated by the worker in its log.
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
                 env=environment,
@@ -146,7 +146,7 @@ class _Spare:
             )
 
     def take(self, arguments: Sequence[str], log: BinaryIO, lock: Lock) -> bool:
-        """Let it be a worker with these arguments; return whether it was there to hear that."""
+        """Make it a worker with these arguments; return whether it was still alive."""
         try:
             order = json.dumps(list(arguments)).encode()
             socket.send_fds(self._channel, [order], [log.fileno(), lock.fileno()])
@@ -157,21 +157,21 @@ class _Spare:
         return True
 
     def end(self) -> None:
-        """End it without an order."""
+        """End it unused."""
         self._channel.close()
         self.process.terminate()
         self.process.wait()
 
 
 class ForkServer:
-    """Starts each worker as a copy of one process that has imported what all of them import.
+    """Starts each worker as a fork of one process that has made the common imports.
 
     The server (``harness.launchers.fork_server``) starts with the first worker, with its
     environment, and again after it was killed. It ends when it is closed, or when its driver dies;
-    workers that have lost their server stop, as those do that have lost their driver.
+    workers that have lost their server stop, like those that have lost their driver.
 
     Args:
-        libraries: what the server imports. No plugins: what one changes would be changed for all.
+        libraries: what the server imports. No plugins: their changes would affect all workers.
     """
 
     def __init__(self, libraries: Sequence[str] = LIBRARIES) -> None:
@@ -184,7 +184,7 @@ class ForkServer:
         """Start a worker; a server that dies meanwhile is started once more.
 
         Raises:
-            ChildProcessError: that one has died too.
+            ChildProcessError: the second server died too.
             OSError: the server cannot fork.
         """
         with suppress(ChildProcessError):
@@ -198,25 +198,25 @@ class ForkServer:
         if self._server is None or self._server.poll() is not None:
             self.close()
             self._open(environment)
-        told, tell = os.pipe()
+        replies, reply = os.pipe()
         order = {
             "arguments": list(arguments),
             "environment": dict(environment),
             "folder": os.getcwd(),
         }
         try:
-            descriptors = [log.fileno(), tell, lock.fileno()]
+            descriptors = [log.fileno(), reply, lock.fileno()]
             with suppress(BrokenPipeError):
                 socket.send_fds(self._channel, [json.dumps(order).encode()], descriptors)
         finally:
-            os.close(tell)
-        return _Forked(told)
+            os.close(reply)
+        return _Forked(replies)
 
     def close(self) -> None:
         """Let the server end."""
         if self._server is not None:
             self._channel.close()
-            # It may be in the middle of its imports.
+            # It may still be importing.
             self._server.terminate()
             self._server.wait()
             self._server = None
@@ -233,25 +233,25 @@ class ForkServer:
 
 
 class _Forked:
-    """A process that the server forked, and of which it tells: first the number, then the code.
+    """A process that the server forked and reports on: first its pid, then its exit code.
 
-    It tells -n instead of the number where the fork failed with error n.
+    The server sends -n instead of the pid if the fork failed with error n.
     """
 
-    def __init__(self, told: int) -> None:
-        self._told = os.fdopen(told, "rb", buffering=0)
+    def __init__(self, replies: int) -> None:
+        self._pipe = os.fdopen(replies, "rb", buffering=0)
         self._code: int | None = None
         number = int(self._line() or 0)
         if number <= 0:
-            self._told.close()
+            self._pipe.close()
             if number:
                 raise OSError(-number, os.strerror(-number))
-            raise ChildProcessError("the server that forks workers died; its words are above")
+            raise ChildProcessError("the server that forks workers died; its output is above")
         self.pid = number
         self._sentinel = sentinel(number)
 
     def poll(self) -> int | None:
-        if self._code is None and select.select([self._told], [], [], 0)[0]:
+        if self._code is None and select.select([self._pipe], [], [], 0)[0]:
             code = self._line()
             if code:
                 self._code = int(code)
@@ -275,32 +275,32 @@ class _Forked:
                 os.kill(self.pid, signal.SIGTERM)
 
     def _has_ended(self) -> bool:
-        """Whether it has, though the server that would tell is dead."""
+        """Whether it has, if the server that would report it is dead."""
         if self._sentinel is None:
             return True
         if not select.select([self._sentinel], [], [], 0)[0]:
             return False
-        # Orphans go to process 1, which a driver in a container may be.
+        # Orphans are adopted by process 1, which may be a driver in a container.
         with suppress(ChildProcessError):
             os.waitid(os.P_PIDFD, self._sentinel, os.WEXITED | os.WNOHANG)
         return True
 
     def _forget(self) -> None:
-        self._told.close()
+        self._pipe.close()
         if self._sentinel is not None:
             os.close(self._sentinel)
 
     def _line(self) -> bytes:
         line = b""
-        while not line.endswith(b"\n") and (byte := self._told.read(1)):
+        while not line.endswith(b"\n") and (byte := self._pipe.read(1)):
             line += byte
         return line
 
 
 def sentinel(pid: int) -> int | None:
-    """Return a descriptor that is readable once the process has ended, where there is such.
+    """Return a descriptor that becomes readable once the process has ended, if supported.
 
-    So it is of one that has ended and whose parent has not taken notice, unlike its number.
+    It works for a process that has ended and is not yet reaped, unlike its pid.
     """
     if not hasattr(os, "pidfd_open"):
         return None
@@ -318,7 +318,7 @@ def cores() -> int:
 
 
 def starter_for(devices: Sequence[str]) -> Starter:
-    """Return what starts workers on these devices with the least delay that is safe.
+    """Return the fastest safe starter of workers on these devices.
 
     On Linux these are forks where no device but the CPU is used: nothing that the server imports
     starts a thread that a fork would lose. Elsewhere they are spares, if there is a core for one
@@ -332,7 +332,7 @@ def starter_for(devices: Sequence[str]) -> Starter:
 
 
 def _channel() -> tuple[socket.socket, socket.socket]:
-    """Return two ends of messages, not of a stream: one is read whole, with its descriptors."""
+    """Return a socket pair for messages, each read whole with its descriptors."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2**20)
     return ours, theirs

@@ -1,4 +1,4 @@
-"""Runs trials on a Ray cluster: one task a trial, each a local launcher on its node."""
+"""Runs trials on a Ray cluster: one task per trial, each a local launcher on its node."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from harness.files.disk import is_disk_full, write_atomically, writing
 from harness.files.locks import is_held
 from harness.launchers import Observer
 from harness.launchers.agenda import Agenda, Assignment
-from harness.launchers.interruption import put_off
+from harness.launchers.interruption import deferred_interrupt
 from harness.launchers.local import GRACE_SECONDS
 from harness.launchers.ray_task import Board, Files, Order, run_task, write_files
 from harness.machine.heartbeat import Progress
@@ -33,11 +33,11 @@ from harness.storage.store import CLAIM
 POLL_SECONDS = 0.2
 CONNECT_SECONDS = 10.0
 LOSSES = 3
-"""Nodes that may die under a trial before its row says so."""
+"""Node failures of a trial after which it ends as killed."""
 
 
 class RayLauncher:
-    """Hands each trial to a task of a Ray cluster, and to another when its node dies.
+    """Runs each trial in a task of a Ray cluster, and in another one when its node dies.
 
     A trial asks for as many CPUs as it has threads on all its devices, or for as many GPUs as it
     has devices, and for the memory that its benchmark names.
@@ -87,7 +87,7 @@ class RayLauncher:
             while agenda or tasks:
                 while (assignment := agenda.take(self._fits)) is not None:
                     self._submit(_Task(assignment), tasks, board, agenda)
-                _listen(ray, board, tasks.values(), agenda.observer)
+                _read_messages(ray, board, tasks.values(), agenda.observer)
                 if not tasks:
                     time.sleep(POLL_SECONDS)
                     continue
@@ -95,7 +95,7 @@ class RayLauncher:
                     self._end(reference, tasks, board, agenda)
 
     def _resources(self, needs: Needs) -> dict[str, float]:
-        """Return what a trial asks of a node, by Ray's names."""
+        """Return the resources of a trial, by Ray's names."""
         of_kind = (
             {"GPU": float(needs.devices)}
             if self.device == "cuda"
@@ -104,7 +104,7 @@ class RayLauncher:
         return of_kind | ({"memory": float(needs.memory)} if needs.memory else {})
 
     def _fits(self, needs: Needs) -> bool:
-        """Return whether the cluster could run it beside what it was given; Ray finds the node."""
+        """Return whether the cluster has room for it; Ray chooses the node."""
         total = self._ray.cluster_resources()
         return all(
             self._promised.get(name, 0) + amount <= total.get(name, 0)
@@ -117,7 +117,7 @@ class RayLauncher:
 
     def _submit(self, task: _Task, tasks: dict[Any, _Task], board: Any, agenda: Agenda) -> None:
         trial, folder = task.assignment.trial, task.assignment.folder
-        # A new one for each task, so that one that was given up is neither heard nor let in.
+        # A new one for each task, so that an abandoned task is neither listened to nor admitted.
         task.claim = secrets.token_hex(16)
         with writing(folder):
             write_atomically(folder / CLAIM, task.claim.encode())
@@ -137,13 +137,13 @@ class RayLauncher:
             num_cpus=asked.get("CPU", 0),
             num_gpus=asked.get("GPU", 0),
             memory=asked.get("memory", 0) or None,
-            # Which files a trial goes on from is the driver's to say.
+            # The driver decides which files a trial resumes from.
             max_retries=0,
         )
         self._promise(trial.needs, 1)
         tasks[remote.remote(order, board)] = task
 
-    @put_off()
+    @deferred_interrupt()
     def _end(self, reference: Any, tasks: dict[Any, _Task], board: Any, agenda: Agenda) -> None:
         """Finish a trial whose task has ended, or submit it again if its node has died."""
         ray, task = self._ray, tasks.pop(reference)
@@ -153,8 +153,9 @@ class RayLauncher:
             text, files = ray.get(reference)
             row = Row.model_validate_json(text)
         except ray.exceptions.RayError as error:
-            # What it sent before it died; what the others have sent is heard but once, too.
-            _listen(ray, board, [task, *tasks.values()], agenda.observer)
+            # Messages that it sent before it died; those of other tasks are also delivered only
+            # once.
+            _read_messages(ray, board, [task, *tasks.values()], agenda.observer)
             if self._goes_on(task, error):
                 self._submit(task, tasks, board, agenda)
                 return
@@ -165,7 +166,7 @@ class RayLauncher:
         agenda.finish(task.assignment, row)
 
     def _goes_on(self, task: _Task, error: Exception) -> bool:
-        """Return whether a trial goes to another node after its task has ended with ``error``."""
+        """Return whether a trial moves to another node after its task ended with ``error``."""
         exceptions = self._ray.exceptions
         final = (
             exceptions.OutOfMemoryError,
@@ -179,23 +180,25 @@ class RayLauncher:
 
     def _row_without(self, task: _Task, error: Exception) -> Row:
         """Return the row of a trial whose task has left none."""
-        exceptions, trial, told = self._ray.exceptions, task.assignment.trial, _first_line(error)
+        exceptions, trial, cause = self._ray.exceptions, task.assignment.trial, _first_line(error)
         if isinstance(error, exceptions.OutOfMemoryError):
-            return trial.row("out_of_memory", f"Ray ended it: {told}")
+            return trial.row("out_of_memory", f"Ray ended it: {cause}")
         if isinstance(error, exceptions.TaskCancelledError):
             return trial.row("killed", f"stopped on request {task.where}; run again to resume")
         if isinstance(error, exceptions.RayTaskError):
-            told = _first_line(error.cause)
+            cause = _first_line(error.cause)
             if is_disk_full(error.cause):
-                reason = f"no space is left on its node ({told}); free some and run again to resume"
+                reason = (
+                    f"no space is left on its node ({cause}); free some and run again to resume"
+                )
                 return trial.row("killed", reason)
-            return trial.row("error", f"its task failed: {told}")
+            return trial.row("error", f"its task failed: {cause}")
         if task.asked:
-            reason = f"asked to stop {task.where}, and killed before it had; run again to resume"
+            reason = f"asked to stop {task.where}, and killed before it did; run again to resume"
             return trial.row("killed", reason)
         return trial.row(
             "killed",
-            f"its node or its task died {task.losses} times, at last {task.where} ({told}); "
+            f"its node or its task died {task.losses} times, at last {task.where} ({cause}); "
             "run again to resume",
         )
 
@@ -217,7 +220,7 @@ class RayLauncher:
 
 
 class _Task:
-    """A trial in the hands of the cluster."""
+    """A trial submitted to the cluster."""
 
     def __init__(self, assignment: Assignment) -> None:
         self.assignment = assignment
@@ -228,14 +231,14 @@ class _Task:
 
     @property
     def where(self) -> str:
-        """Where it was, for people."""
+        """Its last progress, for messages."""
         return f"at {self.progress.fraction:.0%} of the budget" if self.progress else "at its start"
 
 
 def _wait_until_left(lock: Path) -> None:
-    """Wait until no worker of a task that died is in a trial's folder; one that hangs may stay.
+    """Wait until no worker of a dead task is in a trial's folder; one that hangs may stay.
 
-    It can write no more to what is sealed, for the folder has another name then.
+    It cannot write to a finished trial, whose folder has another name.
     """
     deadline = time.monotonic() + GRACE_SECONDS
     while is_held(lock) and time.monotonic() < deadline:
@@ -243,27 +246,27 @@ def _wait_until_left(lock: Path) -> None:
 
 
 def _keep(folder: Path, files: Files) -> None:
-    """Write to a trial's folder what a task has sent."""
+    """Write files that a task sent to a trial's folder."""
     with writing(folder):
         write_files(folder, files)
 
 
-def _listen(ray: Any, board: Any, tasks: Iterable[_Task], observer: Observer) -> None:
-    """Hear what tasks have told, and keep the checkpoints that they sent."""
-    news = ray.get(board.news.remote())
+def _read_messages(ray: Any, board: Any, tasks: Iterable[_Task], observer: Observer) -> None:
+    """Process messages of tasks, and write the checkpoints that they sent."""
+    messages = ray.get(board.messages.remote())
     for task in tasks:
-        if task.claim not in news:
+        if task.claim not in messages:
             continue
-        told, files = news[task.claim]
+        progress, files = messages[task.claim]
         _keep(task.assignment.folder, files)
         if task.progress is None:
             observer.started(task.assignment.trial)
-        task.progress = Progress(**told)
+        task.progress = Progress(**progress)
         observer.progressed(task.assignment.trial, task.progress)
 
 
 def _start_board(ray: Any) -> Any:
-    """Start the board on the driver's own node, which nothing survives anyway."""
+    """Start the board on the driver's own node, whose failure ends the run anyway."""
     here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
         ray.get_runtime_context().get_node_id(), soft=False
     )
@@ -281,13 +284,13 @@ def _connect(address: str) -> Any:
             "--launcher ray needs Ray: pip install 'genharness[ray]', on every node of the cluster"
         ) from None
     try:
-        _knock(address)
+        _check_reachable(address)
         asked_to_end = signal.getsignal(signal.SIGTERM)
-        # It puts the current folder first on the path of every task.
+        # Ray puts the current folder first on the path of every task.
         with tempfile.TemporaryDirectory() as empty, chdir(empty):
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
         if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, asked_to_end)  # it puts its own there
+            signal.signal(signal.SIGTERM, asked_to_end)  # Ray inserts its own
     except Exception as error:
         raise UserError(
             f"--address {address}: there is no Ray cluster to join ({_first_line(error)}); start "
@@ -296,8 +299,8 @@ def _connect(address: str) -> Any:
     return ray
 
 
-def _knock(address: str) -> None:
-    """Raise ``OSError`` where nobody listens: Ray itself would try for many minutes."""
+def _check_reachable(address: str) -> None:
+    """Raise ``OSError`` if nothing listens there: Ray itself would retry for many minutes."""
     host, _, port = address.rpartition(":")
     if host and port.isdecimal() and "//" not in host:
         socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()

@@ -20,7 +20,7 @@ from typing import Any
 from harness.errors import UserError
 from harness.files.disk import write_atomically
 from harness.files.locks import Lock
-from harness.files.untrusted import Absent, is_plain, open_regular
+from harness.files.untrusted import FileMissing, is_plain, open_regular
 from harness.launchers import Observer
 from harness.launchers.agenda import Agenda, Assignment
 from harness.launchers.local import LocalLauncher
@@ -40,17 +40,17 @@ Files = dict[str, bytes]
 
 @dataclasses.dataclass(frozen=True)
 class Order:
-    """What a task is told; plain values alone travel.
+    """The arguments of a task; plain values only.
 
     Attributes:
         trial: as JSON.
         folder: of the trial, on the driver.
-        lock: that keeps others out of the folder, on the driver.
-        claim: what the file ``CLAIM`` there holds, for as long as this task is the trial's.
+        lock: that excludes others from the folder, on the driver.
+        claim: content of the file ``CLAIM`` there, as long as the trial belongs to this task.
         files: of an unfinished trial, for a node that does not see the folder.
         device: "cpu" or "cuda".
         threads: of each process on a CPU.
-        environment: variables of the driver that workers heed.
+        environment: variables of the driver that workers use.
     """
 
     trial: str
@@ -64,20 +64,20 @@ class Order:
 
 
 class Board:
-    """An actor beside the driver, where tasks leave their progress and checkpoints."""
+    """An actor beside the driver, where tasks post their progress and checkpoints."""
 
     def __init__(self) -> None:
-        self._news: dict[str, tuple[dict[str, Any], Files]] = {}
+        self._messages: dict[str, tuple[dict[str, Any], Files]] = {}
 
-    def tell(self, claim: str, progress: dict[str, Any], files: Files) -> None:
-        """Leave what is new of the trial of a task."""
-        _, unread = self._news.get(claim, ({}, {}))
-        self._news[claim] = progress, unread | files
+    def post(self, claim: str, progress: dict[str, Any], files: Files) -> None:
+        """Post the progress and new files of a task's trial."""
+        _, unread = self._messages.get(claim, ({}, {}))
+        self._messages[claim] = progress, unread | files
 
-    def news(self) -> dict[str, tuple[dict[str, Any], Files]]:
-        """Return what was left since the last call, by the claim of the task."""
-        news, self._news = self._news, {}
-        return news
+    def messages(self) -> dict[str, tuple[dict[str, Any], Files]]:
+        """Return what was posted since the last call, by the claim of the task."""
+        messages, self._messages = self._messages, {}
+        return messages
 
 
 def run_task(order: Order, board: Any) -> tuple[str, Files]:
@@ -86,8 +86,8 @@ def run_task(order: Order, board: Any) -> tuple[str, Files]:
     Cancelling the task stops the trial, with a checkpoint.
 
     Args:
-        order: what to do.
-        board: where to tell of it.
+        order: the trial and how to run it.
+        board: where to post progress.
     """
     trial = Trial.model_validate_json(order.trial)
     os.environ.update(order.environment)
@@ -108,7 +108,7 @@ def run_task(order: Order, board: Any) -> tuple[str, Files]:
 
 
 class _Single(Agenda):
-    """An agenda of one trial, whose row goes to the driver."""
+    """An agenda of one trial, whose row is returned to the driver."""
 
     def __init__(self, assignment: Assignment, observer: Observer) -> None:
         self.observer = observer
@@ -129,7 +129,7 @@ class _Single(Agenda):
 
 
 class _Reporter(Observer):
-    """Passes on progress to the driver, and checkpoints that it cannot see."""
+    """Posts progress to the driver, and checkpoints that it cannot see."""
 
     def __init__(self, board: Any, claim: str, folder: Path, shared: bool) -> None:
         self._board = board
@@ -139,11 +139,11 @@ class _Reporter(Observer):
         self._sent = self._new()[0]
 
     def progressed(self, trial: Trial, progress: Progress) -> None:
-        """Tell where the trial is."""
+        """Post the progress of the trial."""
         files: Files = {}
         if not self._shared:
             self._sent, files = self._new(self._sent)
-        self._board.tell.remote(self._claim, dataclasses.asdict(progress), files)
+        self._board.post.remote(self._claim, dataclasses.asdict(progress), files)
 
     def _new(self, sent: int = 0) -> tuple[int, Files]:
         """Return when the checkpoint was written, and its content if that is not ``sent``."""
@@ -151,7 +151,7 @@ class _Reporter(Observer):
             with open_regular(self._checkpoint) as file:
                 written = os.fstat(file.fileno()).st_mtime_ns
                 return written, {CHECKPOINT: file.read()} if written != sent else {}
-        except Absent:
+        except FileMissing:
             return sent, {}
 
 
@@ -159,9 +159,9 @@ class _Reporter(Observer):
 def _place_of(order: Order) -> Iterator[tuple[Path, Lock, bool]]:
     """Return the folder to work in, a lock on it, and whether it is the driver's."""
     if _is_meant(order):
-        # A worker of a task that died may still be leaving.
+        # A worker of a dead task may still be exiting.
         with _wait_for(Path(order.lock)) as lock:
-            # The driver may have died meanwhile, and the next one have begun the trial.
+            # The driver may have died meanwhile, and the next one may have started the trial.
             if _is_meant(order):
                 yield Path(order.folder), lock, True
                 return
@@ -173,7 +173,7 @@ def _place_of(order: Order) -> Iterator[tuple[Path, Lock, bool]]:
 
 
 def _is_meant(order: Order) -> bool:
-    """Return whether this node sees the driver's folder, and the trial there is this task's."""
+    """Return whether this node sees the driver's folder, with its trial still this task's."""
     try:
         return (Path(order.folder) / CLAIM).read_text() == order.claim
     except OSError:
@@ -181,7 +181,7 @@ def _is_meant(order: Order) -> bool:
 
 
 def _wait_for(path: Path) -> Lock:
-    """Return a lock once it is free; unlike one that waits for it, this can be cancelled."""
+    """Return a lock once it is free; unlike a blocking wait, this can be cancelled."""
     while True:
         try:
             return Lock(path)
@@ -195,7 +195,7 @@ def _files(folder: Path) -> Files:
 
 
 def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Write what a task has sent.
+    """Write files that a task sent.
 
     Raises:
         UserError: a name leads elsewhere.
@@ -203,5 +203,5 @@ def write_files(folder: Path, files: Mapping[str, bytes]) -> None:
     """
     for name, content in files.items():
         if not is_plain(name) or "/" in name:
-            raise UserError(f"a task sent the file {name!r}, which is no plain name")
+            raise UserError(f"a task sent the file {name!r}, which is not a plain name")
         write_atomically(folder / name, content)

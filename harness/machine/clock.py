@@ -54,7 +54,7 @@ class CpuClock:
 
 
 class Event(Protocol):
-    """A point in the work queue of a device, recorded; ``torch.cuda.Event`` is one."""
+    """A recorded point in the work queue of a device; ``torch.cuda.Event`` is one."""
 
     def query(self) -> bool:
         """Return whether the device has reached it."""

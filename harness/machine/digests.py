@@ -1,4 +1,4 @@
-"""Whether two runs gave the same bits: the SHA-256 of tensors."""
+"""SHA-256 of tensors, to compare two runs bit for bit."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ def tensors_digest(values: Iterable[object]) -> str:
     """Return the SHA-256 of shapes, types and contents of tensors, in order, in hexadecimal.
 
     Args:
-        values: of a ``state_dict``, say; what is no tensor is left out.
+        values: for example of a ``state_dict``; what is not a tensor is skipped.
     """
     digest = hashlib.sha256()
     for value in values:
         if isinstance(value, Tensor):
             content = value.detach().cpu().to_dense().contiguous().resolve_conj().resolve_neg()
             digest.update(f"{tuple(content.shape)} {content.dtype}".encode())
-            # As bytes: numpy knows no bfloat16.
+            # As bytes: numpy has no bfloat16.
             digest.update(content.flatten().view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()

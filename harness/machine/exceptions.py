@@ -1,4 +1,4 @@
-"""What an exception says, in one line for people."""
+"""One-line descriptions of exceptions."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ _ALLOCATION_FAILED = (
     "CUDNN_STATUS_ALLOC_FAILED",
     "std::bad_alloc",
 )
-"""What libraries write into a plain ``RuntimeError`` when memory ran out."""
+"""Messages of a plain ``RuntimeError`` by which libraries report that memory ran out."""
 
 
 def explain(error: BaseException) -> str:
-    """Return one line: what was raised, and the last line of code that it came from."""
+    """Return one line: what was raised, and the line of code that raised it."""
     frames = traceback.extract_tb(error.__traceback__)
     where = f" ({Path(frames[-1].filename).name}:{frames[-1].lineno})" if frames else ""
-    told = (str(error).splitlines() or [""])[0] if is_out_of_memory(error) else str(error)
-    return f"{type(error).__name__}: {' '.join(told.split())}{where}"
+    message = (str(error).splitlines() or [""])[0] if is_out_of_memory(error) else str(error)
+    return f"{type(error).__name__}: {' '.join(message.split())}{where}"
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether there was too little memory, of a device or of the host."""
+    """Return whether a device or the host ran out of memory."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     if isinstance(error, OSError):

@@ -1,4 +1,4 @@
-"""The end of a process of ours, whatever libraries and plugins left running in it."""
+"""Immediate exit of a process, whatever libraries and plugins left running in it."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ STOPPED = 75
 """Exit code of a worker that was asked to stop (EX_TEMPFAIL: try again later)."""
 
 FULL = 74
-"""Exit code of a worker that has no space for its row (EX_IOERR)."""
+"""Exit code of a worker without disk space for its row (EX_IOERR)."""
 
 
-def leave(code: int) -> NoReturn:
-    """End this process now: no thread or handler that others left may hold it up or break it."""
+def exit_now(code: int) -> NoReturn:
+    """End this process now, without waiting for threads or handlers that others left."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(Exception):
             stream.flush()

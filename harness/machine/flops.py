@@ -26,11 +26,11 @@ aten = torch.ops.aten
 class FlopCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts the FLOPs of everything that runs inside, forward, backward and double backward.
 
-    An operator with a formula counts by it; one without is decomposed into operators that may have
-    one. What is left is free if its work is linear in its elements, and otherwise ``uncounted``:
-    products, convolutions, attention, recurrences, Fourier transforms, factorisations, pairwise
-    distances, scans and interpolating samplers without a formula, and every operator that comes
-    from outside torch.
+    An operator with a formula is counted by it; one without is decomposed into operators that may
+    have one. What is left is free if its work is linear in its elements, and otherwise
+    ``uncounted``: products, convolutions, attention, recurrences, Fourier transforms,
+    factorisations, pairwise distances, scans and interpolating samplers without a formula, and
+    every operator from outside torch.
 
     Without gradients, torch fuses a transformer's layer into one operator (its fast path). Inside
     that is switched off, so that the layer's products count one by one.
@@ -49,7 +49,7 @@ class FlopCounter(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._fast_paths: list[bool] = []
 
     def __enter__(self) -> Self:
-        """Begin to count; a counter may be entered again, also while it counts."""
+        """Begin counting; a counter is reentrant."""
         self._fast_paths.append(mha.get_fastpath_enabled())
         mha.set_fastpath_enabled(False)
         super().__enter__()  # type: ignore[no-untyped-call]

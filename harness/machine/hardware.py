@@ -1,4 +1,4 @@
-"""What machine this is, and how fast it is now."""
+"""Fingerprint and current speed of this machine."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _VECTOR = ("sse", "ssse", "avx", "amx", "fma", "f16c", "asimd", "sve", "bf16", "
 
 
 def fingerprint(device: torch.device) -> dict[str, Any]:
-    """Describe the machine, as far as it bears on speed and on the bits of results.
+    """Describe what affects speed and the bits of results on this machine.
 
     Returns:
         Strings, numbers and None: cpu, instructions (the set that torch's kernels use), extensions
@@ -64,7 +64,7 @@ def fingerprint(device: torch.device) -> dict[str, Any]:
 
 
 def identity(machine: dict[str, Any]) -> str:
-    """Hash what speed depends on most: device, processor, threads, GPU, versions of torch and CUDA.
+    """Hash what determines speed: device, processor, threads, GPU, versions of torch and CUDA.
 
     Memory, operating system and driver are left out: they differ between equal machines.
     """
@@ -125,7 +125,7 @@ def _seconds(
 
 
 def computes_alike(machine: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
-    """Return what may change the bits of a result between two fingerprints; nothing if they match.
+    """Return the differences of two fingerprints that may change the bits of a result.
 
     Kernels are chosen by device, processor and instruction set, sums are split by threads, and
     versions of torch and CUDA change both. MKL uses no more threads than there are cores.
@@ -146,9 +146,9 @@ def cpu_model() -> str:
 
 
 def vector_extensions() -> str:
-    """Return the processor's vector instructions as Linux calls them, or "" where it is silent."""
-    told = _cpu_information("flags") or _cpu_information("Features")
-    return " ".join(sorted(flag for flag in told.split() if flag.startswith(_VECTOR)))
+    """Return the processor's vector instructions as Linux names them, or "" if unknown."""
+    flags = _cpu_information("flags") or _cpu_information("Features")
+    return " ".join(sorted(flag for flag in flags.split() if flag.startswith(_VECTOR)))
 
 
 def _cpu_information(key: str) -> str:
@@ -161,6 +161,6 @@ def _cpu_information(key: str) -> str:
 
 
 def driver_version() -> str | None:
-    """Return the version of the NVIDIA driver, where its kernel module says it."""
+    """Return the version of the NVIDIA driver, if its kernel module is loaded."""
     version = Path("/sys/module/nvidia/version")
     return version.read_text().strip() if version.exists() else None

@@ -1,4 +1,4 @@
-"""What a worker says while it works: a small file that the driver and ``harness status`` read."""
+"""The progress of a worker: a small file that the driver and ``harness status`` read."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from harness.machine.watch import Watch
 from harness.machine.watcher import HANG as HANG
 
 STOPPED_PHASE = "stopped"
-"""Phase of a worker that was asked to stop, and has."""
+"""Phase of a worker that has stopped on request."""
 
 INTERVAL = 0.2
-"""Seconds between two writings; more often is not seen by anybody."""
+"""Seconds between two writes."""
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a trial is.
+    """The progress of a trial.
 
     Attributes:
         phase: "setup", "train", "eval" and so on.
@@ -32,7 +32,7 @@ class Progress:
         losses: means over the last timed window.
         images_per_second: of training, on the clock.
         pid: process of the worker.
-        warning: what the user should hear once.
+        warning: to be printed to the user once.
     """
 
     phase: str = "setup"
@@ -48,7 +48,7 @@ class Interrupted(Exception):
 
 
 class Heartbeat:
-    """Tells from the worker that it is alive, and where it is.
+    """Reports from the worker that it is alive, and its progress.
 
     Args:
         folder: of the trial.
@@ -63,35 +63,35 @@ class Heartbeat:
         self._watch: Watch | None = None
 
     def watch(self, patience: float) -> None:
-        """End this process when it has been silent for ``patience`` seconds from now on."""
+        """From now on, end this process when it has been silent for ``patience`` seconds."""
         self._watch = Watch(self._folder, patience)
 
     def paused(self, begin: float, end: float) -> float:
         """Return for how many seconds between two monotonic times this process was paused.
 
-        That is 0 where it is not watched.
+        That is 0 if there is no watcher.
         """
         return self._watch.paused(begin, end) if self._watch else 0.0
 
-    def tell(self, progress: Progress) -> None:
-        """Say where the trial is now."""
+    def report(self, progress: Progress) -> None:
+        """Report the progress of the trial."""
         self._last = progress
         self._write(force=True)
 
     def beat(self) -> None:
-        """Say that the trial is alive where it was; raises ``Interrupted`` if it shall stop."""
+        """Report that the trial is alive; raises ``Interrupted`` if it is to stop."""
         if self.stopped():
             raise Interrupted
         self._write()
 
-    def tell_stopped(self) -> None:
-        """Say that the trial was stopped where it was, as it was asked to."""
-        self.tell(replace(self._last, phase=STOPPED_PHASE))
+    def report_stopped(self) -> None:
+        """Report that the trial was stopped on request."""
+        self.report(replace(self._last, phase=STOPPED_PHASE))
 
     def _write(self, force: bool = False) -> None:
         now = time.monotonic()
         if force or now - self._written >= INTERVAL:
-            # A full disk must not end the trial here, nor a folder that somebody removed.
+            # Neither a full disk nor a removed folder must end the trial here.
             with suppress(OSError):
                 self._folder.mkdir(parents=True, exist_ok=True)
                 content = json.dumps(asdict(self._last) | {"pid": os.getpid()})
@@ -100,9 +100,9 @@ class Heartbeat:
 
 
 def read_progress(folder: Path) -> Progress | None:
-    """Return what the worker on ``folder`` said last, or None if it has said nothing yet."""
+    """Return the last progress of the worker on ``folder``, or None if there is none yet."""
     try:
         return Progress(**json.loads((folder / FILE).read_text()))
     except (OSError, ValueError, TypeError):
-        # Not there yet, or caught in the middle of being written.
+        # Missing, or in the middle of being written.
         return None

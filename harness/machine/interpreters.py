@@ -1,8 +1,8 @@
-"""Python processes of the harness: none of them imports from the folder it was started in.
+"""Python processes of the harness, none of which imports from the folder it was started in.
 
-A folder where people work holds a ``random.py``, another copy of a plugin, or somebody else's
-results. Modules are found where packages are installed and through ``PYTHONPATH`` alone.
-Imported before everything else, so nothing here may import what Python has not imported itself.
+A working folder may hold a ``random.py``, another copy of a plugin, or untrusted results. Modules
+are found only where packages are installed and through ``PYTHONPATH``. Imported before everything
+else, so it may import only what Python itself has imported.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ SAFE_PATH, SEARCH_PATH = "PYTHONSAFEPATH", "PYTHONPATH"
 def command(module: str, *arguments: str) -> list[str]:
     """Return the command line that runs a module in an interpreter with a safe path.
 
-    Bytecode that says of itself that it need not be compared with its source is compared.
+    Bytecode that is marked as unchecked is compared with its source all the same.
     """
     options = ["-P", "--check-hash-based-pycs", "always"]
     return [sys.executable, *options, "-m", module, *arguments]
 
 
 def inherited_environment() -> dict[str, str]:
-    """Return this process's environment for one that may change its folder and start others.
+    """Return this process's environment for a child that may change its folder and start others.
 
-    ``PYTHONPATH`` names absolute folders, and what is started has a safe path, too.
+    ``PYTHONPATH`` has absolute folders, and child processes have a safe path too.
     """
     found = dict(os.environ) | {SAFE_PATH: "1"}
     if SEARCH_PATH in found:
@@ -36,8 +36,8 @@ def inherited_environment() -> dict[str, str]:
 def absolute(search_path: str) -> str:
     """Return a ``PYTHONPATH`` with absolute folders.
 
-    An empty entry means the current folder to Python, and is left out: it comes of
-    ``PYTHONPATH=$PYTHONPATH:folder`` where the variable was not set. Who wants it writes ``.``.
+    An empty entry means the current folder to Python, and is left out: it results from
+    ``PYTHONPATH=$PYTHONPATH:folder`` where the variable was not set. Write ``.`` to include it.
     """
     entries = filter(None, search_path.split(os.pathsep))
     return os.pathsep.join(map(os.path.abspath, entries))
@@ -52,8 +52,8 @@ def is_command(name: str) -> bool:
     return program in (name, f"{name}.exe", f"{name}-script.py")
 
 
-def leave_start_folder() -> None:
-    """Take the folder that this process was started in off its path, and off that of all it starts.
+def drop_start_folder() -> None:
+    """Remove the start folder from the import path of this process and of all that it starts.
 
     Python puts the current folder or that of the script first, unless its path is safe.
     """

@@ -11,7 +11,7 @@ import torch
 def peak_memory(device: torch.device) -> int:
     """Return the most bytes allocated on a CUDA device since the last reset.
 
-    On a CPU: the most that this process ever had resident, which nothing resets.
+    On a CPU: the peak resident size of this process, which cannot be reset.
     """
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)

@@ -1,4 +1,4 @@
-"""How numbers are held while a model works: fp32, tf32 or bf16, the same for every model."""
+"""Numerical precision: fp32, tf32 or bf16, the same for every model."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def set_numerics(precision: Precision) -> None:
         backend.fp32_precision = "tf32" if precision == "tf32" else "ieee"
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True
-    # Some CUDA kernels have no deterministic form: they run, and say so in the trial's log.
+    # Some CUDA kernels have no deterministic form: they run, with a warning in the trial's log.
     torch.use_deterministic_algorithms(True, warn_only=True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
@@ -48,6 +48,6 @@ def full_precision(device: torch.device) -> Iterator[None]:
 
 
 def product_backends() -> tuple[Any, ...]:
-    """Return what decides how CUDA multiplies float32: matrices, convolutions, recurrences."""
+    """Return the settings of float32 products on CUDA: matrices, convolutions, recurrences."""
     backends: Any = torch.backends
     return backends.cuda.matmul, backends.cudnn.conv, backends.cudnn.rnn

@@ -1,8 +1,8 @@
-"""What this process prints: in any encoding, and for programs that read it, one answer alone.
+"""Standard output: in any encoding, and reserved for JSON when programs read it.
 
-Standard output belongs to everybody in the process: plugins print when they are imported, native
-code writes to descriptor 1. So ``answer_alone`` takes the descriptor away from them, and
-``print_answer`` alone has it.
+All code in the process shares standard output: plugins print when they are imported, native code
+writes to descriptor 1. So ``reserved_stdout`` redirects the descriptor, and only ``print_json``
+writes to the original.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ _ERRORS = "harness-plain"
 _OUTPUT, _ERROR = 1, 2
 
 _reserved: list[int] = []
-"""Descriptors of the standard output that only answers go to; the last one counts."""
+"""Descriptors of the standard output that is reserved for answers; the last one counts."""
 
 
 def _in_plain_characters(error: UnicodeError) -> tuple[str, int]:
-    """Return what stands for characters that an encoding does not have."""
+    """Return a replacement for characters that an encoding lacks."""
     if not isinstance(error, UnicodeEncodeError):
         raise error
     failed = error.object[error.start : error.end]
@@ -73,28 +73,28 @@ codecs.register_error(_ERRORS, _in_plain_characters)
 
 
 def print_in_any_encoding() -> None:
-    """Have standard output and error write plain characters for those that their encoding lacks."""
+    """Have standard output and error replace characters that their encoding lacks."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors=_ERRORS)
 
 
 def print_in_utf8() -> None:
-    """Have standard output and error write UTF-8, whatever the locale says: they go to a file."""
+    """Have standard output and error write UTF-8, whatever the locale: they go to a file."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
 
 
 @contextmanager
-def answer_alone() -> Iterator[None]:
-    """Keep standard output for ``print_answer``; all else that is written to it goes to the error.
+def reserved_stdout() -> Iterator[None]:
+    """Reserve standard output for ``print_json``; everything else goes to standard error.
 
-    So it stays for whoever exits without leaving the block, handlers at exit included.
+    It stays so if the process exits within the block, exit handlers included.
     """
     flush_output()
     nothing = os.open(os.devnull, os.O_WRONLY)
-    # Python has no stream where a descriptor was closed; a file may have its number by now.
+    # Python has no stream if a descriptor was closed; a file may have its number by now.
     kept = os.dup(_OUTPUT if sys.__stdout__ else nothing)
     if sys.__stdout__:
         os.dup2(_ERROR if sys.__stderr__ else nothing, _OUTPUT)
@@ -110,36 +110,36 @@ def answer_alone() -> Iterator[None]:
         os.close(kept)
 
 
-def print_answer(answer: Any) -> None:
-    """Print a value as JSON that every program reads: in ASCII, without NaN and infinity.
+def print_json(answer: Any) -> None:
+    """Print a value as strict JSON: in ASCII, without NaN and infinity.
 
     Raises:
-        UserError: standard output takes no more.
+        UserError: standard output cannot be written to.
     """
     text = json.dumps(_strict(answer), indent=2, allow_nan=False, default=str)
     if not _reserved:
         print(text)
         return
-    with _refusals_told(), open(_reserved[-1], "w", encoding="ascii", closefd=False) as output:
+    with _write_errors(), open(_reserved[-1], "w", encoding="ascii", closefd=False) as output:
         print(text, file=output)
 
 
 def flush_output() -> bool:
-    """Write out what standard output still holds; return whether somebody reads it.
+    """Flush standard output; return whether its reader is still there.
 
     Raises:
-        UserError: it takes no more.
+        UserError: it cannot be written to.
     """
     try:
-        with _refusals_told():
+        with _write_errors():
             sys.stdout.flush()
-    except BrokenPipeError:  # whoever read it has had enough, as head(1)
+    except BrokenPipeError:  # its reader has closed it, as head(1) does
         return False
     return True
 
 
 @contextmanager
-def _refusals_told() -> Iterator[None]:
+def _write_errors() -> Iterator[None]:
     try:
         yield
     except BrokenPipeError:
@@ -149,7 +149,7 @@ def _refusals_told() -> Iterator[None]:
 
 
 def _strict(value: Any) -> Any:
-    """Return a value with numbers that JSON lacks as text, and text for all keys."""
+    """Return a value with non-finite numbers as text, and text for all keys."""
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if isinstance(value, Mapping):

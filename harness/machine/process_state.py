@@ -1,4 +1,4 @@
-"""What a plugin shares with the harness within one process, and how it is put back."""
+"""Global state of the process that plugins may change, and its restoration."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from harness.machine.precision import product_backends
 
 @dataclass(frozen=True)
 class Setting:
-    """Something global, as people call it, with how it is read and set.
+    """A global setting, with how it is read and set.
 
     Attributes:
-        name: as people call it.
-        read: how it is read, as something that can be compared.
-        write: how it is set to what was read.
-        describe: what is said of a change, given what was read before and after it.
+        name: for messages.
+        read: returns its value, which can be compared.
+        write: sets it to a value that was read.
+        describe: describes a change, from the values before and after it.
     """
 
     name: str
@@ -40,18 +40,18 @@ class Setting:
     describe: Callable[[Any, Any], str] = lambda before, now: str(now)
 
 
-class Surroundings:
-    """The settings of this process as they are now, to be put back after a plugin's code has run.
+class ProcessState:
+    """A snapshot of the settings of this process, to be restored after a plugin's code has run.
 
     Args:
-        settings: what is looked after.
+        settings: to be restored.
     """
 
     def __init__(self, settings: Sequence[Setting]) -> None:
         self._before = [(setting, setting.read()) for setting in settings]
 
     def restore(self) -> dict[str, str]:
-        """Put back what has changed; return what it had been changed to, by name."""
+        """Restore what has changed; return what it had been changed to, by name."""
         changed = {}
         for setting, before in self._before:
             if (now := setting.read()) != before:
@@ -62,8 +62,8 @@ class Surroundings:
 
 @contextmanager
 def unchanged(settings: Sequence[Setting]) -> Iterator[None]:
-    """Put the settings back at the end, whatever happens inside."""
-    before = Surroundings(settings)
+    """Restore the settings at the end, whatever happens inside."""
+    before = ProcessState(settings)
     try:
         yield
     finally:
@@ -108,12 +108,13 @@ _SMALL = [2.0**-1030]
 
 
 def _flushes_denormals() -> bool:
-    # Torch does not say; Python computes in the same registers, and a list's item only when asked.
+    # Torch has no getter; Python uses the same registers, and computes a list item only at run
+    # time.
     return bool(_SMALL[0] * 1.5 == 0.0)
 
 
 def _set_device(before: torch.device) -> None:
-    # None instead of the CPU: a device that is set costs every function of torch some time.
+    # None instead of the CPU: a default device slows down every function of torch.
     torch.set_default_device(None if before.type == "cpu" else before)
 
 
@@ -187,7 +188,7 @@ def _handlers() -> tuple[Any, ...]:
 
 
 def _set_handlers(before: tuple[Any, ...]) -> None:
-    # Handlers can be set in the main thread alone, and so changed nowhere else.
+    # Handlers can be set only in the main thread, and so changed nowhere else.
     with suppress(ValueError):
         for number, handler in zip((signal.SIGINT, signal.SIGTERM), before, strict=True):
             if handler is not None:
@@ -200,19 +201,19 @@ def _set_environment(before: dict[str, str]) -> None:
 
 
 def _changed_names(before: Mapping[str, str], now: Mapping[str, str]) -> str:
-    # Never their values, which may be secrets.
+    # Never their values, which may be secret.
     names = before.keys() | now.keys()
     return f"other values of {', '.join(sorted(n for n in names if before.get(n) != now.get(n)))}"
 
 
 def _raises(entry: tuple[Any, ...]) -> bool:
-    """Whether a filter makes errors of warnings, and is not the harness's own on huge images."""
+    """Whether a filter turns warnings into errors, and is not the harness's own on huge images."""
     action, _, category, *_ = entry
     return bool(action == "error" and category.__name__ != "DecompressionBombWarning")
 
 
 def _errors_of_warnings() -> list[Any]:
-    # Filters that only silence are everybody's own.
+    # Filters that only silence warnings may be changed.
     return [entry for entry in warnings.filters if _raises(entry)]
 
 
@@ -223,7 +224,7 @@ def _set_errors_of_warnings(before: list[Any]) -> None:
 
 
 _added: list[str] = []
-"""Folders that plugins have put on the path, which come last."""
+"""Folders that plugins have added to the path, which come last."""
 
 
 def _import_path() -> list[str]:
@@ -238,7 +239,7 @@ def _set_import_path(before: list[str]) -> None:
 
 
 def _import_path_change(before: Sequence[str], now: Sequence[str]) -> str:
-    return f"{len(set(now) - set(before))} further folders, which may come last alone"
+    return f"{len(set(now) - set(before))} further folders, which may only come last"
 
 
 def _garbage_collection() -> tuple[bool, tuple[int, int, int]]:
@@ -307,7 +308,7 @@ SETTINGS = (
     Setting("locale", _locale, partial(locale.setlocale, locale.LC_ALL)),
     Setting("signal handlers", _handlers, _set_handlers),
 )
-"""What a model can change under the harness in its trial's own process."""
+"""Settings that a model can change in its trial's process."""
 
 
 def _another_state(before: object, now: object) -> str:
@@ -319,10 +320,10 @@ GENERATORS = (
     Setting("random numbers of numpy", _numpy_state, _set_numpy_state, _another_state),
     Setting("random numbers of torch", _torch_state, _set_torch_state, _another_state),
 )
-"""What no plugin may move on when it is imported or hears of an event; a model draws from them."""
+"""Generators that no plugin may advance when it is imported or handles an event."""
 
 ENVIRONMENT = Setting("environment", lambda: dict(os.environ), _set_environment, _changed_names)
-"""What a driver hands to every worker that it starts."""
+"""Settings that every worker inherits from its driver."""
 
 OF_A_DRIVER = (*SETTINGS, *GENERATORS, ENVIRONMENT)
-"""What plugins may not change in a driver, where they are imported and told of rows."""
+"""Settings that plugins may not change in a driver, where they are imported and receive rows."""

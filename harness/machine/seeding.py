@@ -1,4 +1,4 @@
-"""Seeds that follow from where we are, so that no generator's state needs saving."""
+"""Seeds derived from the position in a trial, so that no generator state needs saving."""
 
 from __future__ import annotations
 

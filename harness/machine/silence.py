@@ -1,10 +1,9 @@
-"""How long a worker has said nothing, by a clock that runs only while the one who watches does.
+"""Duration of a worker's silence, by a clock that runs only while the watching process does.
 
-A machine, a container or a group of processes may be paused for hours: when it goes on, nobody was
-silent. So the time between two looks counts for a moment at most.
+A machine, a container or a group of processes may be paused for hours, which is not silence. So the
+time between two polls counts as a moment at most.
 
-Nothing is imported that takes time: ``harness.machine.watcher`` is an interpreter with this file
-alone.
+Nothing slow is imported: ``harness.machine.watcher`` is an interpreter with only this file.
 """
 
 from __future__ import annotations
@@ -17,17 +16,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 FILE = "progress.json"
-"""Where a worker says that it is alive, and where it is."""
+"""File in which a worker reports its progress."""
 
 LONGEST_GAP = 1.0
-"""Seconds that the time between two looks counts at most; one looks far more often."""
+"""Maximum seconds that the time between two polls counts; polls are far more frequent."""
 
 
-class WakingClock:
-    """Seconds while this process was awake, and that which it watches not stopped.
+class RunningClock:
+    """Seconds in which this process was running and the watched one not stopped.
 
     Args:
-        stopped: whether somebody has stopped the process that is watched (SIGSTOP).
+        stopped: whether the watched process is stopped (SIGSTOP).
         now: seconds of a monotonic clock.
 
     Attributes:
@@ -46,7 +45,7 @@ class WakingClock:
         self._awake = 0.0
 
     def __call__(self) -> float:
-        """Return the seconds, as of this look."""
+        """Return the seconds, as of this poll."""
         now = self._now()
         gap = min(now - self._looked, LONGEST_GAP)
         self._looked = now
@@ -59,7 +58,7 @@ class WakingClock:
 
 
 class Silence:
-    """How long a worker has said nothing, by a clock that does not jump as the wall clock may.
+    """Duration of a worker's silence, by a clock that does not jump as the wall clock may.
 
     Args:
         folder: of the trial.
@@ -70,18 +69,18 @@ class Silence:
         self, folder: str | os.PathLike[str], now: Callable[[], float] | None = None
     ) -> None:
         self._path = os.path.join(folder, FILE)
-        self._now = now or WakingClock()
+        self._now = now or RunningClock()
         self._seen = self._look()
-        self._heard = self._now()
+        self._last_report = self._now()
 
     @property
     def seconds(self) -> float:
-        """Seconds since this was first seen of the worker's last word, or since the beginning."""
+        """Seconds since the worker's last report was first seen, or since the beginning."""
         now = self._now()
         if (seen := self._look()) != self._seen:
             self._seen = seen
-            self._heard = now
-        return now - self._heard
+            self._last_report = now
+        return now - self._last_report
 
     def _look(self) -> tuple[int, int]:
         try:
@@ -92,10 +91,10 @@ class Silence:
 
 
 def is_stopped(pid: int) -> bool:
-    """Return whether a process is stopped, by SIGSTOP or a debugger, as far as Linux tells."""
+    """Return whether a process is stopped, by SIGSTOP or a debugger; only on Linux."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
-            # The name of the program, in parentheses, may hold anything.
+            # The program name, in parentheses, may contain anything.
             return file.read().rpartition(b")")[2].split()[0] in (b"T", b"t")
     except (OSError, IndexError):
         return False

@@ -9,8 +9,8 @@ import sys
 def ensure_open() -> None:
     """Open the null device in place of each standard stream that is closed.
 
-    Otherwise the next files to be opened get their numbers, locks and sockets among them, and a
-    process that is started takes these for its input and output; and Python has no ``sys.stderr``.
+    Otherwise the next opened files, locks and sockets among them, get their numbers, and child
+    processes use these as input and output; and Python has no ``sys.stderr``.
     """
     for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         try:

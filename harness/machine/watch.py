@@ -1,4 +1,4 @@
-"""The worker's side of its watcher: starts it, and asks it how long both were paused."""
+"""The worker's side of its watcher: starts it, and queries pauses."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from harness.machine.watcher import HANG
 log = logging.getLogger(__name__)
 
 ANSWER_SECONDS = 2.0
-"""How long an answer may take; the watcher is awake as soon as it is asked."""
+"""Seconds that an answer may take; the watcher wakes up on a query."""
 
 _TRACE = getattr(signal, "SIGRTMAX", signal.SIGUSR2)
-"""Signal upon which this process writes down what its threads do, whoever holds the GIL."""
+"""Signal on which this process dumps the stack traces of its threads, whoever holds the GIL."""
 
 _PROGRAM = (
     "import sys; sys.path.append(sys.argv.pop(1)); from harness.machine.watcher import main; main()"
@@ -28,14 +28,14 @@ _PROGRAM = (
 
 
 class Watch:
-    """Ends this process when it has been silent for ``patience`` seconds from now on.
+    """From now on, ends this process when it has been silent for ``patience`` seconds.
 
-    The watcher is a process of its own (``harness.machine.watcher``), so it also ends a worker that
-    holds the GIL for ever, or whose driver is dead. It leaves ``hang.txt``.
+    The watcher is a separate process (``harness.machine.watcher``), so it also ends a worker that
+    holds the GIL forever, or whose driver is dead. It leaves ``hang.txt``.
 
     Args:
         folder: of the trial.
-        patience: seconds; those do not count in which the machine, or both processes, were paused.
+        patience: seconds, without those in which the machine, or both processes, were paused.
     """
 
     def __init__(self, folder: Path, patience: float) -> None:
@@ -49,7 +49,7 @@ class Watch:
         arguments = [str(folder), str(os.getpid()), repr(patience), str(int(_TRACE))]
         with theirs:
             try:
-                # It is there when this returns: what was started has forked it.
+                # It exists when this returns: the started process has forked it.
                 subprocess.run(
                     [sys.executable, "-I", "-S", "-c", _PROGRAM, root, *arguments],
                     stdin=theirs.fileno(),
@@ -57,21 +57,21 @@ class Watch:
                     check=True,
                 )
             except (OSError, subprocess.SubprocessError) as error:
-                # The driver watches, too.
+                # The driver watches too.
                 log.warning("no watcher could be started: %s", error)
                 self._channel.close()
 
     def paused(self, begin: float, end: float) -> float:
-        """Return for how many seconds between two times the watcher did not run, or this process.
+        """Return for how many seconds between two times the watcher or this process did not run.
 
-        That is 0 where nobody can tell.
+        That is 0 if it is unknown.
 
         Args:
             begin: of ``time.monotonic()``.
             end: later.
         """
         with suppress(OSError, ValueError):
-            # A plugin may have closed the channel, and opened something else by its number.
+            # A plugin may have closed the channel, and reused its number.
             if not os.path.samestat(os.fstat(self._channel.fileno()), self._own):
                 return 0.0
             self._channel.sendall(f"{begin!r} {end!r}".encode())

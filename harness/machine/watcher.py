@@ -1,13 +1,12 @@
-"""Watches one worker from a process of its own: ends it when it has been silent for too long.
+"""Watches one worker from a separate process: ends it when it has been silent for too long.
 
-No thread of the worker can do this. One of Python's does not run while a model holds the
-interpreter's lock; one without it (``faulthandler.dump_traceback_later``) counts the time that
-the machine was paused, too, and ends a healthy worker as soon as it goes on. And the driver may be
-dead.
+No thread of the worker can do this. A Python thread does not run while a model holds the GIL; one
+without it (``faulthandler.dump_traceback_later``) counts the time in which the machine was paused,
+too, and ends a healthy worker as soon as it continues. And the driver may be dead.
 
-The watcher also knows when both were paused together, for it sleeps for a moment at a time: asked
-"BEGIN END", times of the monotonic clock, it answers how many seconds between them it did not run,
-or saw the worker stopped.
+The watcher also knows when both were paused together, because it sleeps for a moment at a time: to
+a query "BEGIN END", times of the monotonic clock, it replies with the seconds between them in which
+it did not run, or saw the worker stopped.
 
 It is an interpreter of a few MiB without any library, so nothing is imported here that takes time.
 """
@@ -19,34 +18,34 @@ import select
 import sys
 import time
 
-from harness.machine.silence import LONGEST_GAP, Silence, WakingClock, is_stopped
+from harness.machine.silence import LONGEST_GAP, RunningClock, Silence, is_stopped
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 HANG = "hang.txt"
-"""Where it is left that a worker was silent for too long, with what each of its threads did."""
+"""File with the stack traces of a worker that was silent for too long."""
 
 LOOK_SECONDS = 0.25
-"""Time between two looks."""
+"""Seconds between two polls."""
 TRACE_SECONDS = 2.0
-"""Time that a worker has to write down what its threads do, before it is killed."""
+"""Seconds that a worker has to dump its stack traces before it is killed."""
 
 KILL = 9
 MOST_PAUSES = 1_000
-"""Pauses that are remembered; a worker asks for those of the last second or so."""
+"""Number of pauses that are remembered; a worker queries those of the last second or so."""
 
 
 class Pauses:
-    """When this process did not run although it was to, or that which it watches was stopped."""
+    """Times at which this process was suspended, or the watched one stopped."""
 
     def __init__(self) -> None:
         self._found: list[tuple[float, float]] = []
         self._looked = time.monotonic()
 
     def look(self, stopped: bool) -> None:
-        """Note whether there was a pause since the last look."""
+        """Record whether there was a pause since the last poll."""
         now = time.monotonic()
         if stopped or now - self._looked > LONGEST_GAP:
             self._found.append((self._looked, now))
@@ -61,7 +60,7 @@ class Pauses:
 def main() -> None:
     """Watch until the worker has ended."""
     folder, worker, patience, signal = sys.argv[1:]
-    # An orphan, so that a plugin which waits for any child does not wait for this one.
+    # An orphan, so that a plugin that waits for any child does not wait for this one.
     if os.fork():
         os._exit(0)
     os.chdir("/")
@@ -74,11 +73,11 @@ def watch(folder: str, worker: int, patience: float, signal: int) -> None:
     Args:
         folder: of the trial.
         worker: its process.
-        patience: seconds; those do not count in which this process did not run.
-        signal: has the worker write down what its threads do.
+        patience: seconds, without those in which this process did not run.
+        signal: makes the worker dump its stack traces.
     """
     stopped = False
-    silence = Silence(folder, WakingClock(lambda: stopped, time.monotonic))
+    silence = Silence(folder, RunningClock(lambda: stopped, time.monotonic))
     pauses = Pauses()
     for asked in _looks(worker):
         was_stopped, stopped = stopped, is_stopped(worker)
@@ -91,7 +90,7 @@ def watch(folder: str, worker: int, patience: float, signal: int) -> None:
 
 
 def _looks(worker: int) -> Iterator[bytes]:
-    """Yield what the worker asks, or nothing after a moment, until it has ended."""
+    """Yield queries of the worker, or an empty one after a moment, until it has ended."""
     waited = [0]
     ended = os.pidfd_open(worker) if hasattr(os, "pidfd_open") else None
     if ended is not None:
@@ -125,7 +124,7 @@ def _answer(seconds: float) -> None:
 
 
 def _end(folder: str, worker: int, patience: float, signal: int) -> None:
-    """Leave what the threads of the worker do, and kill it."""
+    """Save the stack traces of the worker, and kill it."""
     path = os.path.join(folder, HANG)
     try:
         with open(path, "a") as file:

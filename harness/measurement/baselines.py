@@ -1,4 +1,4 @@
-"""Rows that are not models: the floor and the ceiling of every table."""
+"""Reference rows: the floor and the ceiling of every table."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def measure_null(
     n: int,
     lower_is_better: Mapping[str, bool],
 ) -> tuple[Metrics, Tensor]:
-    """Score uniform noise and the mean training image, and keep the better of the two each time.
+    """Score uniform noise and the mean training image, and keep the better of the two per metric.
 
     Its likelihood is that of uniform noise: log2(levels) bits/dim, exactly.
     """
@@ -82,7 +82,7 @@ def measure_null(
 def measure_anchors(dataset: Dataset, images: int | None = None) -> Metrics:
     """Score test images with models too simple to be entries, named bits_per_dim_MODEL.
 
-    A likelihood that is no better than these has learnt nothing that counting does not.
+    A model whose likelihood is no better has learnt nothing beyond counts.
 
     Args:
         dataset: its train split is counted.

@@ -1,4 +1,4 @@
-"""What an evaluation costs, from what a few images did: a call of n takes a + b n seconds."""
+"""Cost of an evaluation, extrapolated from few images: a call with n takes a + b n seconds."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 class Work(NamedTuple):
-    """What a part of an evaluation has to do: so many calls, which have so many images in all."""
+    """The work of a part of an evaluation: a number of calls with a total number of images."""
 
     calls: int
     images: int
@@ -31,15 +31,14 @@ FREE = CallCost(0.0, 0.0)
 
 
 def cost_through(few: tuple[Work, float], many: tuple[Work, float]) -> CallCost:
-    """Return the cost by two measurements.
+    """Return the cost from two measurements.
 
-    It is that of ``many`` at its own size: what the two are off by tells only on the way from
-    there to other sizes. If both are of the same size, all of it grows with the images, which
-    bounds the cost of more.
+    It is exact for ``many`` at its own size: measurement error affects only the extrapolation to
+    other sizes. If both are of the same size, all of it scales with the images, an upper bound.
 
     Args:
-        few: work of few images, and its seconds.
-        many: the same of more images a call.
+        few: work on few images, and its seconds.
+        many: the same, of more images per call.
     """
     (less, seconds), (more, longer) = few, many
     if not more.images:
@@ -52,14 +51,14 @@ def cost_through(few: tuple[Work, float], many: tuple[Work, float]) -> CallCost:
 
 
 def sets_drawn(trial: Trial) -> int:
-    """Return how many sets of samples a model draws to be scored, on the way and at its end."""
+    """Return how many sets of samples a model draws for scoring, during training and at its end."""
     evaluation = trial.evaluation
     weights = 2 if evaluation.raw_weights else 1
     return evaluation.sample_sets + weights * len(evaluation.curve) + weights - 1
 
 
 def sampling(trial: Trial) -> Work:
-    """Return the batches of all sets, which are drawn whole."""
+    """Return the batches of all sets, including unused images of the last ones."""
     size = trial.evaluation.batch_size
     batches = sets_drawn(trial) * math.ceil((trial.evaluation.samples or 0) / size)
     return Work(batches, batches * size)

@@ -14,7 +14,7 @@ from harness.features.base import FeatureExtractor, Features
 
 
 class ImageStream(Protocol):
-    """Images that are read a batch at a time, as often as they are asked for."""
+    """Images that are read one batch at a time, any number of times."""
 
     def __len__(self) -> int:
         """Return how many images there are."""
@@ -65,7 +65,7 @@ def batches(images: Images, size: int) -> Iterator[Sequence[Tensor]]:
 
 
 class _Group(NamedTuple):
-    """Images of one shape, (n, C, H, W), and their places in the batch."""
+    """Images of one shape, (n, C, H, W), and their positions in the batch."""
 
     images: Tensor
     places: list[int]
@@ -100,7 +100,7 @@ def join_features(parts: Sequence[Features]) -> Features:
 
 
 def _own(features: Features) -> Features:
-    """Return features in memory of their own: an extractor may fill the same anew every time."""
+    """Return a copy of features: an extractor may reuse the same memory for every batch."""
     vectors, logits = features
     return Features(vectors.clone(), None if logits is None else logits.clone())
 

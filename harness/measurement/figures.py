@@ -1,7 +1,7 @@
 """Figures of a model, each measured or with the reason why it is missing.
 
-A model has been trained for hours when this begins. What keeps one figure from being had, a metric
-that raises or a batch too large for the memory, is therefore the reason of that figure alone.
+By then the model may have been trained for hours. So an error in one figure, such as a metric that
+raises or a batch too large for the memory, becomes the reason of that figure alone.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ Metrics = dict[str, Measurement]
 
 
 def ignore() -> None:
-    """Do nothing at a heartbeat."""
+    """Ignore a heartbeat."""
 
 
 @contextmanager
 def guarded(names: Collection[str], measured: Metrics) -> Iterator[None]:
-    """Go on after what is inside raises, with the reason in each of ``names`` in ``measured``."""
+    """Continue if the block raises, with the reason under each of ``names`` in ``measured``."""
     try:
         yield
     except Exception as error:
@@ -43,24 +43,24 @@ def guarded(names: Collection[str], measured: Metrics) -> Iterator[None]:
 
 
 def why_missing(names: Collection[str], error: Exception) -> str:
-    """Return why there are no such figures.
+    """Return why these figures are missing.
 
-    Being asked to stop is no reason, nor is a full disk, after which the next run resumes, nor are
-    files of images that are damaged: these are passed on.
+    A request to stop, a full disk, after which the next run resumes, and damaged image files are
+    re-raised.
     """
     if isinstance(error, Interrupted | ImageError) or is_disk_full(error):
         raise error
-    # A metric raises ``ValueError`` to say why, in words; anything else needs to be told in full.
+    # A metric raises ``ValueError`` with a readable reason; any other error is reported in full.
     in_words = isinstance(error, ValueError) and str(error)
-    told = explain(error)
-    log.warning("no %s: %s", ", ".join(names), told, exc_info=None if in_words else error)
-    return str(error) if in_words else told
+    message = explain(error)
+    log.warning("no %s: %s", ", ".join(names), message, exc_info=None if in_words else error)
+    return str(error) if in_words else message
 
 
 def measured_value(
     found: Tensor | Figure | str, protocol: str, limits: tuple[float, float]
 ) -> Measurement:
-    """Return what a metric found; infinity and NaN have no mean over sets, and are no figure."""
+    """Return the result of a metric; infinity and NaN count as missing."""
     if isinstance(found, str):
         return Measurement(value=None, reason=found)
     figure = found if isinstance(found, Figure) else Figure(found)
@@ -88,7 +88,7 @@ def mean_over_sets(measurements: Sequence[Measurement], alike: str | None = None
 
     Args:
         measurements: of each set.
-        alike: why their spread tells of no uncertainty, or None if it does.
+        alike: why their spread is no measure of uncertainty, or None if it is.
     """
     missing = next((m for m in measurements if m.value is None), None)
     if missing is not None or len(measurements) == 1:

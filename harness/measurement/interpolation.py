@@ -1,4 +1,4 @@
-"""What lies between two latent variables: whether a model has learnt a space or a list."""
+"""Interpolation between latent variables."""
 
 from __future__ import annotations
 

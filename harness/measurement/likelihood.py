@@ -40,7 +40,8 @@ def measure_likelihood(
         return Measurement(value=None, reason="x and y of the data are not paired: no p(x | y)")
     given = model.condition(None if test.y is None else torch.from_numpy(test.y[: len(chosen)]))
     bits = BitsPerDimension(spec.dimensions)
-    # Rows of one model share a line of the leaderboard if they share the kind, also without value.
+    # Rows of one model share a line of the leaderboard if they share the kind, even without a
+    # value.
     kind = likelihood_kind(type(model))
     try:
         for index, start in enumerate(range(0, len(chosen), batch_size)):
@@ -78,12 +79,12 @@ def measure_likelihood(
 
 
 def likelihood_protocol(images: int, spec: DataSpec) -> str:
-    """Return in words what a likelihood is of."""
+    """Return the protocol of a likelihood."""
     plural = "" if images == 1 else "s"
     return f"{images} image{plural} of {HELD_OUT}, D = {spec.dimensions}, {spec.levels} levels"
 
 
 def likelihood_details(spec: DataSpec, images: int | None = None) -> dict[str, int | float]:
-    """Return in numbers what a likelihood is of; one in closed form is of no certain images."""
+    """Return the details of a likelihood; one in closed form is not of particular images."""
     details: dict[str, int | float] = {} if images is None else {"images": images}
     return details | {"dimensions": spec.dimensions, "levels": spec.levels}

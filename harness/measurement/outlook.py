@@ -1,4 +1,4 @@
-"""Whether the evaluation of a trial will dwarf its training, by a few images before it."""
+"""Warning about trials whose evaluation will dwarf their training, from a few timed images."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     from harness.planning.trial import Trial
 
 FACTOR = 3.0
-"""How much longer than training an evaluation must take to be worth a warning."""
+"""Ratio of evaluation to training time from which a warning is given."""
 
 WORTH = 30.0
-"""Seconds of evaluation that are nobody's concern."""
+"""Seconds of evaluation below which no warning is given."""
 
 SHORTENED_BY = {
     "sampling": "samples, sample_sets or points of the curve",
@@ -24,17 +24,17 @@ SHORTENED_BY = {
 
 
 class Costs(NamedTuple):
-    """Seconds of calls with few images; of slow ones only what is fixed is known."""
+    """Seconds of calls with few images; for slow calls only the fixed part is known."""
 
     sampling: CallCost
     likelihood: CallCost
 
 
 def warning(trial: Trial, costs: Costs, training_seconds: float) -> str:
-    """Return what a user should know of a trial whose evaluation dwarfs its training, or "".
+    """Return a warning for a trial whose evaluation dwarfs its training, or "".
 
     Args:
-        trial: what is run.
+        trial: to be run.
         costs: of its model.
         training_seconds: that its budget takes.
     """

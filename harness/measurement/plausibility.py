@@ -1,4 +1,4 @@
-"""What a figure can be: values that no model could have are no figures, and say why."""
+"""Plausibility of figures: values that no model could have are rejected with a reason."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from torch import Tensor
 from harness.contract import DataSpec, LogLikelihood
 
 ROUNDING = 1e-6
-"""Share of the nats of a uniform model, D ln(levels), that sums in float32 may be off by."""
+"""Rounding error of sums in float32, relative to the nats of a uniform model, D ln(levels)."""
 
 SLACK = 1e-9
-"""Relative and absolute, by which rounding in float64 may carry a metric out of its range."""
+"""Relative and absolute rounding error by which a metric may leave its range."""
 
 UNLIMITED = (-math.inf, math.inf)
 
 
 def impossible_nats(likelihood: LogLikelihood, spec: DataSpec) -> str | None:
-    """Return why log-likelihoods of discrete images cannot be, or None if they can.
+    """Return why log-likelihoods of discrete images are impossible, or None if they are possible.
 
     P(image) <= 1, so nats are at most 0, whether they are exact or bounded from below. Terms as
     large as D ln(levels) cancel in float32 for an image that is certain, so that much of it,
@@ -42,7 +42,7 @@ def impossible_nats(likelihood: LogLikelihood, spec: DataSpec) -> str | None:
 
 
 def impossible_mean(kind: str | None, bits: float, error: float) -> str | None:
-    """Return why a mean in bits per dimension cannot be, or None if it can.
+    """Return why a mean in bits per dimension is impossible, or None if it is possible.
 
     Single estimates may exceed a probability of 1, but not their mean, beyond its error.
     """
@@ -55,7 +55,7 @@ def impossible_mean(kind: str | None, bits: float, error: float) -> str | None:
 
 
 def outside(value: float, limits: tuple[float, float]) -> str | None:
-    """Return why a metric cannot have a value, or None if it lies within its limits."""
+    """Return why a metric cannot have a value, or None if the value is within its limits."""
     low, high = limits
     if low - SLACK * max(1.0, abs(low)) <= value <= high + SLACK * max(1.0, abs(high)):
         return None
@@ -70,7 +70,7 @@ def real_number(found: Any) -> float:
     """Return a metric's value as a float.
 
     Raises:
-        ValueError: it is no real number, such as a truth value or a complex number.
+        ValueError: it is not a real number, but a boolean or a complex number for example.
     """
     number = torch.as_tensor(found)
     if number.dtype == torch.bool or number.is_complex() or number.numel() != 1:
@@ -82,14 +82,14 @@ def real_number(found: Any) -> float:
 
 
 def equal_sets(sets: Sequence[Any]) -> str | None:
-    """Return why sets of samples tell of no uncertainty: some are equal; None if none are."""
+    """Return why sets of samples measure no uncertainty: some are equal; None if none are."""
     known = [torch.as_tensor(images) for images in sets if not hasattr(images, "batches")]
     pairs = sum(_equal(one, other) for one, other in combinations(known, 2))
     if not pairs:
         return None
     return (
-        f"some of its {len(sets)} sets of samples are equal, bit for bit, so their spread tells "
-        "nothing: randomness must come from torch's generator, which is seeded for each set"
+        f"some of its {len(sets)} sets of samples are equal, bit for bit, so their spread is no "
+        "uncertainty: randomness must come from torch's generator, which is seeded for each set"
     )
 
 

@@ -20,7 +20,7 @@ from harness.measurement.extraction import Images, extract, join_features
 from harness.metrics.base import Moments, Reference
 from harness.metrics.moments import moments
 
-# Part of every key: raise it when features or moments are computed or kept in another way.
+# Part of every key: raise it when the computation or storage of features or moments changes.
 VERSION = 2
 
 HEADLINE, HELD_OUT = "train", "test"
@@ -28,17 +28,17 @@ HEADLINE, HELD_OUT = "train", "test"
 
 
 class ImageReference(Reference):
-    """Real images as features; all that is computed of them is cached by their content.
+    """Features of real images; everything computed from them is cached by content.
 
-    What is kept lies in ``$GENHARNESS_CACHE``, or the user's cache folder. Processes that write
-    the same file at the same time write the same content, and each renames it into place whole.
+    The cache is in ``$GENHARNESS_CACHE``, or the user's cache folder. Processes that write the same
+    file concurrently write the same content, and each renames it into place atomically.
 
     Args:
         split: its name.
-        images: what samples are compared with.
+        images: real images.
         content: a fingerprint of the images.
-        extractor: the ruler.
-        device: where features are computed; the CPU by default.
+        extractor: of the features.
+        device: on which features are computed; the CPU by default.
         held_out: images that no model was trained on.
     """
 
@@ -60,7 +60,7 @@ class ImageReference(Reference):
         super().__init__(split, own, held_out=held_out, bandwidth=extractor.bandwidth)
 
     def derived(self, what: str, compute: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
-        """Return tensors that depend on this reference alone, computed once on this machine."""
+        """Return tensors that depend only on this reference, computed once on this machine."""
         path = cache_path(self._content, self._extractor, what)
         return super().derived(what, lambda: _kept(path, compute))
 
@@ -104,12 +104,12 @@ def dataset_references(
 
 
 def split_content(dataset: Dataset, split: str) -> str:
-    """Return what names the content of one split."""
+    """Return an identifier of the content of one split."""
     return f"{dataset.fingerprint} {split}"
 
 
 def cache_path(content: str, extractor: FeatureExtractor, what: str = "moments") -> Path:
-    """Return where something that is derived from images is kept."""
+    """Return the cache path of something derived from images."""
     key = f"{what} {VERSION} {content} {extractor.digest}"
     kind = what.split()[0]
     return cache_root() / "features" / f"{hashlib.sha256(key.encode()).hexdigest()}.{kind}"
@@ -121,7 +121,7 @@ def _on_cpu(features: Features) -> Features:
 
 
 def _kept(path: Path, compute: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
-    """Return what a file keeps; where it does not, what is computed, and keep that."""
+    """Return cached tensors, or compute and cache them."""
     found = _read(path)
     if found is None:
         found = {name: tensor.cpu().contiguous() for name, tensor in compute().items()}
@@ -130,7 +130,7 @@ def _kept(path: Path, compute: Callable[[], dict[str, Tensor]]) -> dict[str, Ten
 
 
 def _read(path: Path) -> dict[str, Tensor] | None:
-    """Return what a file holds: a SHA-256, then safetensors; None if they do not fit its name."""
+    """Return the tensors of a file: SHA-256, safetensors; None if that does not match its name."""
     try:
         content = path.read_bytes()
     except OSError:
@@ -142,9 +142,9 @@ def _read(path: Path) -> dict[str, Tensor] | None:
 
 
 def _seal(path: Path, body: bytes) -> bytes:
-    """Return the SHA-256 of a file's name, which is its key, and of its content.
+    """Return the SHA-256 of a file's name, which is its key, and its content.
 
-    So a whole file that lies under another's name is as good as damaged.
+    So an intact file under another name counts as damaged.
     """
     return hashlib.sha256(path.name.encode() + body).digest()
 
@@ -159,7 +159,7 @@ def _write(path: Path, content: dict[str, Tensor]) -> None:
             os.replace(draft, path)
     except OSError as error:
         warnings.warn(
-            f"reference features are not kept for the next time: {error}; "
+            f"reference features were not cached: {error}; "
             f"the environment variable {VARIABLE} can name another folder",
             stacklevel=3,
         )

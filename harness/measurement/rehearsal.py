@@ -1,8 +1,7 @@
-"""A dry run of what an evaluation will call, on the copy of a model that warms up.
+"""A dry run of the methods that an evaluation calls, on the copy of a model that warms up.
 
-A value of a wrong type is found here, before the budget is spent. What methods raise themselves
-proves nothing, for the copy has taken a few steps only: it goes to the log, and the evaluation
-judges the trained model.
+A value of a wrong type is found here, before the budget is spent. Errors that methods raise are
+only logged, as the copy has taken only a few steps: the evaluation decides on the trained model.
 """
 
 from __future__ import annotations
@@ -37,31 +36,31 @@ FEW = 2
 """Images of a dry run."""
 
 MORE = 16
-"""Images of a second call, which tells what an image more costs."""
+"""Images of a second call, which shows the cost of another image."""
 
 QUICK = 0.5
-"""Seconds that a call of ``FEW`` may take for there to be one of ``MORE``."""
+"""Maximum seconds of a call of ``FEW`` for one of ``MORE`` to be made."""
 
 COLD = 2.0
-"""Seconds that a first call may take for what happens once: one so quick is timed again."""
+"""Maximum seconds of a first call, which includes one-time work, for it to be timed again."""
 
 
-def rehearse(
+def dry_run(
     sampler: Sampler, batch: Batch, on_call: Callable[[], None], *, compiled: bool = False
 ) -> Costs:
-    """Call each method that measures a model once, and hold what it returns to the contract.
+    """Call each method that an evaluation uses once, and validate what it returns.
 
     Args:
-        sampler: of a model that is thrown away afterwards.
+        sampler: of a model that is discarded afterwards.
         batch: of training examples, on its device.
         on_call: called after each.
-        compiled: whether ``network`` is compiled, which it is not for this.
+        compiled: whether ``network`` is compiled, which is disabled here.
 
     Returns:
-        What calls of ``sample`` and ``log_likelihood`` cost; nothing if they raised or are missing.
+        Costs of calls of ``sample`` and ``log_likelihood``; nothing if they raised or are missing.
 
     Raises:
-        ContractBroken: one returned something else than it should.
+        ContractBroken: one returned an invalid value.
     """
     model = sampler.model
     y = model.condition(batch.y)
@@ -71,34 +70,34 @@ def rehearse(
     costs = Costs(FREE, FREE)
     with unchanged(GENERATORS), ExitStack() as inside:
         if compiled:
-            # No graph of another batch size or mode than the trial's own.
+            # No compiled graph of another batch size or mode than the trial's own.
             inside.enter_context(torch.compiler.set_stance("force_eager"))
         inside.enter_context(evaluating(model))
         reseed(sampler.device, sampler.seed, WARM_UP)
-        with _own_faults("sample"):
+        with _logged_errors("sample"):
             costs = costs._replace(sampling=_cost(partial(_sample, sampler), FEW, MORE))
         on_call()
         if isinstance(model, HasLikelihood):
-            with _own_faults("log_likelihood"):
+            with _logged_errors("log_likelihood"):
                 score = partial(_score, model, more)
                 costs = costs._replace(likelihood=_cost(score, n, len(more.x)))
             on_call()
         if isinstance(model, HasLatent):
-            with _own_faults("sample_prior"), autocast(sampler.precision, sampler.device):
+            with _logged_errors("sample_prior"), autocast(sampler.precision, sampler.device):
                 z = model.sample_prior(FEW)
                 validate_latents(z, FEW, f"sample_prior({FEW})")
                 images = decode(model, z, sampler.conditions(FEW))
                 validate_examples(images, FEW, model.spec, f"decode(sample_prior({FEW}))")
             on_call()
         if isinstance(model, HasEncoder):
-            with _own_faults("encode"):
+            with _logged_errors("encode"):
                 validate_latents(model.encode(few), n, "encode")
             on_call()
     return costs
 
 
 def _cost(timed: Callable[[int], float], few: int, more: int) -> CallCost:
-    """Return what a call costs; of a slow one, what it takes with ``few`` images is fixed."""
+    """Return the cost of a call; for a slow one, the time with ``few`` images counts as fixed."""
     seconds = timed(few)
     if seconds < COLD:
         seconds = min(seconds, timed(few))
@@ -128,7 +127,7 @@ def _score(model: HasLikelihood, batch: Batch, n: int) -> float:
 
 
 @contextmanager
-def _own_faults(method: str) -> Iterator[None]:
+def _logged_errors(method: str) -> Iterator[None]:
     try:
         yield
     except ContractBroken:

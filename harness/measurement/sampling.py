@@ -17,12 +17,12 @@ from harness.plugins.contract_validation import validate_examples, validate_leve
 
 
 class SamplingCost(NamedTuple):
-    """What one image costs, counted on a batch of ``n``.
+    """Cost of one image, counted on a batch of ``n``.
 
     Attributes:
-        evaluations: calls of ``network`` a batch.
+        evaluations: calls of ``network`` per batch.
         flops: of one image.
-        uncounted: operators without a formula, which ``flops`` lacks, with their calls a batch.
+        uncounted: operators without a formula, which ``flops`` lacks, with their calls per batch.
     """
 
     evaluations: float
@@ -88,18 +88,18 @@ class Sampler:
         batches = []
         for index, start in enumerate(range(0, n, self.batch_size)):
             reseed(self.device, self.seed, SAMPLE, set_index, index)
-            # Whole batches, cut afterwards: a shorter last batch would draw other noise.
+            # Complete batches, cut afterwards: a shorter last batch would draw other noise.
             x = self.draw_batch(self.batch_size, self.conditions(self.batch_size, start))
-            # A copy on the CPU too: a model may fill the same memory anew at its next call.
+            # A copy on the CPU too: a model may reuse the same memory at its next call.
             batches.append(x[: n - start].to("cpu", copy=True))
             on_batch()
         return torch.cat(batches)
 
     def draw_batch(self, n: int, y: Tensor | None = None) -> Tensor:
-        """Return one batch as the model draws it, on the device, checked.
+        """Return one batch as drawn by the model, on the device, validated.
 
         Raises:
-            ContractBroken: type, shape or values are not what the contract says.
+            ContractBroken: type, shape or values break the contract.
         """
         with evaluating(self.model), autocast(self.precision, self.device):
             x = self.model.sample(n, y)
@@ -109,7 +109,7 @@ class Sampler:
         return x
 
     def cost(self, n: int = 4) -> SamplingCost:
-        """Return what an image costs, counted on one batch of ``n``; a few images are enough."""
+        """Return the cost of an image, counted on one batch of ``n``; a few images are enough."""
         reseed(self.device, self.seed, SAMPLE, 0, 0)
         with CallCounter(self.model.network) as calls, FlopCounter() as counter:
             self.draw_batch(n, self.conditions(n))
@@ -129,7 +129,7 @@ class Sampler:
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Set ``model`` to ``eval()``, without gradients, and back afterwards."""
+    """Set ``model`` to ``eval()`` without gradients, and restore it afterwards."""
     was_training = model.training
     model.eval()
     try:

@@ -38,15 +38,15 @@ class _Group(NamedTuple):
 
 
 class SampleScorer:
-    """Scores sets of samples in the features of one extractor, against train and against test.
+    """Scores sets of samples in the features of one extractor, against the train and test split.
 
     Args:
         real: the data set, or the references themselves, "train" and perhaps "test"; without the
             latter, nothing is scored against test.
-        extractor: the ruler.
+        extractor: of the features.
         metrics: classes by name; those without a value in these features report the reason. A class
-            under several names is computed once, and gives each its column.
-        device: where features are computed.
+            under several names is computed once, with one column per name.
+        device: on which features are computed.
     """
 
     def __init__(
@@ -64,13 +64,13 @@ class SampleScorer:
         self.references = dict(real)
 
     def quick(self) -> SampleScorer:
-        """Return a scorer without the metrics that are too costly to follow a training with."""
+        """Return a scorer without the metrics that are too costly during training."""
         scorer = copy(self)
         scorer.metrics = {n: metric for n, metric in self.metrics.items() if not metric.costly}
         return scorer
 
     def distances(self) -> SampleScorer:
-        """Return a scorer of the quick metrics that compare samples with real images."""
+        """Return a scorer of the cheap metrics that compare samples with real images."""
         scorer = self.quick()
         scorer.metrics = {n: metric for n, metric in scorer.metrics.items() if metric.comparative}
         return scorer
@@ -83,8 +83,8 @@ class SampleScorer:
             name: mean_over_sets([metrics[name] for metrics in scored], alike) for name in scored[0]
         }
 
-    def suspects(self, images: Tensor, count: int) -> tuple[Tensor, Tensor]:
-        """Return the uint8 images (count, C, H, W) that look most like copies, suspicious first.
+    def likely_copies(self, images: Tensor, count: int) -> tuple[Tensor, Tensor]:
+        """Return the uint8 images (count, C, H, W) most likely to be copies, in that order.
 
         Returns:
             Those images, and for each the index of the nearest training image, (count,).
@@ -107,23 +107,23 @@ class SampleScorer:
                 else:
                     measured |= missing(group.columns, reason)
 
-        def unharmed() -> Iterator[tuple[_Group, SampleMetric]]:
+        def remaining() -> Iterator[tuple[_Group, SampleMetric]]:
             return (one for one in running if measured.keys().isdisjoint(one[0].columns))
 
         with guarded([name for group, _ in running for name in group.columns], measured):
             for features in extract(self.extractor, images, device=self.device):
-                for group, metric in unharmed():
+                for group, metric in remaining():
                     with guarded(group.columns, measured):
                         metric.update(features)
                 on_batch()
-        for group, metric in unharmed():
+        for group, metric in remaining():
             with guarded(group.columns, measured):
                 measured |= self._figures(group, metric, len(images))
             on_batch()
         return measured
 
     def _groups(self) -> Iterator[_Group]:
-        """Yield what is computed: against test only where a metric compares."""
+        """Yield what is computed: against test only for comparative metrics."""
         names: dict[type[SampleMetric], list[str]] = {}
         for name, metric in self.metrics.items():
             names.setdefault(metric, []).append(name)

@@ -55,9 +55,9 @@ def measure_speed(
     with guarded(("nfe", "flops_per_image"), measured):
         cost = sampler.cost()
         measured["nfe"] = Measurement(
-            value=cost.evaluations, protocol="calls of the network a batch"
+            value=cost.evaluations, protocol="calls of the network per batch"
         )
-        without = ", ".join(f"{name} ({calls} a batch)" for name, calls in cost.uncounted.items())
+        without = ", ".join(f"{name} ({calls} per batch)" for name, calls in cost.uncounted.items())
         measured["flops_per_image"] = Measurement(
             value=cost.flops,
             kind="at_least" if cost.uncounted else None,
@@ -67,7 +67,7 @@ def measure_speed(
 
 
 def _on(sampler: Sampler) -> str:
-    """Return what decides how fast a machine samples, in words."""
+    """Return the hardware part of a timing's protocol."""
     if sampler.device.type == "cpu":
         return f"{torch.get_num_threads()} threads"
     return sampler.device.type

@@ -1,4 +1,4 @@
-"""The pictures that a trial leaves; whatever fails in one costs that picture alone."""
+"""The pictures of a trial; an error in one affects only that picture."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from harness.measurement.scorer import SampleScorer
 
 log = logging.getLogger(__name__)
 
-SUSPECTS = 30
+COPIES_SHOWN = 30
 """Samples that are looked for beside the training examples nearest to them."""
 
 
@@ -36,9 +36,9 @@ def write_pictures(folder: Path, name: str, drawing: Callable[[], Files]) -> Non
 
 def draw_suspects(scorer: SampleScorer, dataset: Dataset, samples: Tensor) -> Files:
     """Show the samples that look most like copies, beside the training examples nearest."""
-    suspects, nearest = scorer.suspects(samples, SUSPECTS)
+    likely_copies, nearest = scorer.likely_copies(samples, COPIES_SHOWN)
     originals = dataset.train.x[nearest.numpy()]
-    return draw_pairs(dataset.spec.x, suspects.numpy(), originals)
+    return draw_pairs(dataset.spec.x, likely_copies.numpy(), originals)
 
 
 def draw_interpolation(

@@ -12,7 +12,7 @@ def harness_metrics() -> list[MetricInfo]:
         *_frechet(),
         MetricInfo(
             name="is",
-            summary="Inception Score: one class a sample, all classes (Salimans et al., 2016)",
+            summary="Inception Score: one class per sample, all classes (Salimans et al., 2016)",
             target="harness.metrics.inception_score:InceptionScore",
             label="IS",
             lower_is_better=False,

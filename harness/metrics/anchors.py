@@ -1,4 +1,4 @@
-"""Trivial models of images: what bits/dim costs without learning anything worth the name.
+"""Trivial models of images: baselines for bits/dim without learning.
 
 Two are probabilities, counted on the train split and honest on every image::
 
@@ -37,7 +37,7 @@ class Contexts(NamedTuple):
 
 
 def position(images: Images, levels: int) -> Contexts:
-    """Return the position d of each sub-pixel: the model is a histogram a pixel."""
+    """Return the position d of each sub-pixel: the model is a histogram per pixel."""
     d = images[0].size
     where = np.arange(d).reshape(images.shape[1:])
     return Contexts(np.broadcast_to(where, images.shape), d)
@@ -112,13 +112,13 @@ COUNTED: Mapping[str, Callable[[Images, int], Contexts]] = MappingProxyType(
 COMPRESSORS: Mapping[str, Callable[[bytes], bytes]] = MappingProxyType(
     {"zlib": partial(zlib.compress, level=9), "lzma": lzma.compress}
 )
-"""Lossless compressors by name, each as strong as one reasonably waits for."""
+"""Lossless compressors by name, each at its strongest practical setting."""
 
 
 def code_length(images: Images, compressor: str) -> float:
-    """Return the bits a sub-pixel of all ``images`` compressed as one stream of bytes.
+    """Return the bits per sub-pixel of all ``images`` compressed as one stream of bytes.
 
-    The stream is (N, C, H, W) in C order, a byte a sub-pixel. The compressor learns nothing from
-    the train split, but adapts to the images before the one that it is at.
+    The stream is (N, C, H, W) in C order, one byte per sub-pixel. The compressor learns nothing
+    from the train split, but adapts to the images before the one that it is at.
     """
     return 8 * len(COMPRESSORS[compressor](images.tobytes())) / images.size

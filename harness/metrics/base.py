@@ -27,12 +27,12 @@ class Moments(NamedTuple):
 
 
 class Figure(NamedTuple):
-    """What a metric found.
+    """The result of a metric.
 
     Attributes:
         value: float64 scalar.
-        error: its standard error, where the metric knows it.
-        warning: what is wrong with the samples, for people; empty if nothing is.
+        error: its standard error, if known.
+        warning: what is wrong with the samples, for display; empty if nothing is.
     """
 
     value: Tensor
@@ -41,14 +41,15 @@ class Figure(NamedTuple):
 
 
 class Reference:
-    """What samples are compared with: one split of the real data, as features.
+    """The real images that samples are compared with: one split, as features.
 
     Args:
         split: its name.
         moments: of its features.
         features: of all its images; only some metrics need them.
         held_out: real images of the same kind that no model was trained on.
-        bandwidth: of Gaussian kernels in these features; None leaves it to the spread of the data.
+        bandwidth: of Gaussian kernels in these features; None derives it from the spread of the
+            data.
     """
 
     def __init__(
@@ -68,7 +69,7 @@ class Reference:
 
     @property
     def description(self) -> str:
-        """What is compared with, for people: how many images of which split."""
+        """Number of images and split, for display."""
         return f"{self.moments.n} of {self.split}"
 
     @property
@@ -76,18 +77,18 @@ class Reference:
         """Features of every image, on the CPU.
 
         Raises:
-            ValueError: the reference was made of moments alone.
+            ValueError: the reference has only moments.
         """
         if self._features is None:
             self._features = self._load()
         return self._features
 
     def derived(self, what: str, compute: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
-        """Return tensors that depend on this reference alone, computed once.
+        """Return tensors that depend only on this reference, computed once.
 
         Args:
-            what: names the computation with its version and parameters.
-            compute: called unless the tensors are known; they are then kept on the CPU.
+            what: identifies the computation, its version and parameters.
+            compute: called unless the tensors are cached; they are then kept on the CPU.
         """
         if what not in self._derived:
             self._derived[what] = {name: tensor.cpu() for name, tensor in compute().items()}
@@ -95,31 +96,31 @@ class Reference:
 
     def _load(self) -> Features:
         raise ValueError(
-            f"this metric needs the features of the {self.split} images; there are only moments"
+            f"this metric needs the features of the {self.split} images; only moments are available"
         )
 
 
 class NonFiniteFeatures(ValueError):
-    """Features hold NaN or infinity, so no metric of them means anything."""
+    """Features contain NaN or infinity, so no metric of them is meaningful."""
 
 
 class SampleMetric(Metric):
     """A metric of a set of samples, updated batch by batch with their features.
 
-    A class may have several columns, each of which is a metric's name: they are then computed
-    together.
+    A class may have several columns, each named like a metric: they are then computed together.
     """
 
     full_state_update = False
     comparative: ClassVar[bool] = True
     """Whether the value depends on the reference; it is then measured against train and test."""
     held_out_columns: ClassVar[frozenset[str]] = frozenset()
-    """Columns that compare samples with held-out images, so mean nothing of those themselves."""
+    """Columns that compare samples with held-out images, and are undefined for those themselves."""
     limits: Mapping[str, tuple[float, float]] = {}
-    """The least and the greatest value that a column can have; one outside is no figure. Columns
-    that are not listed have no limits. Where they depend on the data, an instance sets its own."""
+    """The least and the greatest value that a column can have; one outside is not published.
+    Columns that are not listed have no limits. Where they depend on the data, an instance sets its
+    own."""
     costly: ClassVar[bool] = False
-    """Whether it is too slow to follow a training with; it is then measured at the end alone."""
+    """Whether it is too slow to be measured during training, and only measured at the end."""
 
     def __init__(self, reference: Reference) -> None:
         super().__init__()
@@ -132,21 +133,21 @@ class SampleMetric(Metric):
 
     @property
     def protocol(self) -> str:
-        """What a value depends on besides features, samples and reference, in words."""
+        """What a value depends on besides features, samples and reference, as text."""
         return ""
 
     @abstractmethod
     def update(self, features: Features) -> None:
-        """Take in the features of one batch; raises ``NonFiniteFeatures``."""
+        """Update with the features of one batch; raises ``NonFiniteFeatures``."""
 
     @abstractmethod
     def compute(self) -> Tensor | Figure | dict[str, Figure | str]:
         """Return the value, a float64 scalar, or a figure; of several columns, each by its name.
 
-        A string stands for a column that has no figure, and says why.
+        A string is the reason why a column has no value.
 
         Raises:
-            ValueError: saying why there is none.
+            ValueError: with the reason why there is none.
         """
 
 
@@ -208,5 +209,5 @@ class TaskMetric(Metric):
         """Return the value, a scalar, or a figure.
 
         Raises:
-            ValueError: saying why there is none.
+            ValueError: with the reason why there is none.
         """

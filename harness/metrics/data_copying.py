@@ -20,14 +20,14 @@ from harness.metrics.memorisation import Nearest
 CELLS = 10
 """Cells at most."""
 MEAN = 50
-"""Held-out images a cell, on average, at least: with fewer of them there are fewer cells."""
+"""Held-out images per cell, on average, at least: with fewer of them there are fewer cells."""
 SEED = 0
 LEAST = 20
 """Samples in a cell, and held-out images, at least: cells with fewer are left out."""
 
 
 def number_of_cells(held_out: int) -> int:
-    """Return into how many cells so many held-out images allow to part the space."""
+    """Return the number of cells for this number of held-out images."""
     return max(1, min(CELLS, held_out // MEAN))
 
 
@@ -38,7 +38,7 @@ def cells(vectors: Tensor, count: int) -> Tensor:
     """
     # Sums of one thread come out the same every time.
     with threadpool_limits(1), warnings.catch_warnings():
-        # It warns of fewer different vectors than clusters, which leaves cells empty: no harm.
+        # It warns of fewer distinct vectors than clusters, which leaves cells empty: harmless.
         warnings.simplefilter("ignore", ConvergenceWarning)
         found = KMeans(count, n_init=1, random_state=SEED).fit(vectors.cpu().double().numpy())
     return torch.from_numpy(found.labels_).long().to(vectors.device)
@@ -69,7 +69,7 @@ def data_copying(samples: Nearest, held_out: Nearest, cell: Tensor) -> Figure | 
     cells as large as each other it has the deviation 1 / sqrt(k) where all is well. In one cell for
     all, samples from where the data are dense would pass for copies.
 
-    Samples from the middle of each mode lower it too, so alone it convicts nobody.
+    Samples from the middle of each mode lower it too, so it is no proof of copying by itself.
 
     Args:
         samples: the training image nearest to each of n samples.

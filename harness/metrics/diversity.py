@@ -1,4 +1,4 @@
-"""Diversity: which classes are drawn, and how many different images there are in effect."""
+"""Diversity: classes covered, and the effective number of different images."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class LabelDiversity(SampleMetric):
 
     def __init__(self, reference: Reference) -> None:
         super().__init__(reference)
-        # A scalar until the first batch tells the number of classes, to which it broadcasts.
+        # A scalar until the first batch, whose number of classes it broadcasts to.
         self.add_state("counts", torch.zeros((), dtype=torch.long), dist_reduce_fx="sum")
 
     @classmethod
@@ -46,15 +46,15 @@ class LabelDiversity(SampleMetric):
         """Return why it has no value in features with ``classes`` logits, or None if it has one."""
         if classes >= 2:
             return None
-        return "classes are told by a classifier's logits, which these features do not have"
+        return "classes need a classifier's logits, which these features do not have"
 
     @property
     def protocol(self) -> str:
-        """What the classes are compared with."""
+        """The images that classes are compared with."""
         return f"classes as predicted, against {self.reference.moments.n} of {self.reference.split}"
 
     def update(self, features: Features) -> None:
-        """Take in the logits (B, K) of one batch.
+        """Update with the logits (B, K) of one batch.
 
         Raises:
             NonFiniteFeatures: if a logit is NaN or infinite.
@@ -124,7 +124,7 @@ class VendiScore(SampleMetric):
         return f"cosine similarity about the mean of {self.reference.split}"
 
     def update(self, features: Features) -> None:
-        """Take in the vectors (B, d) of one batch; raises ``NonFiniteFeatures``."""
+        """Update with the vectors (B, d) of one batch; raises ``NonFiniteFeatures``."""
         x = finite(features.vectors.to(self.device)) - self.reference.moments.mean.to(self.device)
         directions = F.normalize(x, dim=1)
         self.count += len(x)

@@ -19,7 +19,7 @@ from harness.metrics.base import Figure, Moments, Reference, SampleMetric
 from harness.metrics.moments import Sums, finite, moments_of_sums, sums
 
 TOLERANCE = 1e-7
-"""Share of a distance that rounding may cost before it is taken the slow way."""
+"""Relative rounding error of a distance above which the slower, exact form is used."""
 
 
 class FrechetTerms(NamedTuple):
@@ -115,7 +115,8 @@ def _rounding(products: Tensor) -> Tensor:
 def root(moments: Moments) -> Tensor:
     """Return R (d, k) with S = R R^T: Cholesky's factor where S is definite beyond rounding.
 
-    Elsewhere it has a column for each eigenvector whose variance is no rounding, at a tenfold cost.
+    Otherwise it has a column for each eigenvector with a variance above rounding, at ten times the
+    cost.
     """
     n, mean, covariance = moments
     d = len(mean)
@@ -158,7 +159,7 @@ class FrechetDistance(SampleMetric):
         self.add_state("vectors", [], dist_reduce_fx="cat")
 
     def update(self, features: Features) -> None:
-        """Take in the vectors (B, d) of one batch; raises ``NonFiniteFeatures``."""
+        """Update with the vectors (B, d) of one batch; raises ``NonFiniteFeatures``."""
         finite(features.vectors)
         self.vectors.append(features.vectors.to(self.device))
         if self.count or sum(map(len, self.vectors)) > len(self.first):

@@ -18,7 +18,7 @@ from harness.metrics.tiles import PairwiseMetric
 GROUPS = 20
 SEED = 0
 LEAST = 4
-"""Samples for each feature, below which intervals were not measured."""
+"""Minimum samples per feature for which intervals were validated."""
 
 
 def corrected_distance(a: Moments, b: Moments, root_of_b: Tensor) -> Tensor:

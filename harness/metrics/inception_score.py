@@ -31,7 +31,7 @@ class InceptionScore(SampleMetric):
         super().__init__(reference)
         zero = torch.zeros((), dtype=torch.float64)
         self.add_state("count", torch.tensor(0), dist_reduce_fx="sum")
-        # A scalar until the first batch tells the number of classes, to which it broadcasts.
+        # A scalar until the first batch, whose number of classes it broadcasts to.
         self.add_state("probability", zero, dist_reduce_fx="sum")
         self.add_state("entropy", zero.clone(), dist_reduce_fx="sum")
 
@@ -43,7 +43,7 @@ class InceptionScore(SampleMetric):
         return "the Inception Score needs class logits, which these features do not have"
 
     def update(self, features: Features) -> None:
-        """Take in the logits (B, K) of one batch.
+        """Update with the logits (B, K) of one batch.
 
         Raises:
             NonFiniteFeatures: if a logit is NaN or infinite.

@@ -1,6 +1,6 @@
 """Maximum mean discrepancy between samples and real images (KID, CMMD).
 
-One estimator for every kernel: the unbiased U-statistic of all pairs, no subsets drawn, with its
+One estimator for every kernel: the unbiased U-statistic of all pairs, without subsets, with its
 standard error.
 
 Gretton et al., A Kernel Two-Sample Test, 2012. Binkowski et al., Demystifying MMD GANs, 2018,

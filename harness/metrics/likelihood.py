@@ -39,7 +39,7 @@ class BitsPerDimension(Metric):
         self.add_state("squares", zero.clone(), dist_reduce_fx="sum")
 
     def update(self, nats: Tensor, kind: LikelihoodKind) -> None:
-        """Take in the log-likelihoods (B,) of discrete images, in nats.
+        """Update with the log-likelihoods (B,) of discrete images, in nats.
 
         Raises:
             ValueError: if a value is NaN or plus infinity, or if other images had another kind.

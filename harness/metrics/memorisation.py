@@ -1,9 +1,8 @@
 """Does a model copy its training images?
 
-Real images that no model was trained on, held out, tell how near to the training set an honest
-sample may lie. Near is relative: where training images are dense, every honest sample has one
-close by. The ratio d(x, t) / d(t, t'), with t the training image nearest to x and t' the one
-nearest to t, allows for that.
+Held-out real images show how near to the training set an honest sample may lie. Nearness is
+relative: where training images are dense, every honest sample has one close by. The ratio d(x, t) /
+d(t, t'), with t the training image nearest to x and t' the one nearest to t, allows for that.
 
 Alaa et al., How Faithful is your Synthetic Data?, 2022, arXiv:2102.08921.
 """
@@ -23,7 +22,7 @@ TAIL = 0.01
 ALARM = 5.0
 """Standard deviations by which the share of suspicious samples must exceed that of honest ones."""
 
-NOTHING_HELD_OUT = "copies show beside real images that no model was trained on; there are none"
+NOTHING_HELD_OUT = "copies are detected against held-out real images; there are none"
 
 
 class Nearest(NamedTuple):
@@ -39,7 +38,7 @@ class Nearest(NamedTuple):
         return cls(far, torch.zeros(n, dtype=torch.long, device=device))
 
     def take(self, rows: slice, start: int, squared: Tensor) -> None:
-        """Take in the squared distances of ``rows`` to images from ``start`` on."""
+        """Update with the squared distances of ``rows`` to images from ``start`` on."""
         least, index = squared.min(1)
         nearer = least < self.squared[rows]
         self.squared[rows] = torch.where(nearer, least, self.squared[rows])

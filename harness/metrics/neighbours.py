@@ -46,7 +46,7 @@ class Manifold(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """What one pass over all pairs of n samples and m real images tells.
+    """Result of one pass over all pairs of n samples and m real images.
 
     Attributes:
         balls: real balls that hold each sample, (n,).
@@ -120,7 +120,7 @@ def compare(samples: Manifold, real: Manifold) -> Comparison:
 
 
 class Training(NamedTuple):
-    """Real images that a model was trained on: the balls they span, and what is held out of them.
+    """Training images of a model: the balls they span, and held-out images relative to them.
 
     Attributes:
         manifold: of the training images.
@@ -166,7 +166,7 @@ def nearest_training_images(vectors: Tensor, reference: Reference) -> tuple[Near
 
 
 def slack(reference: Reference) -> float:
-    """Return by how much rounding may part equal squared distances."""
+    """Return by how much rounding may separate equal squared distances."""
     return SLACK * float(reference.moments.covariance.trace())
 
 
@@ -189,7 +189,7 @@ class Neighbours(PairwiseMetric):
 
     @property
     def protocol(self) -> str:
-        """The number of neighbours, of what they are neighbours, and the cells of C_T."""
+        """The number of neighbours, the images compared, and the cells of C_T."""
         reference, other = self.reference, self.reference.held_out
         against = f"k = {self.k} against {reference.moments.n} of {reference.split}"
         if other is None:

@@ -18,11 +18,11 @@ class Speed:
     """How fast a model samples at one batch size.
 
     Attributes:
-        batch_size: images a call.
+        batch_size: images per call.
         images_per_second: median over repetitions.
         spread: interquartile range of images per second.
         seconds: median of one call; the latency where ``batch_size`` is 1.
-        p95: 95th percentile of one call's seconds, interpolated; of few repetitions, the longest.
+        p95: 95th percentile of one call's seconds, interpolated; with few repetitions, the longest.
         repetitions: timed calls, after one that was not.
         threads: of torch within an operator, on the CPU.
     """
@@ -53,7 +53,7 @@ def sampling_speed(
     Args:
         sample: draws n images on ``device``.
         batch_sizes: values of n.
-        device: what to wait for.
+        device: to synchronise.
         seconds: of timed calls, over all batch sizes.
         clock: monotonic, in seconds.
     """
@@ -102,6 +102,6 @@ def summarise(n: int, times: Sequence[float]) -> Speed:
 
 
 def synchronise(device: torch.device) -> None:
-    """Wait for all that was asked of a CUDA device."""
+    """Wait for all queued work of a CUDA device."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)

@@ -1,4 +1,4 @@
-"""All pairs of two sets of vectors, a tile at a time: memory stays the same however many there are.
+"""All pairs of two sets of vectors, one tile at a time, in constant memory.
 
 Arithmetic is float64. Squared distances are |x|^2 + |y|^2 - 2 x.y, a matrix product, which in
 float32 would lose small distances to cancellation; in float64 some 1e-14 |x|^2 is lost.
@@ -63,7 +63,7 @@ class PairwiseMetric(SampleMetric):
         self.add_state("vectors", [], dist_reduce_fx="cat")
 
     def update(self, features: Features) -> None:
-        """Take in the vectors of one batch; raises ``NonFiniteFeatures``."""
+        """Update with the vectors of one batch; raises ``NonFiniteFeatures``."""
         finite(features.vectors)
         self.vectors.append(features.vectors.to(self.device))
 

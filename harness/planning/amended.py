@@ -1,4 +1,4 @@
-"""The text of a benchmark file, as its benchmark ran: with what was added and set on the way."""
+"""The text of a benchmark file as it ran, with models and settings of the command line."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ def amended(source: str, benchmark: Benchmark) -> str:
     """Return ``source`` with the models and settings of ``benchmark``; all else stays as written.
 
     Raises:
-        UserError: a setting has no form in TOML.
+        UserError: a setting cannot be written in TOML.
     """
     import tomlkit
     from tomlkit.exceptions import TOMLKitError

@@ -1,4 +1,4 @@
-"""A benchmark file: which models, on which data, under which budget, measured how."""
+"""A benchmark file: models, data, budget and measurement."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from pydantic import (
     model_validator,
 )
 
-from harness.errors import UserError, did_you_mean, shown
+from harness.errors import UserError, did_you_mean, quoted
 from harness.files.untrusted import MEBIBYTE, read_regular
-from harness.files.validation import Location, mistakes
+from harness.files.validation import Location, validation_messages
 from harness.planning.budget import Budget, Currency
 from harness.planning.fields import (
     Count,
@@ -53,11 +53,11 @@ Images = Annotated[Budget, AfterValidator(_counts_images)]
 
 @dataclass(frozen=True, order=True)
 class Needs:
-    """What a worker must be given for a trial.
+    """Resources that a worker needs for a trial.
 
     Attributes:
-        devices: at once.
-        memory: bytes of the machine's; 0 if nobody said.
+        devices: number of devices at once.
+        memory: bytes of the machine's memory; 0 if unspecified.
     """
 
     devices: int = 1
@@ -66,7 +66,7 @@ class Needs:
 
 def _with_unit(value: Any) -> Any:
     if not isinstance(value, str):
-        raise ValueError(f"{shown(value)} has no unit; write for example '8 GiB'")
+        raise ValueError(f"{quoted(value)} has no unit; write for example '8 GiB'")
     return value
 
 
@@ -78,10 +78,10 @@ class Entry(_Section):
 
     Attributes:
         model: name of the plugin.
-        label: what tables call it; needed where one model is entered twice.
-        settings: hyper-parameters that differ from the defaults.
-        devices: that train a trial together; by default the benchmark's ``devices_per_trial``.
-        memory: of the machine, that a trial needs at most, such as "8 GiB".
+        label: its name in tables; required where one model is entered twice.
+        settings: hyper-parameters that differ from the recipe.
+        devices: number that train a trial together; by default ``devices_per_trial``.
+        memory: most that a trial needs of the machine's memory, such as "8 GiB".
     """
 
     model: str
@@ -92,13 +92,13 @@ class Entry(_Section):
 
     @property
     def title(self) -> str:
-        """What tables call the entry."""
+        """Name of the entry in tables."""
         return self.label or self.model
 
 
 def _entry(value: Any) -> Any:
     if not isinstance(value, str | dict | Entry):
-        raise ValueError(f'{shown(value)} is no model; write "ddpm" or {{model = "ddpm"}}')
+        raise ValueError(f'{quoted(value)} is not a model; write "ddpm" or {{model = "ddpm"}}')
     return {"model": value} if isinstance(value, str) else value
 
 
@@ -111,12 +111,12 @@ class Evaluation(_Section):
         sample_sets: independent sets of samples; their spread is the figure's uncertainty.
         batch_size: images drawn at a time.
         features: name of the extractor; "auto" takes the data set's own.
-        robustness: whether distances of the final samples are measured again in the features of
-            classifiers that differ from the data set's own in their training seed alone.
+        robustness: whether distances of the final samples are also measured in the features of
+            classifiers that differ from the data set's own only in their training seed.
         metrics: names of the sample metrics; all that have a value in the features by default.
         curve: fractions of the budget at which training pauses to be measured.
         raw_weights: whether the weights without averaging are measured too.
-        likelihood_images: images of the test split that are scored; all by default.
+        likelihood_images: test images whose likelihood is computed; all by default.
         speed_batch_sizes: batches whose drawing is timed; the largest gives the table's images/s,
             and one image, which is always timed too, the latency.
         speed_seconds: time spent on each of them.
@@ -136,20 +136,20 @@ class Evaluation(_Section):
 
 
 class Benchmark(_Section):
-    """What one benchmark file says.
+    """The content of a benchmark file.
 
     Attributes:
-        name: of the benchmark; its results' folder and its experiment are called so.
+        name: of the benchmark, its results folder and its experiment.
         summary: one line.
         datasets: names, with arguments where they take one.
         models: entries; a plain name is an entry with the default recipe.
-        budget: what every trial may use.
+        budget: of every trial.
         seeds: one trial for each.
-        references: whether the real test set and the null model stand in the table.
+        references: whether the table includes the real test set and the null model.
         precision: fp32, tf32 or bf16 (autocast).
-        compile: whether ``network`` goes through torch.compile.
-        devices_per_trial: that train a trial together, each with its share of every batch.
-        averaging: longest half-life of the average of weights.
+        compile: whether ``network`` is compiled with torch.compile.
+        devices_per_trial: number that train a trial together, each with its share of every batch.
+        averaging: maximum half-life of the averaged weights.
         checkpoint_seconds: time on the clock between checkpoints.
         patience_seconds: silence after which a trial counts as hung.
         evaluation: how the models are measured.
@@ -175,7 +175,9 @@ class Benchmark(_Section):
         titles = [entry.title for entry in self.models]
         twice = next((title for title in titles if titles.count(title) > 1), None)
         if twice is not None:
-            raise ValueError(f"models: label {shown(twice)} appears twice; give one another label")
+            raise ValueError(
+                f"models: label {quoted(twice)} appears twice; give one of them another label"
+            )
         return self
 
 
@@ -183,8 +185,8 @@ def read_benchmark(name: str) -> tuple[Benchmark, str]:
     """Return the benchmark of a file, or of one that ships with the package, and its text.
 
     Raises:
-        UserError: there is no such benchmark, or its file says something impossible; one line for
-            each mistake, with the key's path.
+        UserError: there is no such benchmark, or its file is invalid; one line per mistake, with
+            the key's path.
     """
     is_path = name.endswith(".toml") or os.sep in name
     if os.path.isfile(name) or (is_path and os.path.lexists(name)):
@@ -193,7 +195,7 @@ def read_benchmark(name: str) -> tuple[Benchmark, str]:
         text = _shipped().joinpath(f"{name}.toml").read_text(encoding="utf-8")
     else:
         raise UserError(
-            f"there is no benchmark {'file ' if is_path else ''}{shown(name)}"
+            f"there is no benchmark {'file ' if is_path else ''}{quoted(name)}"
             f"{did_you_mean(name, shipped_benchmarks())}; those that ship with the harness: "
             f"{', '.join(shipped_benchmarks())}; a file's name ends in .toml"
         )
@@ -222,19 +224,19 @@ def _shipped() -> Traversable:
 
 
 def parse_benchmark(text: str, source: str) -> Benchmark:
-    """Return what the text of a benchmark file says; ``source`` names it in errors."""
+    """Parse the text of a benchmark file; ``source`` names it in errors."""
     try:
         content = tomllib.loads(text)
-    # Numbers of thousands of digits and brackets in thousands are other errors than TOML's own.
+    # Numbers of thousands of digits and thousands of brackets raise other errors than TOML's own.
     except (ValueError, RecursionError) as error:
         raise UserError(
-            f"{source} is not TOML: {error}; TOML has one 'key = value' a line, text in quotes, "
+            f"{source} is not TOML: {error}; TOML has one 'key = value' per line, text in quotes, "
             "and each key and table once"
         ) from None
     try:
         return Benchmark.model_validate(content)
     except ValidationError as error:
-        lines = mistakes(error, _unknown_key)
+        lines = validation_messages(error, _unknown_key)
         raise UserError("\n".join(f"{source}: {line}" for line in lines)) from None
 
 
@@ -254,7 +256,7 @@ def parse_settings(texts: Iterable[str]) -> dict[str, dict[str, Any]]:
         model, _, key = target.strip().rpartition(".")
         if not (model and key and equals):
             raise UserError(
-                f"{shown(text)} is not a setting; write MODEL.KEY=VALUE: ddpm.channels=32"
+                f"{quoted(text)} is not a setting; write MODEL.KEY=VALUE: ddpm.channels=32"
             )
         settings.setdefault(model, {})[key] = _toml_value(value.strip())
     return settings
@@ -271,10 +273,10 @@ def _toml_value(text: str) -> Any:
 def with_settings(benchmark: Benchmark, settings: Settings) -> Benchmark:
     """Return the benchmark with hyper-parameters of its entries replaced.
 
-    A name means the entry of that label; where there is none, all entries of that model.
+    A name refers to the entry of that label or, if there is none, to all entries of that model.
 
     Raises:
-        UserError: no entry is called so.
+        UserError: there is no such entry.
     """
     changed = list(benchmark.models)
     for name, values in settings.items():
@@ -294,7 +296,7 @@ def with_settings(benchmark: Benchmark, settings: Settings) -> Benchmark:
 
 
 def with_models(benchmark: Benchmark, names: Iterable[str]) -> Benchmark:
-    """Return the benchmark with more models, each with its recipe; those it has are not doubled."""
+    """Return the benchmark with more models and their recipes; none is entered twice."""
     present = [entry.title for entry in benchmark.models]
     added = tuple(Entry(model=name) for name in dict.fromkeys(names) if name not in present)
     return benchmark.model_copy(update={"models": benchmark.models + added})

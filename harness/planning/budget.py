@@ -1,4 +1,4 @@
-"""What a trial may use: an amount of one of four currencies, read from text.
+"""The budget of a trial: an amount of one of four currencies, parsed from text.
 
 ``90s``, ``20 device-seconds``, ``10 min``, ``2 PFLOP``, ``300k images``, ``5k steps``.
 """
@@ -16,11 +16,11 @@ from typing import Any, Protocol
 from pydantic import GetCoreSchemaHandler
 from pydantic_core import CoreSchema, core_schema
 
-from harness.errors import shown
+from harness.errors import quoted
 
 
 class Currency(StrEnum):
-    """What compute is metered in."""
+    """A unit in which compute is metered."""
 
     SECONDS = "device-seconds"
     FLOPS = "flops"
@@ -29,12 +29,12 @@ class Currency(StrEnum):
 
     @property
     def field(self) -> str:
-        """Name of its field in a ``Usage``: "seconds", "flops", "images" or "steps"."""
+        """Its field in a ``Usage``: "seconds", "flops", "images" or "steps"."""
         return self.value.removeprefix("device-")
 
 
 class Metered(Protocol):
-    """What has been used so far: a ``Ledger`` or a ``Usage``."""
+    """Usage so far: a ``Ledger`` or a ``Usage``."""
 
     @property
     def seconds(self) -> float:
@@ -46,7 +46,7 @@ class Metered(Protocol):
 
     @property
     def images(self) -> int:
-        """Images shown to ``training_step``."""
+        """Images passed to ``training_step``."""
 
     @property
     def steps(self) -> int:
@@ -54,7 +54,7 @@ class Metered(Protocol):
 
 
 class BudgetError(ValueError):
-    """A text or an amount is no budget."""
+    """A text or an amount is not a budget."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Budget:
         counted = self.currency in (Currency.IMAGES, Currency.STEPS)
         if counted and self.amount != int(self.amount):
             raise BudgetError(f"{self.currency} are counted in whole numbers, not {self.amount:g}")
-        if counted and self.amount >= 2**53:  # where floats have no longer all whole numbers
+        if counted and self.amount >= 2**53:  # where floats no longer represent all whole numbers
             raise BudgetError(f"{self.currency} are counted below 2**53; {_EXAMPLES}")
         object.__setattr__(self, "amount", float(self.amount))
 
@@ -90,21 +90,21 @@ class Budget:
             text: such as "90s", "20 device-seconds", "2 h", "2 PFLOP", "300k images", "5k steps".
 
         Raises:
-            BudgetError: says what is wrong with the text and what would be right.
+            BudgetError: the message states what is wrong with the text and what would be right.
         """
         match = _NUMBER.match(text)
         if match is None:
             raise BudgetError(
-                f"budget {shown(text)} does not begin with a positive number; {_EXAMPLES}"
+                f"budget {quoted(text)} does not begin with a positive number; {_EXAMPLES}"
             )
         currency, scale = _unit(match["unit"], text)
         try:
             # Decimal, because 2.3e6 is 2299999.9999999995 as a product of floats.
             return cls(float(Decimal(match["number"].replace("_", "")) * scale), currency)
         except BudgetError as error:
-            raise BudgetError(f"budget {shown(text)}: {error}") from None
+            raise BudgetError(f"budget {quoted(text)}: {error}") from None
         except ArithmeticError:
-            raise BudgetError(f"budget {shown(text)} is out of range; {_EXAMPLES}") from None
+            raise BudgetError(f"budget {quoted(text)} is out of range; {_EXAMPLES}") from None
 
     def __str__(self) -> str:
         number = Decimal(repr(self.amount))
@@ -121,7 +121,7 @@ class Budget:
         return f"{_digits(number / scale)}{prefix} {noun}{'' if number == 1 else 's'}"
 
     def used(self, usage: Metered) -> float:
-        """Return how much of the binding currency ``usage`` holds."""
+        """Return the amount of the binding currency in ``usage``."""
         return float(getattr(usage, self.currency.field))
 
     def fraction(self, usage: Metered) -> float:
@@ -182,26 +182,26 @@ _UNITS = (
 def _unit(words: str, text: str) -> tuple[Currency, int]:
     """Return the currency and the scale of a prefixed unit."""
     if re.search(r"\d", words):
-        raise BudgetError(f"budget {shown(text)} must be one number with one unit; {_EXAMPLES}")
+        raise BudgetError(f"budget {quoted(text)} must be one number with one unit; {_EXAMPLES}")
     if re.fullmatch(r".*flops?\s*(/|per).*", words.lower()):
-        raise BudgetError(f"budget {shown(text)} is a rate; a budget is a total, such as 2 PFLOP")
+        raise BudgetError(f"budget {quoted(text)} is a rate; a budget is a total, such as 2 PFLOP")
     name = re.sub(r"\s+", " ", words)
     if unit := _UNITS.get(name.lower()):
         return unit
     prefix, rest = name[:1], name[1:].strip().lower()
     if not rest and (not prefix or prefix in _PREFIXES):
-        raise BudgetError(f"budget {shown(text)} has no unit; {_EXAMPLES}")
+        raise BudgetError(f"budget {quoted(text)} has no unit; {_EXAMPLES}")
     currency, scale = _UNITS.get(rest, (None, 1))
     if currency and scale == 1 and prefix in _PREFIXES:
         return currency, _PREFIXES[prefix]
     if prefix == "m" and (currency or not rest):
         raise BudgetError(
-            f'budget {shown(text)}: "m" is ambiguous; write "M" for a million, "min" for minutes'
+            f'budget {quoted(text)}: "m" is ambiguous; write "M" for a million, "min" for minutes'
         )
     near = get_close_matches(name.lower(), _UNITS, n=1)
     hint = f'; did you mean "{near[0]}"?' if near else ""
     raise BudgetError(
-        f"budget {shown(text)} has the unknown unit {shown(name)}{hint} ({_EXAMPLES})"
+        f"budget {quoted(text)} has the unknown unit {quoted(name)}{hint} ({_EXAMPLES})"
     )
 
 
@@ -216,4 +216,4 @@ def _validate(value: Any) -> Budget:
         return value
     if isinstance(value, str):
         return Budget.parse(value)
-    raise BudgetError(f"a budget is text with a unit, not {shown(value)}; {_EXAMPLES}")
+    raise BudgetError(f"a budget is text with a unit, not {quoted(value)}; {_EXAMPLES}")

@@ -9,18 +9,18 @@ from typing import Any
 from harness.frame import flatten
 
 CODE = "plugin."
-"""Parts of an identity that tell which code ran: with other code a row may still come out alike."""
+"""Parts of an identity that depend on the code: with other code a row may still be reproduced."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """Something that is not as it was.
+    """A difference between then and now.
 
     Attributes:
-        key: its name, with dots.
-        then: as the row has it; None where it has none.
-        now: as it is here.
-        note: what else people must know of it.
+        key: dotted name.
+        then: value in the row; None if it has none.
+        now: value here.
+        note: additional explanation.
     """
 
     key: str

@@ -1,4 +1,4 @@
-"""The kinds of values that a benchmark file holds: nothing is converted silently."""
+"""Types of values in a benchmark file: nothing is converted silently."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
-from harness.errors import shown
+from harness.errors import quoted
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _LINE = 100
@@ -16,14 +16,14 @@ _LINE = 100
 def _distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
     for index, value in enumerate(values):
         if value in values[:index]:
-            raise ValueError(f"{shown(value)} appears twice; write it once")
+            raise ValueError(f"{quoted(value)} appears twice; write it once")
     return values
 
 
 def _names_a_folder(name: str) -> str:
     if not _NAME.fullmatch(name):
         raise ValueError(
-            f"{shown(name)} cannot name a folder of results; write letters, digits, '-', '_' and "
+            f"{quoted(name)} cannot name a results folder; use letters, digits, '-', '_' and "
             f"'.', a letter or digit first, at most {_LINE}"
         )
     return name
@@ -31,7 +31,9 @@ def _names_a_folder(name: str) -> str:
 
 def _fits_a_table(label: str) -> str:
     if label and not (label.isprintable() and label.strip() and len(label) <= _LINE):
-        raise ValueError(f"{shown(label)} fits no table; write one line, at most {_LINE} letters")
+        raise ValueError(
+            f"{quoted(label)} does not fit into a table; write one line, at most {_LINE} letters"
+        )
     return label
 
 
@@ -44,4 +46,4 @@ FolderName = Annotated[str, AfterValidator(_names_a_folder)]
 Label = Annotated[str, AfterValidator(_fits_a_table)]
 
 Distinct = AfterValidator(_distinct)
-"""Refuses a list that says something twice."""
+"""Refuses a list with duplicates."""

@@ -1,4 +1,4 @@
-"""Which plugins a trial was planned with, and whether it is they that run, from start to end."""
+"""The plugins that a trial was planned with, and verification that they are the ones that run."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 DISTRIBUTION = "genharness"
 
 NOT_PLANNED = "is not the one that was planned"
-"""Part of the reason of a trial that was refused."""
+"""Part of the reason of a refused trial."""
 
 SHOWN = 5
-"""Files that a reason names."""
+"""Maximum files that a reason names."""
 
 
 class PluginChanged(Exception):
@@ -29,29 +29,29 @@ class PluginChanged(Exception):
 
 
 def identify_model(plugin: Registered[Any]) -> dict[str, str]:
-    """Return what decides how a model's plugin computes."""
+    """Return the identity of a model's plugin."""
     facts = {
         "distribution": plugin.distribution,
         "version": plugin.version,
         "source": source_digest(plugin.info.target),
     }
     brought = libraries(plugin.distribution)
-    told = ", ".join(f"{name} {version}" for name, version in brought.items())
-    return facts | ({"libraries": told} if told else {})
+    versions = ", ".join(f"{name} {version}" for name, version in brought.items())
+    return facts | ({"libraries": versions} if versions else {})
 
 
 def identify_measurement(
     features: str, metrics: Sequence[str], registry: Registry
 ) -> dict[str, str]:
-    """Return what decides how the features and metrics of other distributions compute, if any do.
+    """Return the identity of features and metrics of other distributions, if any are used.
 
-    For those of the harness the version of the measurement's protocol speaks.
+    Those of the harness are covered by the version of the measurement protocol.
     """
-    told = ", ".join(
+    versions = ", ".join(
         f"{entry.info.name} of {entry.origin} ({source_digest(entry.info.target)[:14]})"
         for entry in _measuring(features, metrics, registry)
     )
-    return {"measurement": told} if told else {}
+    return {"measurement": versions} if versions else {}
 
 
 def _measuring(features: str, metrics: Sequence[str], registry: Registry) -> list[Registered[Any]]:
@@ -60,14 +60,14 @@ def _measuring(features: str, metrics: Sequence[str], registry: Registry) -> lis
 
 
 class PlannedPlugins:
-    """The plugins of a trial while it runs: held to what was planned, and to changing nothing else.
+    """The plugins of a trial while it runs: verified against the plan, with side effects reverted.
 
-    Data sets are held to it by their content, of whoever's code loads them.
+    Data sets are verified by their content, whichever code loads them.
 
     Args:
         trial: as it was planned.
-        registry: where its plugins are; their code need not be imported yet.
-        guard: of what they change, if it has watched their import already.
+        registry: of its plugins; their code need not be imported yet.
+        guard: of what they change, if it already covers their import.
     """
 
     def __init__(self, trial: Trial, registry: Registry, guard: PluginGuard | None = None) -> None:
@@ -80,13 +80,13 @@ class PlannedPlugins:
 
     @property
     def guard(self) -> PluginGuard:
-        """What puts back what they change in this process."""
+        """The guard that restores what they change in this process."""
         if self._guard is None:
             self._guard = PluginGuard(self._trial.plugin["distribution"])
         return self._guard
 
     def begin(self) -> None:
-        """Take note of all files, and of this process as it is if nobody has.
+        """Record all files, and the state of this process if no guard did.
 
         Raises:
             PluginChanged: other plugins were planned.
@@ -95,15 +95,15 @@ class PlannedPlugins:
         if not self._trial.is_reference:
             entries.append(self._registry.model(self._trial.model))
         self._files = [PluginFiles(entry.info.target) for entry in entries]
-        # Before they are described: what changes after that is found by the next check.
+        # Before they are described: later changes are found by the next check.
         self._contents = self._read()
         self._compare(self._describe())
 
     def check(self) -> None:
-        """Look whether a file has changed since the trial began.
+        """Check whether a file has changed since the trial started.
 
         Raises:
-            PluginChanged: one has, or was written anew, so that another may have been imported.
+            PluginChanged: one has, or was rewritten, so that other content may have been imported.
         """
         now, before = self._read(), self._contents
         changed = [name for name in before | now if before.get(name) != now.get(name)]
@@ -112,12 +112,12 @@ class PlannedPlugins:
         more = f" and {len(changed) - SHOWN} more" if len(changed) > SHOWN else ""
         raise PluginChanged(
             f"files of its plugins were written while the trial ran: {', '.join(changed[:SHOWN])}"
-            f"{more}; run again: with other files it is another trial, and with the same ones "
+            f"{more}; run again: with other files it is a different trial, with the same ones "
             "--retry-failed repeats it"
         )
 
     def check_all(self) -> None:
-        """Look whether a file, a version or a library has changed since the trial was planned.
+        """Check whether a file, a version or a library has changed since the trial was planned.
 
         Raises:
             PluginChanged: one has.
@@ -126,7 +126,7 @@ class PlannedPlugins:
         self._compare(self._describe())
 
     def cause(self, error: BaseException) -> BaseException:
-        """Return why a trial ended: ``error``, unless other code may have run than was planned."""
+        """Return why a trial ended: ``error``, unless other code than planned may have run."""
         try:
             self.check()
         except PluginChanged as changed:
@@ -134,11 +134,11 @@ class PlannedPlugins:
         return error
 
     def facts(self) -> dict[str, list[str]]:
-        """Return what a row says of the plugins that is not in the trial's identity."""
+        """Return facts about the plugins for the row that are not in the trial's identity."""
         if self._guard is None:
             return {}
         unhashed = unhashed_modules(self._files, self._guard.of_others)
-        facts = {"disturbed": self._guard.reports, "unhashed": unhashed}
+        facts = {"restored": self._guard.reports, "unhashed": unhashed}
         return {name: found for name, found in facts.items() if found}
 
     def _read(self) -> dict[str, tuple[str, int]]:
@@ -148,7 +148,7 @@ class PlannedPlugins:
         return found
 
     def _describe(self) -> dict[str, str]:
-        """Describe the plugins anew, by what is installed now."""
+        """Describe the plugins as installed now."""
         facts = {"distribution": DISTRIBUTION}
         if not self._trial.is_reference:
             model = self._registry.model(self._trial.model)
@@ -165,7 +165,7 @@ class PlannedPlugins:
             parts = (f"{name} {here.get(name)}, not {planned.get(name)}" for name in differs)
             raise PluginChanged(
                 f"{self._trial.model!r} {NOT_PLANNED}: {'; '.join(parts)}. It was edited or "
-                "installed anew since, or another copy of it is found here; run again, with "
+                "reinstalled since, or another copy of it is found here; run again, with "
                 "--retry-failed if it is the same again"
             )
 

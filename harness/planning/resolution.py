@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.dataset import Dataset
-from harness.errors import UserError, placed
+from harness.errors import UserError, error_prefix
 from harness.planning.benchmark import Benchmark, Entry, Evaluation, Needs
 from harness.planning.plugin_identity import DISTRIBUTION, identify_measurement, identify_model
 from harness.planning.trial import REFERENCES, Trial
@@ -25,14 +25,14 @@ from harness.plugins.loading import (
 from harness.plugins.registry import Registry
 
 LEAST = 2
-"""Images of a split without which no metric has a value: a covariance is of two."""
+"""Minimum images of a split for any metric: a covariance needs two."""
 
 
 def resolve(benchmark: Benchmark, registry: Registry) -> list[Trial]:
     """Resolve a benchmark into its trials: for each data set real, the models by seed, null.
 
     Raises:
-        UserError: something that the benchmark names does not exist or does not fit.
+        UserError: something that the benchmark names does not exist or is not valid here.
     """
     for index, entry in enumerate(benchmark.models):
         if entry.model in REFERENCES:
@@ -45,14 +45,14 @@ def resolve(benchmark: Benchmark, registry: Registry) -> list[Trial]:
             )
     loaded = []
     for index, name in enumerate(benchmark.datasets):
-        with placed(f"datasets.{index}"):
+        with error_prefix(f"datasets.{index}"):
             loaded.append(load_dataset(registry, name))
     return [trial for data in loaded for trial in _trials_on(data, benchmark, registry)]
 
 
 def _trials_on(dataset: Dataset, benchmark: Benchmark, registry: Registry) -> list[Trial]:
     evaluation = _resolve_evaluation(benchmark.evaluation, dataset, registry)
-    with placed("evaluation.features"):
+    with error_prefix("evaluation.features"):
         features, fault = _features(benchmark.evaluation, dataset, registry)
     shared: dict[str, Any] = {
         "benchmark": benchmark.name,
@@ -95,7 +95,7 @@ def _trials_on(dataset: Dataset, benchmark: Benchmark, registry: Registry) -> li
 def _features(
     evaluation: Evaluation, dataset: Dataset, registry: Registry
 ) -> tuple[dict[str, str], str | None]:
-    """Return the names and digests of the extractors, and what went wrong with their plugin."""
+    """Return the names and digests of the extractors, and the error of their plugin, if any."""
     name = evaluation.features
     if name == "auto":
         name = registry.dataset(dataset.name).info.features
@@ -121,7 +121,7 @@ def _trials_of(
     shared: Mapping[str, Any],
 ) -> list[Trial]:
     """Return the trials of an entry, which is resolved once for all seeds."""
-    with placed(f"models.{index}"):
+    with error_prefix(f"models.{index}"):
         plugin = registry.model(entry.model)
         model_class = load_model(registry, entry.model)
     where = f"models.{index}.settings ({entry.title})"
@@ -152,7 +152,7 @@ def _trials_of(
 
 
 def _needs(entry: Entry, batch_size: int, benchmark: Benchmark, where: str) -> Needs:
-    """Return what a worker must be given for a trial of an entry.
+    """Return the resources for a trial of an entry.
 
     Raises:
         UserError: its batches do not divide evenly by its devices.
@@ -187,11 +187,11 @@ def _resolve_evaluation(evaluation: Evaluation, data: Dataset, registry: Registr
             f"{available} test images of {data.name}"
         )
     metrics = evaluation.metrics or tuple(registry.metrics)
-    # Equal batches: sets are drawn in whole ones, and what is cut from the last is wasted.
+    # Equal batches: sets are drawn in complete ones, and the excess of the last is wasted.
     batches = math.ceil(samples / evaluation.batch_size)
-    with placed("evaluation.metrics"):
+    with error_prefix("evaluation.metrics"):
         for name in metrics:
-            # Those of this distribution are metrics, and take seconds to import.
+            # Those of this distribution are valid, and take seconds to import.
             if registry.metric(name).distribution != DISTRIBUTION:
                 load_metric(registry, name)
     return evaluation.model_copy(

@@ -18,14 +18,14 @@ MEASUREMENT_PROTOCOL = 1
 
 REAL, NULL = "real", "null"
 REFERENCES = {REAL: "test set", NULL: "noise, mean image"}
-"""Rows that are not models, with what stands in the column of types."""
+"""Reference rows, with their type in tables."""
 
 PLANNED = ("evaluation", "plugin", "features", "needs")
-"""Parts of a trial that its row keeps as they are, under ``planned``."""
+"""Parts of a trial that its row stores unchanged, under ``planned``."""
 
 
 class Trial(BaseModel):
-    """Everything that decides what a trial's row says.
+    """Everything that determines a trial's row.
 
     Attributes:
         data_kind: of x; no part of the identity, which has the fingerprint.
@@ -33,13 +33,13 @@ class Trial(BaseModel):
         plugin: distribution, version and source digest of the model, versions of the libraries that
             it brings along, and which features and metrics come from other distributions.
         features: name and digest of the extractor; under "further", where robustness is asked for,
-            those that differ from it in their training seed alone.
+            those that differ from it only in their training seed.
         protocol: versions of the budget's and the measurement's rules.
-        averaging: longest half-life of the average of weights, in images.
+        averaging: maximum half-life of the averaged weights, in images.
         checkpoint_seconds: not part of the identity, as is what follows.
-        needs: what a worker must be given.
+        needs: resources of its worker.
         unsupported: why the model cannot run on the data, or None.
-        fault: what a plugin did wrong while the trial was planned, which ends it, or None.
+        fault: error of a plugin while the trial was planned, which ends it, or None.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -71,13 +71,13 @@ class Trial(BaseModel):
 
     @property
     def id(self) -> str:
-        """Identity: the first 16 hexadecimal digits of the SHA-256 of all that decides the row."""
+        """Identity: the first 16 hexadecimal digits of the SHA-256 of ``identity``."""
         content = json.dumps(self.identity, sort_keys=True)
         return hashlib.sha256(content.encode()).hexdigest()[:16]
 
     @property
     def identity(self) -> dict[str, Any]:
-        """All that decides the row, as JSON has it."""
+        """Everything that determines the row, as JSON."""
         exempt: Any = {
             "checkpoint_seconds": True,
             "patience_seconds": True,
@@ -85,22 +85,22 @@ class Trial(BaseModel):
             "unsupported": True,
             "fault": True,
             "data_kind": True,
-            "evaluation": {"robustness": True},  # which the features tell, with the hashes
+            "evaluation": {"robustness": True},  # implied by the features, with their hashes
         }
         return self.model_dump(mode="json", exclude=exempt)
 
     @property
     def title(self) -> str:
-        """What people call it: label, data set and seed."""
+        """Its title: label, data set and seed."""
         return f"{self.label} on {self.dataset}, seed {self.seed}"
 
     @property
     def is_reference(self) -> bool:
-        """Whether it measures the data or noise and trains nothing."""
+        """Whether it measures the data or noise, without training."""
         return self.model in REFERENCES
 
     def row(self, status: Any, reason: str | None = None, **found: Any) -> Row:
-        """Return the trial's row, with what was ``found``; very long text of it is cut."""
+        """Return the trial's row, with the fields of ``found``; very long text is shortened."""
         evaluation = self.evaluation
         return Row(
             trial=self.id,
@@ -131,14 +131,14 @@ class Trial(BaseModel):
 
     @classmethod
     def of(cls, row: Row) -> Trial:
-        """Return the trial that a row is of; its ``id`` is the row's, unless the row was changed.
+        """Return the trial of a row; its ``id`` is the row's, unless the row was changed.
 
         Raises:
-            ValueError: the row does not say how it was planned, or says something impossible.
+            ValueError: the row does not record its plan, or records an invalid one.
         """
         missing = [name for name in PLANNED if name not in row.planned]
         if missing:
-            raise ValueError(f"the row does not say its {', '.join(missing)}")
+            raise ValueError(f"the row does not record its {', '.join(missing)}")
         own = (
             *("benchmark", "dataset", "data_kind", "fingerprint"),
             *("model", "label", "type", "config", "seed"),

@@ -1,4 +1,4 @@
-"""What can be told of a model from its class: what it can do, and its hyper-parameters."""
+"""Description of a model from its class: its capabilities and hyper-parameters."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class HyperParameter:
     """A field of a model's ``Config``.
 
     Attributes:
-        name: as ``--set MODEL.name=value`` has it.
-        type: as the class has it ("int").
+        name: as in ``--set MODEL.name=value``.
+        type: as annotated ("int").
         default: of the recipe; None where there is none.
         help: one line.
     """
@@ -35,11 +35,11 @@ class HyperParameter:
 
 @dataclass(frozen=True)
 class Description:
-    """What a model's class tells.
+    """Facts about a model from its class.
 
     Attributes:
         capabilities: names of those of the contract that it has, and kinds of y that it takes.
-        likelihood: kind of its likelihood; None if it has none, or if only a score would tell.
+        likelihood: kind of its likelihood; None if it has none, or if only scoring would reveal it.
         stages: names and shares of the budget.
         settings: its hyper-parameters, in order.
     """
@@ -71,7 +71,7 @@ def capabilities(model_class: type[GenerativeModel]) -> tuple[str, ...]:
 
 
 def _declared(model_class: type[GenerativeModel]) -> set[str]:
-    """Return what instances will have: annotated attributes, and settings of the same name."""
+    """Return the attributes of instances: annotations, and settings of the same name."""
     annotated = {name for cls in model_class.__mro__ for name in inspect.get_annotations(cls)}
     return annotated | {field.name for field in fields(model_class.Config)}
 

@@ -1,4 +1,4 @@
-"""Whether a model keeps to the types of the contract: its class, its attributes, what it returns.
+"""Validation of a model against the types of the contract: class, attributes, return values.
 
 Each function raises ``ContractBroken``, which names the method or attribute, what was found and
 what ``harness.contract`` asks for. Whether the numbers are right is for ``harness.checks``.
@@ -33,15 +33,15 @@ _CALLS: dict[str, tuple[Any, ...]] = {
     "decode": (Tensor,),
     "encode": (Tensor,),
 }
-"""How the harness calls each method of a model that it has."""
+"""How the harness calls each method of a model."""
 
 
 class ContractBroken(ValueError):
-    """Something is of another type or shape than the contract asks for; the message says it all."""
+    """Something has another type or shape than the contract requires; the message says what."""
 
 
 def describe_value(value: Any) -> str:
-    """Return what a value is, for a sentence: "a float", "None", "a tensor torch.float32 (3,)"."""
+    """Describe a value for a message: "a float", "None", "a tensor torch.float32 (3,)"."""
     if value is None:
         return "None"
     if isinstance(value, Tensor):
@@ -53,7 +53,7 @@ def describe_value(value: Any) -> str:
 
 
 def validate_subclass(found: Any, base: type) -> None:
-    """Raise ``ContractBroken`` unless ``found`` is a class below ``base``, with all it asks for."""
+    """Raise ``ContractBroken`` unless ``found`` is a concrete subclass of ``base``."""
     if not (isinstance(found, type) and issubclass(found, base)):
         raise ContractBroken(
             f"it is {describe_value(found)}; the contract asks for a subclass of "
@@ -64,7 +64,7 @@ def validate_subclass(found: Any, base: type) -> None:
 
 
 def validate_class(model_class: Any) -> None:
-    """Hold to the contract what can be said of a model before it is built, but its ``Config``."""
+    """Validate a model class before it is built, except its ``Config``."""
     validate_subclass(model_class, GenerativeModel)
     for name, arguments in _CALLS.items():
         _validate_signature(model_class, name, arguments)
@@ -102,7 +102,7 @@ def _validate_signature(model_class: type, name: str, arguments: tuple[Any, ...]
     own = () if isinstance(method, staticmethod | classmethod) else (model_class,)
     try:
         signature = inspect.signature(getattr(model_class, name))
-    except (TypeError, ValueError):  # of native code, which does not say
+    except (TypeError, ValueError):  # native code has no signature
         return
     try:
         signature.bind(*own, *arguments)
@@ -153,7 +153,7 @@ def _validate_period(period: Any) -> None:
 
 
 def validate_model(model: GenerativeModel, spec: DataSpec, config: Any) -> None:
-    """Hold a model that was just built to the attributes that the contract asks for.
+    """Validate the attributes of a model that was just built.
 
     Args:
         model: built from the two others.
@@ -164,7 +164,7 @@ def validate_model(model: GenerativeModel, spec: DataSpec, config: Any) -> None:
         if (found := _attribute(model, name)) != given:
             raise ContractBroken(
                 f"{name} is {describe_value(found)} after __init__, not what the model was given; "
-                "call super().__init__(spec, config), and keep what is your own under another name"
+                "call super().__init__(spec, config), and use another name for your own attribute"
             )
     network = _attribute(model, "network")
     if not isinstance(network, nn.Module):
@@ -214,7 +214,7 @@ def _validate_optimizers(model: GenerativeModel) -> None:
         if strangers:
             shape = tuple(strangers[0].shape)
             raise ContractBroken(
-                f"optimizers[{name!r}] moves {len(strangers)} tensors that are no parameters of "
+                f"optimizers[{name!r}] moves {len(strangers)} tensors that are not parameters of "
                 f"the model, the first of shape {shape}, so no checkpoint would hold them; keep "
                 "modules in attributes or nn.ModuleList, tensors in nn.Parameter"
             )
@@ -264,30 +264,33 @@ def validate_likelihood(likelihood: Any, n: int) -> None:
     nats, kind = likelihood.nats, likelihood.kind
     if not isinstance(nats, Tensor) or not nats.is_floating_point():
         raise ContractBroken(
-            f"log_likelihood gave nats that are {describe_value(nats)}; the contract asks for a "
+            f"log_likelihood returned nats that are {describe_value(nats)}; the contract asks for "
+            "a "
             f"floating-point tensor ({n},)"
         )
     if (shape := tuple(nats.shape)) != (n,):
-        raise ContractBroken(f"log_likelihood gave nats of shape {shape}, not ({n},)")
+        raise ContractBroken(f"log_likelihood returned nats of shape {shape}, not ({n},)")
     if kind not in get_args(LikelihoodKind):
         known = ", ".join(get_args(LikelihoodKind))
-        raise ContractBroken(f"log_likelihood gave a likelihood of kind {kind!r:.60}: not {known}")
+        raise ContractBroken(
+            f"log_likelihood returned a likelihood of kind {kind!r:.60}: not {known}"
+        )
     if not isinstance(likelihood.detail, str):
         raise ContractBroken(
-            f"log_likelihood gave a detail that is {describe_value(likelihood.detail)}; the "
+            f"log_likelihood returned a detail that is {describe_value(likelihood.detail)}; the "
             "contract asks for text"
         )
     for name in ("k", "probes"):
         count = getattr(likelihood, name)
         if count is not None and (isinstance(count, bool) or not isinstance(count, int)):
             raise ContractBroken(
-                f"log_likelihood gave {name} = {count!r:.60}; the contract asks for a whole number "
-                "or None"
+                f"log_likelihood returned {name} = {count!r:.60}; the contract asks for a whole "
+                "number or None"
             )
 
 
 def validate_latents(z: Any, n: int, method: str) -> None:
-    """Hold to the contract what ``method`` returned as ``n`` latent variables."""
+    """Validate the ``n`` latent variables that ``method`` returned."""
     if not isinstance(z, Tensor) or not z.ndim or len(z) != n:
         raise ContractBroken(
             f"{method} returned {describe_value(z)}; the contract asks for a tensor of {n} latent "

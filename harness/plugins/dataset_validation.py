@@ -1,4 +1,4 @@
-"""Whether what a plugin calls a data set is one: spec, splits, images, labels, name."""
+"""Validation of a plugin's data set: spec, splits, images, labels, name."""
 
 from __future__ import annotations
 
@@ -12,33 +12,30 @@ from numpy.typing import NDArray
 
 from harness.contract import AXES, ArraySpec, DataSpec
 from harness.dataset import Dataset, Split
-from harness.errors import shown
+from harness.errors import quoted
 from harness.plugins.contract_validation import ContractBroken, describe_value
 
 
 def validated_dataset(dataset: Any, name: str) -> Dataset:
-    """Return a data set that holds what its spec says, in arrays that torch can read.
+    """Return a data set that matches its spec, in arrays that torch can read.
 
     Args:
         dataset: what its function returned.
-        name: that it was asked for by, argument included.
+        name: that was requested, argument included.
 
     Raises:
-        ContractBroken: saying which part is not what ``harness.dataset`` asks for.
+        ContractBroken: names the part that is not what ``harness.dataset`` requires.
     """
     if not isinstance(dataset, Dataset):
         raise ContractBroken(
-            f"its function returned {describe_value(dataset)}; "
-            "a harness.dataset.Dataset is asked for"
+            f"its function returned {describe_value(dataset)}; expected a harness.dataset.Dataset"
         )
     if dataset.name != name:
-        raise ContractBroken(f"its name is {shown(dataset.name)}; {shown(name)} was asked for")
+        raise ContractBroken(f"its name is {quoted(dataset.name)}; expected {quoted(name)}")
     _validate_spec(dataset.spec)
     entropy = dataset.entropy
     if entropy is not None and not (isinstance(entropy, int | float) and math.isfinite(entropy)):
-        raise ContractBroken(
-            f"its entropy is {shown(entropy)}; a finite number or None is asked for"
-        )
+        raise ContractBroken(f"its entropy is {quoted(entropy)}; expected a finite number or None")
     splits = {kind: _validated(kind, split, dataset.spec) for kind, split in dataset.splits.items()}
     if all(splits[kind] is split for kind, split in dataset.splits.items()):
         return dataset
@@ -50,7 +47,7 @@ def validated_dataset(dataset: Any, name: str) -> Dataset:
 def _validate_spec(spec: Any) -> None:
     if not isinstance(spec, DataSpec):
         raise ContractBroken(
-            f"its spec is {describe_value(spec)}; a harness.contract.DataSpec is asked for"
+            f"its spec is {describe_value(spec)}; expected a harness.contract.DataSpec"
         )
     for name, array in (("x", spec.x), ("y", spec.y)):
         if array is not None:
@@ -59,7 +56,7 @@ def _validate_spec(spec: Any) -> None:
         raise ContractBroken("its spec has a label as x; a label is a condition, y")
     if not isinstance(spec.paired, bool) or (spec.y is None and not spec.paired):
         raise ContractBroken(
-            f"its spec has paired = {shown(spec.paired)}; a truth value is asked for, True where "
+            f"its spec has paired = {quoted(spec.paired)}; a truth value is asked for, True where "
             "there is no y"
         )
 
@@ -73,7 +70,7 @@ def _validate_array_spec(name: str, array: Any) -> None:
     kind, shape = array.kind, array.shape
     if kind not in AXES:
         raise ContractBroken(
-            f"{name} of its spec is of the kind {shown(kind)}; one of {', '.join(AXES)} is asked "
+            f"{name} of its spec is of the kind {quoted(kind)}; one of {', '.join(AXES)} is asked "
             "for"
         )
     axes = sum(letter.isalpha() for letter in AXES[kind])
@@ -81,17 +78,15 @@ def _validate_array_spec(name: str, array: Any) -> None:
         isinstance(shape, tuple) and len(shape) == axes and all(_is_whole(n, 1) for n in shape)
     ):
         raise ContractBroken(
-            f"{name} of its spec has the shape {shown(shape)}; {kind} has {axes} axes, "
+            f"{name} of its spec has the shape {quoted(shape)}; {kind} has {axes} axes, "
             f"{AXES[kind]}, whole numbers"
         )
     if not _is_whole(array.levels, 1 if kind == "label" else 2):
         raise ContractBroken(
-            f"{name} of its spec has {shown(array.levels)} levels; a whole number is asked for"
+            f"{name} of its spec has {quoted(array.levels)} levels; a whole number is asked for"
         )
     if kind != "label" and array.levels > 256:
-        raise ContractBroken(
-            f"{name} of its spec has {array.levels} levels; 2 to 256 are asked for"
-        )
+        raise ContractBroken(f"{name} of its spec has {array.levels} levels; expected 2 to 256")
     if array.alphabet and (kind != "text" or len(array.alphabet) != array.levels):
         raise ContractBroken(
             f"{name} of its spec has an alphabet of {len(array.alphabet)} characters; "
@@ -106,7 +101,7 @@ def _is_whole(value: Any, least: int) -> bool:
 def _validated(kind: str, split: Any, spec: DataSpec) -> Split:
     if not isinstance(split, Split):
         raise ContractBroken(
-            f"its {kind} split is {describe_value(split)}; a harness.dataset.Split is asked for"
+            f"its {kind} split is {describe_value(split)}; expected a harness.dataset.Split"
         )
     x, y = split.x, split.y
     _validate_values(f"{plural(spec.x)} of {kind}", x, spec.x, None)
@@ -157,7 +152,7 @@ def _validated_truth(kind: str, truth: Any, n: int) -> dict[str, NDArray[Any]]:
     for name, values in truth.items():
         if not isinstance(values, np.ndarray) or len(values) != n or values.dtype.hasobject:
             raise ContractBroken(
-                f"the truth {shown(name)} of {kind} is {describe_value(values)}; a numpy array of "
+                f"the truth {quoted(name)} of {kind} is {describe_value(values)}; a numpy array of "
                 f"numbers with {n} entries is asked for"
             )
     return {name: _readable(values) for name, values in truth.items()}
@@ -177,5 +172,5 @@ def _validate_array(what: str, array: Any, dtype: type, shape: tuple[int | None,
 
 
 def _readable(array: NDArray[Any]) -> NDArray[Any]:
-    """Return an array that torch reads: in order, and of no class of its own."""
+    """Return a plain contiguous array that torch can read."""
     return np.ascontiguousarray(array)

@@ -1,4 +1,4 @@
-"""Watches what plugins change in the process of a trial, from before the first is imported."""
+"""Detects and reverts what plugins change in the process of a trial."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from harness.machine.process_state import ENVIRONMENT, GENERATORS, SETTINGS, Surroundings
+from harness.machine.process_state import ENVIRONMENT, GENERATORS, SETTINGS, ProcessState
 
 log = logging.getLogger(__name__)
 
 
 class PluginGuard:
-    """Puts back what the code of plugins changes, and reports it for the row.
+    """Restores process state that plugin code changes, and reports it for the row.
 
     Called with a plugin's entry point and distribution, it guards that plugin's import and events.
-    All installed plugins are imported in a worker, for they may want its events; what those change
-    that bring nothing to the trial reaches nobody. A model keeps what its own package puts into the
-    environment, which libraries read.
+    All installed plugins are imported in a worker, as they may handle its events; changes by
+    plugins that the trial does not use are reverted. A model keeps what its own package puts into
+    the environment, which libraries read.
 
     Args:
         own: distribution of the trial's model.
 
     Attributes:
-        reports: a sentence for each change.
+        reports: one sentence per change.
         of_others: modules that were there before, or came with plugins of other distributions.
     """
 
@@ -32,13 +32,13 @@ class PluginGuard:
         self.reports: list[str] = []
         self.of_others = set(sys.modules)
         self._own = own
-        self._before = Surroundings(SETTINGS)
+        self._before = ProcessState(SETTINGS)
 
     @contextmanager
     def __call__(self, entry_point: str, distribution: str) -> Iterator[None]:
-        """Put back what a plugin changes while it is imported or told of an event."""
+        """Restore what a plugin changes while it is imported or handles an event."""
         is_other = distribution != self._own
-        further = Surroundings((*GENERATORS, ENVIRONMENT) if is_other else GENERATORS)
+        further = ProcessState((*GENERATORS, ENVIRONMENT) if is_other else GENERATORS)
         modules = set(sys.modules)
         try:
             yield
@@ -50,7 +50,7 @@ class PluginGuard:
 
     @contextmanager
     def trial_code(self) -> Iterator[None]:
-        """Put back what code changes that the trial itself calls: model, data set, metrics."""
+        """Restore what code changes that the trial itself calls: model, data set, metrics."""
         try:
             yield
         finally:

@@ -1,4 +1,4 @@
-"""The kinds of thing that a plugin brings, and that can be started from a template and checked."""
+"""The kinds of plugin, each with a template and checks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Kind(StrEnum):
-    """As ``--kind`` has it."""
+    """A value of ``--kind``."""
 
     model = "model"
     dataset = "dataset"

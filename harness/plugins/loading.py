@@ -1,4 +1,4 @@
-"""Loading what plugins bring: each held to its contract, each fault under the plugin's name."""
+"""Loading objects of plugins: each is validated, and errors name the plugin."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ log = logging.getLogger(__name__)
 
 @contextmanager
 def faults_of(kind: str, entry: Registered[Info]) -> Iterator[None]:
-    """Name the plugin in what its code raises inside, as a ``UserError``.
+    """Convert errors of a plugin's code into a ``UserError`` that names the plugin.
 
-    Being short of memory or of space on a disk is no fault of a plugin, and passed on.
+    Lack of memory or disk space is not the plugin's fault, and is re-raised.
     """
     try:
         yield
@@ -47,7 +47,7 @@ def faults_of(kind: str, entry: Registered[Info]) -> Iterator[None]:
 
 
 def reason_of(error: Exception, what: str) -> str:
-    """Return why a trial cannot begin: what a plugin's ``what`` raised or returned."""
+    """Return why a trial cannot start: what a plugin's ``what`` raised or returned."""
     if isinstance(error, ContractBroken):
         return str(error)
     return f"{what} raised {explain(error)}"
@@ -73,14 +73,14 @@ def load_dataset(registry: Registry, name: str) -> Dataset:
     """Load the data set called ``name`` or ``name:argument``.
 
     Raises:
-        UserError: there is none, or its plugin returns or raises something else.
+        UserError: there is none, or its plugin returns something else or raises.
     """
     entry = registry.dataset(name)
     argument = argument_of(name, entry.info.argument)
     load = registry.load(entry.info)
     with faults_of("data set", entry):
         if not callable(load):
-            raise ContractBroken(f"it is {describe_value(load)}; a function is asked for")
+            raise ContractBroken(f"it is {describe_value(load)}; expected a function")
         return validated_dataset(load(argument) if argument else load(), name)
 
 
@@ -88,7 +88,7 @@ def load_model(registry: Registry, name: str) -> type[GenerativeModel]:
     """Load the class of the model called ``name``.
 
     Raises:
-        UserError: there is none, or it is no model by the contract.
+        UserError: there is none, or it breaks the contract.
     """
     entry = registry.model(name)
     model_class: type[GenerativeModel] = registry.load(entry.info)
@@ -110,9 +110,9 @@ def load_extractor(registry: Registry, name: str, dataset: Dataset) -> FeatureEx
     """Build the feature extractor called ``name`` for the images of ``dataset``.
 
     Raises:
-        UserError: there is none, or the images are not for it.
-        ContractBroken: it is no extractor.
-        Exception: whatever its plugin raises.
+        UserError: there is none, or it does not support the images.
+        ContractBroken: it is not an extractor.
+        Exception: anything that its plugin raises.
     """
     entry = registry.feature(name)
     build = registry.load(entry.info)
@@ -130,7 +130,8 @@ def load_extractor(registry: Registry, name: str, dataset: Dataset) -> FeatureEx
 
 def _no_extractor(entry: Registered[FeatureInfo], found: Any) -> ContractBroken:
     return ContractBroken(
-        f"features {_named(entry)}: {describe_value(found)} is no extractor; the contract asks for "
+        f"features {_named(entry)}: {describe_value(found)} is not an extractor; the contract "
+        "asks for "
         "a subclass of harness.features.base.FeatureExtractor, or a function that returns one"
     )
 
@@ -151,7 +152,7 @@ def why_not(plugin_class: Any, spec: DataSpec) -> str | None:
 
     Raises:
         ContractBroken: it returned something else.
-        Exception: whatever it raises.
+        Exception: anything that it raises.
     """
     reason = plugin_class.refuses(spec)
     if reason is None or (isinstance(reason, str) and reason):
@@ -163,7 +164,7 @@ def why_not(plugin_class: Any, spec: DataSpec) -> str | None:
 
 
 def further_seeds(registry: Registry, name: str, dataset: Dataset) -> dict[str, FeatureExtractor]:
-    """Build the extractors that differ from the one called ``name`` in their training seed alone.
+    """Build the extractors that differ from the one called ``name`` only in their training seed.
 
     Raises:
         UserError: there are none.
@@ -172,8 +173,8 @@ def further_seeds(registry: Registry, name: str, dataset: Dataset) -> dict[str, 
     if not names:
         able = ", ".join(n for n, entry in registry.features.items() if entry.info.seeds)
         raise UserError(
-            f"evaluation.robustness: the features {name!r} come with one training seed only; "
-            f"those with further ones: {able or 'none'}"
+            f"evaluation.robustness: the features {name!r} have only one training seed; those "
+            f"with more: {able or 'none'}"
         )
     return {further: load_extractor(registry, further, dataset) for further in names}
 
@@ -182,7 +183,7 @@ def load_metric(registry: Registry, name: str) -> Any:
     """Load the class of the metric called ``name``: a ``TaskMetric`` if its info has conditions.
 
     Raises:
-        UserError: there is none, or it is no metric.
+        UserError: there is none, or it is not a metric.
     """
     from harness.metrics.base import SampleMetric, TaskMetric  # imports torchmetrics: seconds
 

@@ -1,4 +1,4 @@
-"""Where a result comes from: the libraries behind a plugin, and the environment it ran in."""
+"""Provenance of a result: the libraries of a plugin, and the environment it ran in."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ from harness.plugins.registry import allowed_plugins
 def libraries(distribution: str) -> dict[str, str]:
     """Return the versions of what a plugin's distribution requires, by name.
 
-    A model that wraps a library is what that version of it computes. Left out are the harness and
-    what it requires itself, which are every model's environment, and what only extras ask for.
+    The version of a wrapped library determines what a model computes. Left out are the harness and
+    its own requirements, which all models share, and requirements of extras.
     """
     found = {}
     for name in sorted(_required(distribution) - {"genharness", *_required("genharness")}):
         try:
             found[name] = version(name)
-        except PackageNotFoundError:  # required on other machines than this one
+        except PackageNotFoundError:  # required only on other platforms
             continue
     return found
 
@@ -38,7 +38,7 @@ def libraries(distribution: str) -> dict[str, str]:
 def record_environment() -> dict[str, Any]:
     """Return what a result depends on besides its inputs: packages, commit, Python, command, time.
 
-    ``packages`` gives versions, ``direct`` where those came from that no index has: a repository
+    ``packages`` gives versions, ``direct`` the origin of those that are on no index: a repository
     with its commit, an archive's address, or "" for files of this machine. ``commit`` and ``dirty``
     (tracked files differ from it) are of the working tree that the harness runs from; both are None
     outside of one. ``plugins`` are those that could load; None if all could.
@@ -76,7 +76,7 @@ def _packages() -> dict[str, str]:
 
 
 def _direct() -> dict[str, str]:
-    """Return the origin of the distributions that were installed from none of pip's indexes."""
+    """Return the origin of the distributions that were not installed from a package index."""
     found: dict[str, str] = {}
     for distribution in distributions():
         record = json.loads(distribution.read_text("direct_url.json") or "null")
@@ -86,13 +86,13 @@ def _direct() -> dict[str, str]:
         if "vcs_info" in record:
             source = record["vcs_info"]
             origin = f"{source['vcs']}+{origin}@{source['commit_id']}"
-        # A path tells others nothing, and more of this machine than they need to know.
+        # A path is useless to others, and reveals more of this machine than they need to know.
         found.setdefault(distribution.name, "" if "file://" in origin else origin)
     return dict(sorted(found.items(), key=lambda item: item[0].lower()))
 
 
 def _commit() -> tuple[str | None, bool | None]:
-    """Return commit and dirty flag of the working tree that tracks this very file, if any does."""
+    """Return commit and dirty flag of the working tree that tracks this file, if any."""
     folder, name = Path(__file__).resolve().parent, Path(__file__).name
     if _git(folder, "ls-files", "--error-unmatch", name) is None:
         return None, None

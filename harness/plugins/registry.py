@@ -1,7 +1,7 @@
-"""Discovery: which plugins are installed, which of them are broken, and what they bring.
+"""Discovery of installed plugins: what they provide, and which are broken.
 
-Every plugin lives in a plugin manager of its own, so that one which fails to import, answers
-nonsense or raises in an event harms no other.
+Every plugin has its own plugin manager, so that one which fails to import, returns nonsense or
+raises in an event affects no other.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any, Generic, TypeVar
 import pluggy
 
 from harness import hooks
-from harness.errors import UserError, did_you_mean, shown
+from harness.errors import UserError, did_you_mean, quoted
 from harness.hooks import DatasetInfo, FeatureInfo, Info, MetricInfo, ModelInfo, ReportInfo
 
 log = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ InfoT = TypeVar("InfoT", bound=Info, covariant=True)
 
 @dataclass(frozen=True)
 class Registered(Generic[InfoT]):
-    """An info, and the distribution that brings it."""
+    """An info, and the distribution that provides it."""
 
     info: InfoT
     distribution: str
@@ -59,7 +59,7 @@ class Registered(Generic[InfoT]):
 
     @property
     def origin(self) -> str:
-        """Distribution and version, for people."""
+        """Distribution and version, for display."""
         return f"{self.distribution} {self.version}".strip()
 
 
@@ -77,7 +77,7 @@ class BrokenPlugin:
 
 @dataclass(frozen=True)
 class Conflict:
-    """One name that several plugins claim; it can be used from none of them."""
+    """One name that several plugins claim; it cannot be used."""
 
     kind: str
     name: str
@@ -92,7 +92,7 @@ class Conflict:
 
 
 Guard = Callable[[str, str], AbstractContextManager[None]]
-"""What surrounds the code of a plugin, given its entry point and distribution."""
+"""Context manager around the code of a plugin, from its entry point and distribution."""
 
 
 def _unguarded(entry_point: str, distribution: str) -> AbstractContextManager[None]:
@@ -100,15 +100,15 @@ def _unguarded(entry_point: str, distribution: str) -> AbstractContextManager[No
 
 
 class Plugin:
-    """One entry point, loaded, with all that it brings.
+    """One loaded entry point, with all that it provides.
 
     Args:
         entry_point: to load.
-        guard: surrounds its import and its events.
+        guard: context manager around its import and its events.
 
     Raises:
-        Exception: whatever the plugin's import or its hooks raise, or ``TypeError`` and
-            ``ValueError`` for what they should not have returned.
+        Exception: anything that the plugin's import or its hooks raise, or ``TypeError`` and
+            ``ValueError`` for invalid return values.
     """
 
     def __init__(self, entry_point: EntryPoint, guard: Guard = _unguarded) -> None:
@@ -135,7 +135,7 @@ class Plugin:
                 yield info
 
     def notify(self, event: str, **facts: Any) -> None:
-        """Tell the plugin of an event; the first time it fails at one, log a warning."""
+        """Notify the plugin of an event; the first time it fails, log a warning."""
         hook = getattr(self._manager.hook, event)
         if not hook.get_hookimpls():
             return
@@ -146,39 +146,39 @@ class Plugin:
             if event not in self._faulty:
                 self._faulty.add(event)
                 name = f"{self.entry_point!r} of {self.distribution}"
-                log.warning("plugin %s failed in %s: %s", name, event, _told(error))
+                log.warning("plugin %s failed in %s: %s", name, event, _one_line(error))
 
 
 class Hooks:
-    """The events, each told to every plugin whatever the others do: ``hooks.harness_step(...)``."""
+    """The events, each sent to every plugin even if others fail: ``hooks.harness_step(...)``."""
 
     def __init__(self, plugins: Iterable[Plugin]) -> None:
         self._plugins = tuple(plugins)
 
     def harness_trial_started(self, trial: Mapping[str, Any]) -> None:
-        """Tell that a trial begins."""
+        """Notify plugins that a trial starts."""
         for plugin in self._plugins:
             plugin.notify("harness_trial_started", trial=trial)
 
     def harness_step(self, trial: Mapping[str, Any], usage: Mapping[str, Any]) -> None:
-        """Tell what was used after a timed window of steps."""
+        """Notify plugins of the usage after a timed window of steps."""
         for plugin in self._plugins:
             plugin.notify("harness_step", trial=trial, usage=usage)
 
     def harness_trial_finished(self, row: Mapping[str, Any]) -> None:
-        """Tell the row that a trial ended with."""
+        """Notify plugins of the row of an ended trial."""
         for plugin in self._plugins:
             plugin.notify("harness_trial_finished", row=row)
 
 
 class Registry:
-    """What the given entry points bring, by kind and name.
+    """What the given entry points provide, by kind and name.
 
     Attributes:
         models: by name, as are the other kinds; names in conflict are left out.
         broken: entry points that could not be used.
         conflicts: names that several plugins claim.
-        hooks: the events, to be told to all plugins.
+        hooks: the events, for all plugins.
     """
 
     def __init__(self, points: Iterable[EntryPoint], guard: Guard = _unguarded) -> None:
@@ -188,7 +188,7 @@ class Registry:
             try:
                 plugins.append(Plugin(point, guard))
             except (Exception, SystemExit) as error:
-                broken.append(BrokenPlugin(point.name, _origin(point.dist)[0], _told(error)))
+                broken.append(BrokenPlugin(point.name, _origin(point.dist)[0], _one_line(error)))
         self.broken = tuple(broken)
         self.hooks = Hooks(plugins)
         self.conflicts: tuple[Conflict, ...] = ()
@@ -219,13 +219,13 @@ class Registry:
         return self._find("models", self.models, name)
 
     def dataset(self, name: str) -> Registered[DatasetInfo]:
-        """Return the data set that ``name`` or ``name:argument`` means."""
+        """Return the data set of ``name`` or ``name:argument``."""
         whole = name
         name, argument = split_argument(name)
         entry = self._find("datasets", self.datasets, name)
         if whole != name and not entry.info.argument:
             raise UserError(
-                f"data set {name!r} takes no argument, but was given {shown(argument)}; "
+                f"data set {name!r} takes no argument, but was given {quoted(argument)}; "
                 f"write {name!r}"
             )
         return entry
@@ -251,9 +251,9 @@ class Registry:
             if (conflict.kind, conflict.name) == (kind, name):
                 raise UserError(str(conflict))
         hint = did_you_mean(name, entries) or f"; there are: {', '.join(sorted(entries)) or 'none'}"
-        name = shown(name)
-        suspects = "".join(f"\n{plugin}; it may hold {name}" for plugin in self.broken)
-        raise UserError(f"no {_SINGULAR[kind]} is called {name}{hint}{suspects}")
+        name = quoted(name)
+        possible_sources = "".join(f"\n{plugin}; it may provide {name}" for plugin in self.broken)
+        raise UserError(f"no {_SINGULAR[kind]} is called {name}{hint}{possible_sources}")
 
     def require_sound(self) -> None:
         """Raise ``UserError`` naming every broken plugin and every conflict, if there is one."""
@@ -263,13 +263,13 @@ class Registry:
 
     @staticmethod
     def load(info: Info) -> Any:
-        """Import what ``info.target`` names; raises ``UserError`` saying what is missing."""
+        """Import what ``info.target`` names; raises ``UserError`` naming what is missing."""
         where = f"{info.name!r} ({info.target})"
         module_name, _, path = info.target.partition(":")
         try:
             found: Any = importlib.import_module(module_name)
         except Exception as error:
-            raise UserError(f"cannot import {where}: {_told(error)}") from error
+            raise UserError(f"cannot import {where}: {_one_line(error)}") from error
         for attribute in path.split("."):
             if not hasattr(found, attribute):
                 hint = did_you_mean(attribute, vars(found))
@@ -279,19 +279,19 @@ class Registry:
 
 
 PLUGINS, STRICT = "GENHARNESS_PLUGINS", "GENHARNESS_STRICT"
-"""Environment variables, because workers inherit them: the plugins that may load, with commas
-between their names; and, if it is not empty, that none of them may be broken."""
+"""Environment variables, because workers inherit them: the plugins that may load, comma-separated;
+and, if not empty, that none of them may be broken."""
 
 
 def registry(guard: Guard = _unguarded) -> Registry:
-    """Return what is installed and may load, discovered once a process.
+    """Return the registry of installed plugins that may load, discovered once per process.
 
     Args:
-        guard: surrounds the import and the events of each plugin.
+        guard: context manager around the import and the events of each plugin.
 
     Raises:
-        UserError: a plugin that may load is not installed; or, where it matters, one is broken or
-            a name is claimed twice.
+        UserError: a plugin that may load is not installed; or, in strict mode, one is broken or a
+            name is claimed twice.
     """
     found = _installed(allowed_plugins(), guard)
     if os.environ.get(STRICT):
@@ -319,12 +319,12 @@ def _chosen(points: Iterable[EntryPoint], allowed: Iterable[str]) -> list[EntryP
     known = {_normal(name): name for of_point in names.values() for name in of_point}
     wanted = {_normal(name) for name in allowed}
     if not wanted:
-        raise UserError("--plugins names none; write names with commas between them")
+        raise UserError("--plugins is empty; write comma-separated names")
     for name in allowed:
         if _normal(name) not in known:
             hint = did_you_mean(name, known.values())
             raise UserError(
-                f"--plugins: no plugin or distribution is called {shown(name)}"
+                f"--plugins: no plugin or distribution is called {quoted(name)}"
                 f"{hint or '; there are: ' + ', '.join(sorted(known.values()))}"
             )
     return [point for point, own in names.items() if wanted & {_normal(name) for name in own}]
@@ -347,17 +347,17 @@ def _origin(distribution: Distribution | None) -> tuple[str, str]:
 
 
 def _require_hooks(plugin: object, manager: pluggy.PluginManager) -> None:
-    """Raise ``ValueError`` where a plugin has a hook that nothing would call, or has none."""
+    """Raise ``ValueError`` if a plugin has a hook that would never be called, or has none."""
     names = [name for name in vars(hooks.Specification) if name.startswith("harness_")]
     called = {caller.name for caller in manager.get_hookcallers(plugin) or ()}
     for name in names:
         if name not in called and callable(getattr(plugin, name, None)):
             raise ValueError(
-                f"{name}() brings nothing, for it is no hook: write @hookimpl above it "
+                f"{name}() is not a hook, so it provides nothing: write @hookimpl above it "
                 "(from harness.hooks import hookimpl)"
             )
     if not called:
-        raise ValueError(f"it brings nothing: it has none of the hooks {', '.join(names)}")
+        raise ValueError(f"it provides nothing: it has none of the hooks {', '.join(names)}")
 
 
 def _check(info: object, hook: str, expected: type[Info]) -> None:
@@ -372,6 +372,6 @@ def _check(info: object, hook: str, expected: type[Info]) -> None:
         )
 
 
-def _told(error: BaseException) -> str:
+def _one_line(error: BaseException) -> str:
     """Return an exception in one line: its type and message."""
     return " ".join(f"{type(error).__name__}: {error}".split()).rstrip(": ")

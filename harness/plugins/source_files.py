@@ -29,10 +29,10 @@ from harness.errors import UserError
 from harness.hooks import GROUP
 
 RULE = 2
-"""Of which files count and how they are hashed. Rule 1 knew modules and static imports alone."""
+"""Version of the rule of what is hashed. Rule 1 covered only modules and static imports."""
 
 LARGE = 2**24
-"""Bytes from which on a file is read again only if its size or one of its times has changed."""
+"""Size from which a file is read again only if its size or one of its times has changed."""
 
 _IMPORT = re.compile(
     rb"(?:^|[;:])[ \t]*(?:from[ \t]+([A-Za-z_]\w*)|import[ \t]+([^\n;#]+))", re.MULTILINE
@@ -54,13 +54,13 @@ def source_digest(target: str) -> str:
 
 
 def rule_of(digest: str) -> int:
-    """Return the rule that a digest was made by; digests of different rules do not compare."""
+    """Return the rule of a digest; digests of different rules are not comparable."""
     rule, colon, _ = digest.partition(":")
     return int(rule) if colon and rule.isdecimal() else 1
 
 
 class PluginFiles:
-    """The files of a plugin: found once, and read whenever they are asked for.
+    """The files of a plugin: found once, and read on demand.
 
     Args:
         target: "package.module:attribute".
@@ -95,7 +95,7 @@ class PluginFiles:
         return found
 
     def contents_and_times(self) -> dict[str, tuple[str, int]]:
-        """Return the SHA-256 of each file, and when it was last written, by its name."""
+        """Return the SHA-256 of each file, and its times of modification, by its name."""
         found, files = {}, self.files()
         for name, content in self.contents().items():
             with suppress(KeyError, FileNotFoundError):
@@ -127,7 +127,7 @@ class PluginFiles:
         return found
 
     def _counts(self, package: str) -> bool:
-        """Whether nothing but its content identifies a package."""
+        """Whether only its content identifies a package."""
         if package == "harness" or package in sys.stdlib_module_names:
             return False
         if package in self._recorded or package in _recorded_by_harness():
@@ -138,7 +138,7 @@ class PluginFiles:
 
     @cached_property
     def _siblings(self) -> frozenset[str]:
-        """Packages that count where a text names them, as ``import_module("name")`` does."""
+        """Packages that count if a string names them, as in ``import_module("name")``."""
         spec = find_module(self._own)
         beside = [place.parent for place in places_of(spec)] if spec else []
         return self._recorded | {
@@ -150,7 +150,7 @@ class PluginFiles:
         }
 
     def _files_of(self, package: str, spec: ModuleSpec) -> dict[str, Path]:
-        """Return the files of a package, or of its parts in our distribution if it has several."""
+        """Return the files of a package; of one with several parts, those of our distribution."""
         if spec.origin is None and package in self._recorded:
             return {
                 str(file): Path(str(file.locate()))
@@ -167,7 +167,7 @@ class PluginFiles:
         return found
 
     def _data(self) -> dict[str, Path]:
-        """Return files that our distribution has elsewhere than beside its packages."""
+        """Return files of the plugin's distribution outside of its packages."""
         return {
             str(file): Path(str(file.locate()))
             for owner in self._owners
@@ -177,7 +177,7 @@ class PluginFiles:
 
 
 def _owners(module: str) -> list[Distribution]:
-    """Return the plugins' distributions that a module is of: of a namespace, those that have it."""
+    """Return the plugins' distributions that contain a module; several for a namespace package."""
     plugins = {point.dist.name: point.dist for point in entry_points(group=GROUP) if point.dist}
     own, path = module.partition(".")[0], module.replace(".", "/")
     owners = [dist for dist in plugins.values() if own in _recorded(dist)]
@@ -190,7 +190,7 @@ def _owners(module: str) -> list[Distribution]:
 
 
 def _mentioned(source: bytes) -> tuple[frozenset[str], frozenset[str]]:
-    """Return the top-level modules that a file imports, and what its strings may name."""
+    """Return the top-level modules that a file imports, and those that its strings may name."""
     return _mentioned_in(source.replace(b"\\\n", b" "))
 
 
@@ -208,7 +208,7 @@ def _texts(names: set[bytes]) -> frozenset[str]:
 
 
 def find_module(name: str) -> ModuleSpec | None:
-    """Find a module, but execute none of its parent packages, as ``find_spec`` would."""
+    """Find a module without executing its parent packages, which ``find_spec`` does."""
     parent_name, _, _ = name.rpartition(".")
     if not parent_name:
         try:
@@ -221,7 +221,7 @@ def find_module(name: str) -> ModuleSpec | None:
     places = list(parent.submodule_search_locations)
     try:
         return PathFinder.find_spec(name, places)
-    except KeyError:  # a namespace within one that is not imported, for whose path Python asks
+    except KeyError:  # a namespace within one that is not imported
         spec = ModuleSpec(name, None, is_package=True)
         inner = [os.path.join(place, name.rpartition(".")[2]) for place in places]
         spec.submodule_search_locations = [place for place in inner if os.path.isdir(place)]
@@ -229,14 +229,14 @@ def find_module(name: str) -> ModuleSpec | None:
 
 
 def places_of(spec: ModuleSpec) -> list[Path]:
-    """Return the folders of a package, or the file of a module; none of what has no files."""
+    """Return the folders of a package, or the file of a module; nothing for those without files."""
     if spec.submodule_search_locations is not None:
         return [Path(place) for place in spec.submodule_search_locations]
     return [Path(spec.origin)] if spec.has_location and spec.origin else []
 
 
 def is_installed(package: str, place: Path) -> bool:
-    """Whether an installer put a package where it is, so that its version identifies it."""
+    """Whether a package was installed by an installer, so that its version identifies it."""
     if _SITES & set(place.parts):
         return True
     folder = place.parent
@@ -246,7 +246,7 @@ def is_installed(package: str, place: Path) -> bool:
 
 @lru_cache(maxsize=64)
 def _installed_in(folder: Path, changed: int) -> frozenset[str]:
-    """Return the packages of distributions in a folder, as it was when it last changed."""
+    """Return the packages of distributions in a folder, cached by its time of modification."""
     found = (dist for dist in distributions(path=[str(folder)]) if dist.read_text("RECORD"))
     return frozenset[str]().union(*map(_recorded, found))
 
@@ -284,7 +284,7 @@ def _is_left_out(name: str) -> bool:
 
 
 def _holds_results(folder: Path, folders: list[str]) -> bool:
-    """Whether benchmarks have their results in a folder, which grow while trials run."""
+    """Whether a folder holds results of benchmarks, which grow while trials run."""
     return any((folder / name / "benchmark.toml").exists() for name in folders) and any(
         (folder / name / "trials").is_dir() for name in folders
     )
@@ -303,7 +303,7 @@ def _read(path: Path) -> bytes:
 
 
 def _content(path: Path) -> str:
-    """Return a file's SHA-256; "" of what has gone, is no file, or is a link to nothing."""
+    """Return a file's SHA-256; "" if it is gone, not a file, or a dangling link."""
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):

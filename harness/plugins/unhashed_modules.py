@@ -1,4 +1,4 @@
-"""Modules that run in a trial although nothing of its identity covers them."""
+"""Modules that run in a trial without being covered by its identity."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from harness.hooks import GROUP
 from harness.plugins.source_files import PluginFiles, is_installed, places_of
 
 MOST = 20
-"""Modules that a row names."""
+"""Maximum modules that a row names."""
 
 _MADE_BY_LIBRARIES = ("_cython", "cython_runtime", "_remote_module_")
-"""How modules without a file begin that Cython and torch make up."""
+"""Prefixes of modules without a file that Cython and torch generate."""
 
 _NEVER = {"harness", "__main__", "__mp_main__"}
 
 
 def unhashed_modules(hashed: Iterable[PluginFiles], exempt: Collection[str]) -> list[str]:
-    """Return imported modules that are neither hashed nor known by a version, outermost alone.
+    """Return imported modules that are neither hashed nor known by a version, only the outermost.
 
-    They are generated, or come from folders that a plugin puts on the path or reads by itself.
-    Plugins are left out: that of the trial is hashed, and others bring data that are.
+    They are generated, or come from folders that a plugin adds to the path or reads itself.
+    Plugins are left out: that of the trial is hashed, and others provide data that are hashed.
 
     Args:
-        hashed: what the identity covers.
-        exempt: modules that are of no concern.
+        hashed: covered by the identity.
+        exempt: modules to be ignored.
     """
     specs = [spec for files in hashed for spec in files.packages.values()]
     plugins = {point.module.partition(".")[0] for point in entry_points(group=GROUP)}
@@ -52,7 +52,7 @@ def unhashed_modules(hashed: Iterable[PluginFiles], exempt: Collection[str]) -> 
 def _is_covered(module: ModuleType, top: str, roots: Iterable[str]) -> bool:
     place = _place(module)
     if place is None:
-        # What a package makes up within itself is as well known as the package.
+        # Modules that a package generates within itself are covered by the package.
         outer = sys.modules.get(top)
         place = None if outer is None or outer is module else _place(outer)
     if place is None:
@@ -65,7 +65,7 @@ def _is_covered(module: ModuleType, top: str, roots: Iterable[str]) -> bool:
 
 
 def _place(module: ModuleType) -> str | None:
-    """Return a module's file, or where that of a package would be that has none."""
+    """Return a module's file, or the place of that of a package without one."""
     file = getattr(module, "__file__", None)
     if isinstance(file, str) and file.startswith("/"):
         return file

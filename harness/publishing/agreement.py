@@ -28,7 +28,7 @@ from harness.row import Measurement, Row
 LEVEL = 0.95
 HEADLINE = ("fid", "is", "bits_per_dim")
 TIMINGS = ("images_per_second", "latency")
-"""Figures that are taken with a clock; no machine repeats them."""
+"""Figures that are timings; no machine repeats them."""
 USED = ("flops", "images", "steps", "batches")
 TOLERANCE = 1e-6
 """Relative; of figures from the same bits, as of metrics against reference libraries."""
@@ -40,8 +40,8 @@ class Comparison:
 
     Attributes:
         name: what was compared.
-        agrees: None where nothing can be asked.
-        words: both values, and the interval where there is one.
+        agrees: None where nothing can be expected.
+        words: both values, and the interval if there is one.
         decides: whether the verdict rests on it.
     """
 
@@ -57,7 +57,7 @@ def repeats_bits(row: Row) -> bool:
 
 
 def why_not_bits(row: Row, again: Row) -> str:
-    """Return why bits are not asked to agree, or "" where they are."""
+    """Return why bits are not expected to agree, or "" where they are."""
     if not repeats_bits(row):
         return f"a budget of {row.budget} ends training by the clock"
     different = computes_alike(row.hardware, again.hardware)
@@ -68,7 +68,7 @@ def compare(row: Row, again: Row, seeds: Sequence[Row]) -> list[Comparison]:
     """Return everything that can be compared.
 
     Args:
-        row: as it was.
+        row: the original.
         again: as it is now.
         seeds: rows of the same model with all seeds there are, ``row`` among them.
     """
@@ -115,7 +115,7 @@ def _within_intervals(row: Row, again: Row, seeds: Sequence[Row]) -> Iterable[Co
 def half_width(
     then: Measurement, now: Measurement, values: Sequence[float], level: float
 ) -> tuple[float | None, str]:
-    """Return by how much two trainings may differ at a level, and what that was taken from.
+    """Return by how much two trainings may differ at a level, and what that is based on.
 
     Args:
         then: the figure.
@@ -136,7 +136,7 @@ def half_width(
     if then.error is not None and now.error is not None:
         width = float(ndtri(upper)) * math.hypot(then.error, now.error)
         return width, f"may differ by {_show(width)} (errors of the figures alone: one seed)"
-    return None, "nothing says by how much it may differ"
+    return None, "there is nothing to estimate by how much it may differ"
 
 
 def _figures(row: Row, again: Row) -> list[str]:

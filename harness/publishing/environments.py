@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, Field, ValidationError
 
 from harness.errors import UserError
-from harness.files.validation import mistakes
+from harness.files.validation import validation_messages
 from harness.results import Results
 from harness.row import Row
 
@@ -23,8 +23,8 @@ class Environment(BaseModel):
         python: version.
         platform: operating system.
         packages: versions by name.
-        direct: where those came from that no index has; "" for files of that machine.
-        trials: whose environment it was.
+        direct: origin of packages that are on no index; "" for local files.
+        trials: that ran in it.
     """
 
     commit: str | None = None
@@ -37,7 +37,7 @@ class Environment(BaseModel):
 
     @property
     def tree(self) -> str:
-        """The commit in words."""
+        """The commit, for display."""
         if self.commit is None:
             return "no commit recorded"
         return f"commit {self.commit}" + (" with uncommitted changes" if self.dirty else "")
@@ -83,7 +83,8 @@ def _read(trial: str, record: bytes) -> Environment:
         return Environment.model_validate_json(record)
     except ValidationError as error:
         raise UserError(
-            f"the environment.json of trial {trial} is damaged: {mistakes(error)[0]}; remove it"
+            f"the environment.json of trial {trial} is damaged: {validation_messages(error)[0]}; "
+            "remove it"
         ) from None
 
 

@@ -1,4 +1,4 @@
-"""Rows as tables for other programs: a line a trial, and a line a figure; CSV and Parquet."""
+"""Rows as tables for other programs: one line per trial, one line per figure; CSV and Parquet."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from harness.frame import machine, rows_frame
 from harness.row import Row
 
 _FORMULA = tuple("=+-@\t\r\n＝＋－＠")
-"""What a spreadsheet takes for the beginning of a formula, or may skip before one."""
+"""Characters that start a formula in a spreadsheet, or may be skipped before one."""
 
 FIGURE_COLUMNS = {
     "trial": "string",
@@ -39,10 +39,10 @@ FIGURE_COLUMNS = {
 
 
 def figures_frame(rows: Iterable[Row]) -> pd.DataFrame:
-    """Return one line a figure of each trial, and one for each set of samples behind it.
+    """Return one line per figure of each trial, and one for each set of samples behind it.
 
-    ``set`` is missing in the line of the figure itself, which is the mean over its sets; lines of
-    sets, counted from 0, have no ``error``.
+    ``set`` is missing in the line of the figure itself, the mean over its sets; lines of sets,
+    counted from 0, have no ``error``.
     """
     lines: dict[str, list[Any]] = {name: [] for name in FIGURE_COLUMNS}
     for row in rows:
@@ -60,11 +60,13 @@ def export(rows: Iterable[Row], folder: Path | str) -> list[Path]:
     """Write ``rows`` and ``figures``, each as CSV and Parquet, to a folder; return the paths.
 
     Raises:
-        UserError: there are no rows, or the folder cannot be written.
+        UserError: there are no rows, or the folder cannot be written to.
     """
     rows, folder = list(rows), Path(folder)
     if not rows:
-        raise UserError("no trial has ended yet, so there is nothing to export; run one first")
+        raise UserError(
+            "no trial has ended yet, so there is nothing to export; run the benchmark first"
+        )
     frames = {"rows": rows_frame(rows), "figures": figures_frame(rows)}
     written = []
     try:
@@ -79,18 +81,18 @@ def export(rows: Iterable[Row], folder: Path | str) -> list[Path]:
 
 
 def write_csv(frame: pd.DataFrame, path: Path) -> None:
-    """Write a frame as CSV in which no text of others is a formula for a spreadsheet.
+    """Write a frame as CSV in which no untrusted text is a formula for a spreadsheet.
 
-    Text and headings that begin as formulas do get an apostrophe before them, as OWASP advises;
+    Text and headings that begin like formulas are prefixed with an apostrophe, as OWASP advises;
     numbers, and text that is one, stay as they are. A line break is a line feed: readers take a
     carriage return for the end of a row, and the writer does not quote it.
     """
     words = [name for name in frame.columns if not pd.api.types.is_numeric_dtype(frame[name])]
-    inert = frame.assign(**{str(name): frame[name].map(_inert) for name in words})
-    inert.rename(columns=_inert).to_csv(path, index=False)
+    inert = frame.assign(**{str(name): frame[name].map(_escape_formula) for name in words})
+    inert.rename(columns=_escape_formula).to_csv(path, index=False)
 
 
-def _inert(cell: Any) -> Any:
+def _escape_formula(cell: Any) -> Any:
     if not isinstance(cell, str):
         return cell
     lines = cell.replace("\r\n", "\n").replace("\r", "\n")
@@ -106,8 +108,8 @@ def _inert(cell: Any) -> Any:
 def write_parquet(frame: pd.DataFrame, path: Path) -> None:
     """Write a frame as Parquet, each column of one type.
 
-    Text stays text; a column that mixes types, as a setting may that two models share by name
-    alone, becomes JSON.
+    Text stays text; a column of mixed types, such as a setting that two models share only by name,
+    becomes JSON.
     """
     mixed = [name for name in frame.columns if frame[name].dtype == object]
     frame.assign(**{str(name): _of_one_type(frame[name]) for name in mixed}).to_parquet(

@@ -1,4 +1,4 @@
-"""The report formats that are installed, written one after the other."""
+"""Writing of reports in the installed formats."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ Compare = Callable[[Sequence[Row], str, str, str], Sequence[str]]
 
 
 @dataclass(frozen=True)
-class Written:
-    """What came of a report.
+class WrittenReport:
+    """Outcome of writing a report.
 
     Attributes:
-        files: what a reader opens, by the name of the format.
+        files: main file of each format, by its name.
         failed: why a format could not be written, by its name.
     """
 
@@ -32,13 +32,13 @@ class Written:
 
 def write_formats(
     results: Results, folder: Path, registry: Registry, names: Iterable[str] | None = None
-) -> Written:
+) -> WrittenReport:
     """Write the report in the given formats, all by default.
 
-    One that fails leaves nothing new in the folder, and does the others no harm.
+    One that fails leaves nothing new in the folder, and does not affect the others.
 
     Raises:
-        UserError: there is no format of a name, or no folder can be made; nothing was written.
+        UserError: a format does not exist, or the folder cannot be made; nothing was written.
     """
     entries = [registry.report(name) for name in names or sorted(registry.reports)]
     try:
@@ -56,7 +56,7 @@ def write_formats(
         except (Exception, SystemExit) as error:
             failed[info.name] = " ".join(f"{type(error).__name__}: {error}".split())
             _remove(set(folder.rglob("*")) - before)
-    return Written(files, failed)
+    return WrittenReport(files, failed)
 
 
 def comparison(registry: Registry) -> Compare:

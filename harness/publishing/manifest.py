@@ -1,4 +1,4 @@
-"""What a report folder consists of, and the SHA-256 of each file: MANIFEST.json."""
+"""MANIFEST.json: the files of a report folder with their SHA-256."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ WRITERS = (
 
 
 class Manifest(BaseModel):
-    """What stands in MANIFEST.json.
+    """The content of MANIFEST.json.
 
     Attributes:
         benchmark: name.
         summary: one line.
-        formats: the file that a reader opens, by the name of the format.
+        formats: main file of each format, by its name.
         written_with: versions of ``WRITERS``.
         files: SHA-256 by path, of every file but the manifest.
     """
@@ -61,7 +61,7 @@ def read_manifest(folder: UntrustedFolder) -> Manifest:
     place = folder.path / MANIFEST_NAME
     if not folder.has(MANIFEST_NAME):
         raise UserError(
-            f"{folder.path} is no report folder: it has no {MANIFEST_NAME}; name one that "
+            f"{folder.path} is not a report folder: it has no {MANIFEST_NAME}; name one that "
             "'harness report' wrote"
         )
     try:
@@ -72,7 +72,7 @@ def read_manifest(folder: UntrustedFolder) -> Manifest:
         raise UserError(f"{place} is damaged: {where}: {first['msg']}") from None
     for path in manifest.files:
         if not is_plain(path):
-            raise UserError(f"{place}: {path!r} is no path of a file in this folder")
+            raise UserError(f"{place}: {path!r} is not a path of a file in this folder")
     return manifest
 
 

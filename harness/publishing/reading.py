@@ -1,4 +1,4 @@
-"""Results from what people have: report folders, results folders and files of rows."""
+"""Results from report folders, results folders and files of rows."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ ACCEPTED = (
 
 
 def read_results(path: Path | str) -> Results:
-    """Return the results in a folder or a file, which anybody may have made.
+    """Return the results in a folder or a file, which is untrusted.
 
     Args:
         path: a report folder (MANIFEST.json), a results folder of a benchmark (trials/), rows as
@@ -48,16 +48,16 @@ def read_results(path: Path | str) -> Results:
     if path.suffix in (".jsonl", ".json") and path.is_file():
         return _rows_file(path)
     if not path.exists():
-        raise UserError(f"there is no {path}; this takes {ACCEPTED}")
-    lossy = "; tables leave out parts of rows" if path.suffix in (".csv", ".parquet") else ""
-    raise UserError(f"{path} holds no rows: this takes {ACCEPTED}{lossy}")
+        raise UserError(f"there is no {path}; expected {ACCEPTED}")
+    lossy = "; tables omit parts of rows" if path.suffix in (".csv", ".parquet") else ""
+    raise UserError(f"{path} holds no rows: expected {ACCEPTED}{lossy}")
 
 
 def merged(parts: Mapping[str, Results]) -> Results:
     """Return several results as one, each trial once.
 
     Args:
-        parts: results by what to call them in errors.
+        parts: results by their name in errors.
 
     Raises:
         UserError: two have different rows of one trial.
@@ -71,7 +71,7 @@ def merged(parts: Mapping[str, Results]) -> Results:
             if row.trial in rows and rows[row.trial] != row:
                 raise UserError(
                     f"trial {row.trial} ({row.title}) has different rows in {origin[row.trial]} "
-                    f"and in {name}; leave one out"
+                    f"and in {name}; remove one"
                 )
             rows.setdefault(row.trial, row)
             origin.setdefault(row.trial, name)
@@ -80,7 +80,7 @@ def merged(parts: Mapping[str, Results]) -> Results:
     return Results(
         benchmark=" + ".join(dict.fromkeys(part.benchmark for part in everything)),
         summary="; ".join(dict.fromkeys(part.summary for part in everything if part.summary)),
-        # Different benchmarks are not one file; each row still says how it was planned.
+        # There is no common benchmark file; each row still records how it was planned.
         source=sources.pop() if len(sources) == 1 else "",
         rows=tuple(rows.values()),
         curves=_merged_curves(parts, origin),
@@ -106,10 +106,10 @@ def _merged_curves(parts: Mapping[str, Results], origin: Mapping[str, str]) -> p
 
 
 def _rows_file(path: Path) -> Results:
-    # The caller chose this very file, link or not.
+    # The caller chose this file, so it may be a link.
     place = path.resolve()
     content = _sealed(place) if place.name == "row.json" else read_regular(place, LARGE)
-    # A row on its own is printed over many lines.
+    # A single row is indented over many lines.
     rows = read_rows(b" ".join(content.split(b"\n")) if path.suffix == ".json" else content, path)
     if not rows:
         raise UserError(f"{path} holds no rows")
@@ -122,7 +122,7 @@ def _rows_file(path: Path) -> Results:
 
 
 def _sealed(path: Path, limit: int = MOST_BYTES) -> bytes:
-    """Return the content of a file of a trial that somebody has handed over."""
+    """Return the content of a file of a trial from another machine."""
     return read_sealed(path, limit, "copy it again from where it came, or leave its folder out")
 
 
@@ -167,7 +167,7 @@ def _results_folder(path: Path) -> Results:
 
 def _row(folder: UntrustedFolder, name: str) -> Row:
     where = folder.path / name
-    # A row on its own is printed over many lines.
+    # A single row is indented over many lines.
     found = read_rows(_sealed(folder / name).replace(b"\n", b" "), where)
     if not found:
         raise UserError(f"{where} holds no row")
@@ -175,7 +175,7 @@ def _row(folder: UntrustedFolder, name: str) -> Row:
 
 
 def _named(rows: Sequence[Row], curves: pd.DataFrame, folder: UntrustedFolder) -> Results:
-    """Return rows with the benchmark that lies in a folder, if there is one."""
+    """Return rows with the benchmark file of a folder, if there is one."""
     source = folder.text(BENCHMARK) if folder.has(BENCHMARK) else ""
     if source:
         benchmark = parse_benchmark(source, str(folder.path / BENCHMARK))

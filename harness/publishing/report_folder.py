@@ -1,12 +1,12 @@
-"""A report as a folder that stands alone: all that a reader needs to check it and to run it again.
+"""A report as a self-contained folder: all that a reader needs to verify and to reproduce it.
 
 ::
 
     MANIFEST.json                       SHA-256 of every file
-    REPRODUCE.md                        the command, and what to expect of it
-    benchmark.toml                      as it ran; absent where reports of several were merged
-    rows.jsonl                          a row a line: data set, label and seed in order
-    curves.parquet                      metrics on the way
+    REPRODUCE.md                        the command, and what to expect
+    benchmark.toml                      as it ran; absent if several were merged
+    rows.jsonl                          one row per line: data set, label and seed in order
+    curves.parquet                      metrics during training
     environment.json packages.txt       commit, Python, packages; for pip
     hardware.json                       the machines
     pictures/ neighbours/ interpolations/   ID.png ID.gif ID.wav ID.txt
@@ -33,7 +33,7 @@ from harness.files.scratch import scratch_folder
 from harness.files.untrusted import LARGE, UntrustedFolder, is_plain
 from harness.plugins.registry import Registry
 from harness.publishing.environments import Environment, environments, machines
-from harness.publishing.formats import Written, write_formats
+from harness.publishing.formats import WrittenReport, write_formats
 from harness.publishing.manifest import MANIFEST_NAME as MANIFEST
 from harness.publishing.manifest import Manifest, read_manifest, sha256, writers
 from harness.publishing.reproduce_page import instructions
@@ -51,7 +51,7 @@ MOST_ROWS = 1_000_000
 
 
 def ordered(results: Results) -> Results:
-    """Return the same results in the one order that reports are written in."""
+    """Return results in the canonical order of reports."""
     rows = sorted(results.rows, key=lambda row: (row.dataset, row.label, row.seed, row.trial))
     position = {row.trial: place for place, row in enumerate(rows)}
     known = [name for name in results.curves.columns if name in CURVE_COLUMNS]
@@ -65,10 +65,10 @@ def ordered(results: Results) -> Results:
     return replace(results, rows=tuple(rows), curves=curves)
 
 
-def write(results: Results, folder: Path, registry: Registry) -> Written:
-    """Write a report, in every format that is installed, to where an older one may stand.
+def write(results: Results, folder: Path, registry: Registry) -> WrittenReport:
+    """Write a report in every installed format, replacing an older one.
 
-    What is no part of the older one is left alone.
+    Files that are not part of the older one are kept.
 
     Raises:
         Unwritable: the folder cannot be written.
@@ -95,7 +95,7 @@ def write(results: Results, folder: Path, registry: Registry) -> Written:
 
 def write_alone(
     results: Results, folder: Path, registry: Registry, formats: Iterable[str]
-) -> Written:
+) -> WrittenReport:
     """Write some formats to a folder, without the rest of a report.
 
     Raises:
@@ -107,7 +107,7 @@ def write_alone(
 
 
 def _keep(folder: Path) -> None:
-    """Refuse to replace a report with rows by one without."""
+    """Refuse to replace a report with rows by an empty one."""
     files = UntrustedFolder(folder)
     rows = files.read(ROWS, LARGE).count(b"\n") if is_report(folder) and files.has(ROWS) else 0
     if rows:
@@ -119,7 +119,7 @@ def _keep(folder: Path) -> None:
 
 def build(
     results: Results, folder: Path, registry: Registry, formats: Iterable[str] | None = None
-) -> Written:
+) -> WrittenReport:
     """Write a report to an empty folder, in some formats."""
     results = ordered(results)
     for name, content in _data(results):
@@ -147,7 +147,7 @@ def _files_of(folder: UntrustedFolder) -> list[Path]:
 
 def _move(new: Path, folder: Path) -> None:
     source, target = UntrustedFolder(new), UntrustedFolder(folder)
-    # The manifest last: a folder that has one is whole.
+    # The manifest last: a folder that has one is complete.
     for name in sorted(source.files(), key=lambda name: name == MANIFEST):
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         (source / name).replace(target / name)
@@ -159,10 +159,10 @@ def is_report(folder: Path) -> bool:
 
 
 def read(path: Path) -> Results:
-    """Return the results of a report folder, which anybody may have made.
+    """Return the results of a report folder, which is untrusted.
 
     Raises:
-        UserError: it is no report, or holds something else than it should.
+        UserError: it is not a report, or has invalid content.
     """
     folder = UntrustedFolder(path)
     manifest = read_manifest(folder)
@@ -193,10 +193,10 @@ def read(path: Path) -> Results:
 
 
 def read_rows(content: bytes, where: Path) -> list[Row]:
-    """Return the rows of JSON, one a line.
+    """Return the rows in JSON lines, one per line.
 
     Raises:
-        UserError: a line is no row, or that of a trial that another line is of.
+        UserError: a line is not a row, or repeats the trial of another line.
     """
     rows = []
     places: dict[str, int] = {}
@@ -210,11 +210,11 @@ def read_rows(content: bytes, where: Path) -> list[Row]:
             at = ".".join(str(part) for part in first["loc"])
             raise UserError(f"{where}, line {number}: {at}: {first['msg']}") from None
         if not is_plain(row.trial):
-            raise UserError(f"{where}, line {number}: {row.trial!r} is no trial's id")
+            raise UserError(f"{where}, line {number}: {row.trial!r} is not a trial id")
         if places.setdefault(row.trial, number) != number:
             raise UserError(
-                f"{where}, line {number}: the row of trial {row.trial} ({row.title}) stands in "
-                f"line {places[row.trial]} already; leave one out"
+                f"{where}, line {number}: the row of trial {row.trial} ({row.title}) is also in "
+                f"line {places[row.trial]}; remove one"
             )
         rows.append(row)
         if len(rows) > MOST_ROWS:

@@ -1,7 +1,7 @@
-"""Does a report follow from its rows: everything in it is written again and compared.
+"""Verification of a report: everything in it is rebuilt from its rows and compared.
 
-This shows that a report is whole and consistent, and finds what was changed by hand. That its rows
-are true, only running them again can show: see ``harness.reproduction``.
+This shows that a report is complete and consistent, and finds manual changes. Only running the rows
+again can show that they are true: see ``harness.reproduction``.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ if TYPE_CHECKING:
 
 
 DRAWN = (".html", ".svg")
-"""Files into which other libraries write more than figures, each version its own way."""
+"""Files whose bytes depend on the versions of other libraries."""
 RANDOM = ".pdf"
 """Files whose writer numbers their parts at random: only their SHA-256 is checked."""
 
 
 @dataclass(frozen=True)
 class Verification:
-    """What was found.
+    """The outcome of a verification.
 
     Attributes:
-        rows: how many there are.
-        files: how many the manifest lists.
+        rows: number of rows.
+        files: number of files in the manifest.
         faults: what does not follow from the rows, or was changed.
         notes: what could not be checked, and why.
     """
@@ -52,10 +52,10 @@ class Verification:
 
 
 def verify(folder: Path | str) -> Verification:
-    """Check a report folder, which anybody may have made.
+    """Verify a report folder, which is untrusted.
 
     Raises:
-        UserError: it is no report, or cannot be read as one.
+        UserError: it is not a report, or cannot be read as one.
     """
     from harness.plugins.registry import registry
 
@@ -69,11 +69,11 @@ def verify(folder: Path | str) -> Verification:
         faults += _faults_of(row, results)
     silent = sum(not row.planned for row in results.rows)
     if silent:
-        notes.append(f"{silent} rows do not say how they were planned: their ids are not checked")
+        notes.append(f"{silent} rows do not record their plan: their ids are not checked")
     if results.source:
         benchmark = parse_benchmark(results.source, str(folder / report_folder.BENCHMARK))
         for row in results.rows:
-            faults += _strayed(row, benchmark)
+            faults += _not_in_benchmark(row, benchmark)
     missing = sorted(set(manifest.formats) - set(registry().reports))
     notes += [f"format {name!r} is not installed here: not checked" for name in missing]
     with TemporaryDirectory() as name:
@@ -84,7 +84,7 @@ def verify(folder: Path | str) -> Verification:
         ]
         differ, skipped = _compare(UntrustedFolder(Path(name)), files, manifest)
     unlisted = sorted(set(files.files()) - set(manifest.files) - {MANIFEST})
-    notes += skipped + [f"{name} is no part of the report" for name in unlisted]
+    notes += skipped + [f"{name} is not part of the report" for name in unlisted]
     return Verification(
         len(results.rows), len(manifest.files), tuple(faults + differ), tuple(notes)
     )
@@ -99,7 +99,7 @@ def _changed_files(files: UntrustedFolder, manifest: Manifest) -> Iterator[str]:
 
 
 def _faults_of(row: Row, results: Results) -> Iterator[str]:
-    """Yield where a row contradicts itself, its curve or its id."""
+    """Yield contradictions of a row with itself, its curve or its id."""
     from harness.planning.trial import Trial
 
     what = f"row {row.trial} ({row.title})"
@@ -111,7 +111,7 @@ def _faults_of(row: Row, results: Results) -> Iterator[str]:
             return
         if trial.id != row.trial:
             yield (
-                f"{what}: what it says was planned has the id {trial.id}: "
+                f"{what}: its recorded plan has the id {trial.id}: "
                 "its settings were changed after it ran"
             )
         for key, value in trial.row(row.status).protocol.items():
@@ -121,11 +121,11 @@ def _faults_of(row: Row, results: Results) -> Iterator[str]:
         if measurement.sets and not _close(measurement.value, fmean(measurement.sets)):
             mean = fmean(measurement.sets)
             yield f"{what}: {name} is {measurement.value}, the mean of its sets {mean}"
-    yield from (f"{what}: {fault}" for fault in _off_the_curve(row, results.curves))
+    yield from (f"{what}: {fault}" for fault in _curve_mismatches(row, results.curves))
 
 
-def _off_the_curve(row: Row, curves: pd.DataFrame) -> Iterator[str]:
-    """Yield figures that are not those which the curve ends with."""
+def _curve_mismatches(row: Row, curves: pd.DataFrame) -> Iterator[str]:
+    """Yield figures that differ from the end of the curve."""
     own = curves["trial"].eq(row.trial) & curves["weights"].eq("averaged")
     last = curves[own & curves["fraction"].eq(1.0)]
     if last.empty:
@@ -133,19 +133,19 @@ def _off_the_curve(row: Row, curves: pd.DataFrame) -> Iterator[str]:
     for name, value in last.iloc[-1].items():
         if name in CURVE_COLUMNS or name not in row.metrics:
             continue
-        told = row.metrics[name].value
-        if told is not None and not _close(told, value):
-            yield f"{name} is {told}, and its curve ends with {value}"
+        stated = row.metrics[name].value
+        if stated is not None and not _close(stated, value):
+            yield f"{name} is {stated}, and its curve ends with {value}"
 
 
-def _close(told: float | None, found: float) -> bool:
-    if told is None or (math.isnan(told) and math.isnan(found)):
-        return told is not None
-    return math.isclose(told, found, rel_tol=1e-9, abs_tol=1e-12)
+def _close(stated: float | None, found: float) -> bool:
+    if stated is None or (math.isnan(stated) and math.isnan(found)):
+        return stated is not None
+    return math.isclose(stated, found, rel_tol=1e-9, abs_tol=1e-12)
 
 
-def _strayed(row: Row, benchmark: Benchmark) -> Iterator[str]:
-    """Yield where a row is not one that the benchmark file asks for."""
+def _not_in_benchmark(row: Row, benchmark: Benchmark) -> Iterator[str]:
+    """Yield how a row differs from the benchmark file."""
     from harness.planning.trial import REFERENCES
 
     what = f"row {row.trial} ({row.title})"
@@ -169,7 +169,7 @@ def _strayed(row: Row, benchmark: Benchmark) -> Iterator[str]:
 def _compare(
     again: UntrustedFolder, files: UntrustedFolder, manifest: Manifest
 ) -> tuple[list[str], list[str]]:
-    """Return how files differ from those written again, and which could not be compared."""
+    """Return how files differ from rebuilt ones, and which could not be compared."""
     faults, notes = [], []
     installed = writers()
     others = [
@@ -181,7 +181,7 @@ def _compare(
         if name == MANIFEST:
             continue
         if not files.has(name):
-            faults.append(f"{name} is missing: the rows give one")
+            faults.append(f"{name} is missing, but follows from the rows")
             continue
         if name.endswith(RANDOM):
             continue
@@ -197,11 +197,11 @@ def _compare(
 
 
 def _difference(name: str, found: bytes, expected: bytes, files: UntrustedFolder) -> str:
-    """Return the first difference of two files in words, or "" if they say the same."""
+    """Describe the first difference of two files, or return "" if they are equal."""
     if name == report_folder.CURVES:
         where = files.path / name
         equal = read_curves(found, where).equals(read_curves(expected, where))
-        return "" if equal else f"{name} is not what was read from it"
+        return "" if equal else f"{name} differs from what was read from it"
     if name.endswith(".parquet"):
         return _parquet_difference(name, found, expected)
     pairs = zip(_lines(found), _lines(expected), strict=False)

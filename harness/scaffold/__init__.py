@@ -1,7 +1,7 @@
-"""A plugin to start from: an installable project with something small that works.
+"""Templates of plugins: an installable project with a small working example.
 
 The templates are ``string.Template`` texts: a module for each family of models and for each other
-kind, and what every plugin has.
+kind, and files that every plugin has.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ RESERVED = {
 
 
 class Family(StrEnum):
-    """Shapes of models that there is a template of."""
+    """Families of models with a template."""
 
     likelihood = "likelihood"
     flow = "flow"
@@ -49,7 +49,7 @@ TYPES = {
     Family.conditional: "flow matching",
     Family.two_stage: "autoencoder",
 }
-"""What tables print as the type of each template's model."""
+"""The type of each template's model in tables."""
 
 SUMMARIES = {
     Family.likelihood: "A linear autoregression with discretised logistic conditionals.",
@@ -66,25 +66,25 @@ USES = {
     Kind.metric: "Benchmarks measure it, unless `metrics` in their `[evaluation]` names others.",
     Kind.report: "`harness report BENCHMARK --format $name` writes it, and so does every run.",
 }
-"""How people come to what each template of another kind brings."""
+"""How users access what each template of another kind provides."""
 
 KIND_SUMMARIES = {
-    Kind.dataset: "Independent pixels whose brightness tells the class; entropy known.",
+    Kind.dataset: "Independent pixels whose brightness depends on the class; known entropy.",
     Kind.metric: "Distance of the mean features, in standard deviations of the real ones.",
-    Kind.report: "A line for each system, with FID as a mean over seeds.",
+    Kind.report: "One line per system, with the mean FID over seeds.",
 }
 
 
 def write_plugin(name: str, shape: Family | Kind, folder: Path) -> list[Path]:
-    """Write a plugin that brings something called ``name``; return the paths of its files.
+    """Write a plugin that provides something called ``name``; return the paths of its files.
 
     Args:
-        name: of what it brings and of the distribution; with "_" for "-" also of the package.
+        name: of what it provides and of the distribution; with "_" for "-" also of the package.
         shape: the family of a model, or another kind.
-        folder: of the project; it must not exist, or be empty.
+        folder: of the project; it must be empty or not exist.
 
     Raises:
-        UserError: the name cannot be used, or the folder holds something; nothing is written.
+        UserError: the name cannot be used, or the folder is not empty; nothing is written.
     """
     _check_name(name, Kind.model if isinstance(shape, Family) else shape)
     _check_folder(folder, name)
@@ -149,7 +149,7 @@ def _check_name(name: str, kind: Kind) -> None:
 
 
 def _taken(name: str, kind: Kind) -> str | None:
-    """Return what has the name already, or None."""
+    """Return what already has the name, or None."""
     package = _package(name)
     if name in RESERVED:
         return RESERVED[name]
@@ -157,14 +157,14 @@ def _taken(name: str, kind: Kind) -> str | None:
     if entry := entries.get(name):
         return f"a {kind} of {entry.origin}"
     if keyword.iskeyword(package) or keyword.issoftkeyword(package):
-        return "a word of Python's grammar"
+        return "a keyword of Python"
     if package in sys.stdlib_module_names:
         return "a module of Python's standard library"
     try:
         return f"the distribution {name} {version(name)}"
     except PackageNotFoundError:
         spec = importlib.util.find_spec(package)
-    # Without an origin it is a mere folder, which an installed package goes before.
+    # Without an origin it is a mere folder, which an installed package precedes.
     return f"a module that can be imported, {spec.origin}" if spec and spec.origin else None
 
 

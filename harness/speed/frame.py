@@ -1,4 +1,4 @@
-"""Speeds as a tidy frame: one line a model and batch size."""
+"""Speeds as a tidy frame: one line per model and batch size."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ COLUMNS = (
     "ended",
 )
 """Seconds, p95 (of one call) and cold_start in seconds; spread in images/s; memory in bytes;
-uncounted operators as JSON, with their calls a batch."""
+uncounted operators as JSON, with their calls per batch."""
 
 
 def sweeps_frame(sweeps: Iterable[Sweep]) -> pd.DataFrame:
-    """Return the frame of sweeps; "ended" says on the last line why there is none after it."""
+    """Return the frame of sweeps; "ended" gives on the last line the reason why the sweep ended."""
     return pd.DataFrame([line for sweep in sweeps for line in _lines(sweep)], columns=COLUMNS)
 
 
 def read_benchmarks(path: Path | str) -> pd.DataFrame:
-    """Return the frame of what the suite wrote with ``--benchmark-json`` or saved for comparisons.
+    """Return the frame of a file of ``--benchmark-json``, or of a run saved for comparisons.
 
     Peak memory is missing, because all models share a process, and so is the cold start. Saved runs
     have the quartiles of their timings alone, unless ``--benchmark-save-data`` asked for more: then
@@ -63,7 +63,7 @@ def read_benchmarks(path: Path | str) -> pd.DataFrame:
 
 
 def costs(cost: SamplingCost | Cost) -> dict[str, Any]:
-    """Return the columns that say what sampling costs."""
+    """Return the columns of the cost of sampling."""
     uncounted = json.dumps(cost.uncounted) if cost.uncounted else None
     return {"nfe": cost.evaluations, "flops_per_image": cost.flops, "uncounted": uncounted}
 
@@ -84,14 +84,14 @@ def _lines(sweep: Sweep) -> list[dict[str, Any]]:
 
 
 def _benchmark(found: dict[str, Any]) -> dict[str, Any]:
-    told: dict[str, Any] = found["extra_info"]
-    n, stats = told["batch_size"], found["stats"]
+    extra: dict[str, Any] = found["extra_info"]
+    n, stats = extra["batch_size"], found["stats"]
     speed = vars(summarise(n, stats["data"])) if "data" in stats else _of_quartiles(n, stats)
-    return speed | told | {"ended": ""}
+    return speed | extra | {"ended": ""}
 
 
 def _of_quartiles(n: int, stats: dict[str, Any]) -> dict[str, Any]:
-    """Return the speed of ``n`` images a call; a quartile of times is one of images/s, reversed."""
+    """Return the speed of ``n`` images per call; quartiles of times swap for images/s."""
     return {
         "seconds": stats["median"],
         "images_per_second": n / stats["median"],

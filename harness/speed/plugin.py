@@ -1,4 +1,4 @@
-"""Options of the suite, for pytest: seen only where the suite is asked for by its name."""
+"""Options of the suite for pytest, registered only if the suite is named on the command line."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def asked_for(arguments: Sequence[object]) -> bool:
 
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
-    """Add --model and its like, unless another project's tests are being run."""
+    """Add --model and related options, unless another project's tests are being run."""
     config = pluginmanager.get_plugin("pytestconfig")
     if not asked_for(config.invocation_params.args if config else ()):
         return
@@ -23,7 +23,7 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
     group.addoption(
         "--model", action="append", default=[], help="Model to time; repeatable; all by default."
     )
-    group.addoption("--dataset", default="digits", help="Whose images are sampled.")
+    group.addoption("--dataset", default="digits", help="Data set whose image size is sampled.")
     group.addoption(
         "--batch-size", action="append", type=int, default=[], help="Repeatable; 1 and 64."
     )
@@ -32,7 +32,7 @@ def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginMa
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Time, also in a project whose own settings skip benchmarks."""
+    """Enable timing, also in a project whose settings skip benchmarks."""
     arguments = config.invocation_params.args
     if asked_for(arguments) and "--benchmark-skip" not in arguments:
         config.option.benchmark_skip = False

@@ -1,4 +1,4 @@
-"""A model that is timed: built like a trial's, and never trained."""
+"""The model to be timed: built as in a trial, and never trained."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ def untrained_sampler(
     """Return the sampler of an untrained model with its recipe's settings.
 
     Args:
-        registry: where models and data sets are.
+        registry: of models and data sets.
         model: its name.
         dataset: whose kind of x it makes; conditional models get the y of its test split.
-        device: where it runs.
+        device: on which it runs.
 
     Raises:
-        UserError: there is no such model or data set, or the one does not support the other.
+        UserError: there is no such model or data set, or the model does not support the data set.
     """
     model_class = load_model(registry, model)
     data = load_dataset(registry, dataset)
@@ -46,7 +46,7 @@ def untrained_sampler(
 
 
 def draw(sampler: Sampler, n: int) -> None:
-    """Draw ``n`` images and wait for them: the function that is timed, everywhere."""
+    """Draw ``n`` images and wait for them: the function that is timed."""
     sampler.draw_batch(n, sampler.conditions(n))
     synchronise(sampler.device)
 

@@ -1,7 +1,7 @@
 """The sweep over batch sizes, each model in a process of its own.
 
-A process of its own makes the first call cold for every model, the peak of memory that of one
-model, and the end of memory the end of one sweep.
+In its own process each model has a cold first call and its own peak memory, and running out of
+memory ends only one sweep.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ NO_MEMORY = "out of memory"
 
 @dataclass(frozen=True)
 class Request:
-    """What to measure.
+    """A request of what to measure.
 
     Attributes:
         model: its name.
-        dataset: whose images it makes.
+        dataset: whose images it generates.
         batch_sizes: in ascending order.
         seconds: of timed calls at each batch size.
-        longest: the sweep ends before a call that would take more seconds than this.
+        longest: seconds; the sweep ends before a call that would take longer.
         device: cpu or a CUDA device.
         threads: of torch on a CPU; 0 leaves them as they are.
     """
@@ -50,14 +50,14 @@ class Request:
 
 @dataclass(frozen=True)
 class Cost:
-    """What does not depend on the batch size.
+    """Costs that do not depend on the batch size.
 
     Attributes:
         cold_start: seconds of the first call, of the smallest batch.
         parameters: of the model.
-        evaluations: calls of the network a batch.
-        flops: an image.
-        uncounted: operators without a formula, which ``flops`` lacks, with their calls a batch.
+        evaluations: calls of the network per batch.
+        flops: per image.
+        uncounted: operators without a formula, which ``flops`` lacks, with their calls per batch.
     """
 
     cold_start: float
@@ -80,12 +80,12 @@ class Step:
 
 @dataclass
 class Sweep:
-    """What was measured of one model.
+    """The measurements of one model.
 
     Attributes:
-        request: what was asked for.
+        request: the request.
         cost: None if the first call failed.
-        steps: one a batch size, as far as it came.
+        steps: one per batch size, as far as the sweep went.
         ended: why it ended before the last batch size; empty if it did not.
     """
 
@@ -95,7 +95,7 @@ class Sweep:
     ended: str = ""
 
     def take(self, message: Cost | Step | str) -> None:
-        """Take in what the sweep yields."""
+        """Record a message of the sweep."""
         match message:
             case Cost():
                 self.cost = message
@@ -106,10 +106,10 @@ class Sweep:
 
 
 def measure(request: Request) -> Sweep:
-    """Sweep one model in a fresh process; whatever ends it, what was measured is kept.
+    """Sweep one model in a new process; measurements are kept even if it dies.
 
     Raises:
-        UserError: there is no such model or data set, or the one does not support the other.
+        UserError: there is no such model or data set, or the model does not support the data set.
     """
     spawn = multiprocessing.get_context("spawn")
     receiver, sender = spawn.Pipe(duplex=False)
@@ -128,7 +128,7 @@ def measure(request: Request) -> Sweep:
                 sweep.take(message)
     except EOFError:
         process.join()
-        # The kernel ends whoever asks for more memory than there is.
+        # The OOM killer ends processes.
         killed = f"{NO_MEMORY}: the process was killed" if process.exitcode == -9 else ""
         sweep.ended = killed or f"the process ended with exit code {process.exitcode}"
     finally:
@@ -137,7 +137,7 @@ def measure(request: Request) -> Sweep:
 
 
 def _work(sender: Connection, request: Request) -> None:
-    """Sweep in this process, and send what comes of it."""
+    """Sweep in this process, and send the results."""
     if request.threads:
         torch.set_num_threads(request.threads)
     try:
@@ -155,13 +155,13 @@ def _work(sender: Connection, request: Request) -> None:
 def sweep(
     sampler: Sampler, batch_sizes: Sequence[int], seconds: float, longest: float
 ) -> Iterator[Cost | Step | str]:
-    """Yield what sampling costs, the speed at each batch size, and why it ended early if it did.
+    """Yield the cost of sampling, the speed at each batch size, and why it ended early if it did.
 
     Args:
         sampler: of a model that was never called.
         batch_sizes: in ascending order.
         seconds: of timed calls at each.
-        longest: a call that would take more seconds, by the one before, is not made.
+        longest: a call that is expected to take more seconds is not made.
     """
     device = sampler.device
     try:

@@ -1,4 +1,4 @@
-"""How long each installed model takes for a batch; see ``harness.speed``."""
+"""Time of a batch for each installed model; see ``harness.speed``."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _subject(model: str, dataset: str, device: str) -> tuple[Any, dict[str, Any]
 
 
 def test_sampling(benchmark: Any, model: str, batch_size: int, pytestconfig: pytest.Config) -> None:
-    """Draw one batch, again and again, after once that is not timed."""
+    """Draw one batch repeatedly, after one untimed call."""
     import torch
 
     from harness.errors import UserError
@@ -46,12 +46,12 @@ def test_sampling(benchmark: Any, model: str, batch_size: int, pytestconfig: pyt
 
     options = pytestconfig.option
     try:
-        sampler, told = _subject(model, options.dataset, options.device)
+        sampler, columns = _subject(model, options.dataset, options.device)
     except UserError as error:
         pytest.skip(str(error))
     draw(sampler, batch_size)
     benchmark.group = f"{options.dataset}, batches of {batch_size}"
-    benchmark.extra_info |= {"model": model, "dataset": options.dataset, **told}
+    benchmark.extra_info |= {"model": model, "dataset": options.dataset, **columns}
     benchmark.extra_info |= {"device": options.device, "batch_size": batch_size}
     benchmark.extra_info |= {"threads": torch.get_num_threads()}
     benchmark(draw, sampler, batch_size)

@@ -1,4 +1,4 @@
-"""A trial's checkpoint on disk: whole or absent, and known to be what was written."""
+"""A trial's checkpoint on disk: complete or absent, and verified by its hash."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ _DIGEST = hashlib.sha256().digest_size
 
 
 class DamagedCheckpoint(Exception):
-    """The file is not what was written."""
+    """The file differs from what was written."""
 
 
 def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
     """Write ``checkpoint.pt``: what ``torch.save`` makes of ``state``, then the SHA-256 of that.
 
-    ``torch.load`` passes over the digest. Until the new file is whole and on the disk, the old one
-    stays. A folder that is missing, because a plugin or a hand removed it, is made.
+    ``torch.load`` ignores the digest. Until the new file is complete and on the disk, the old one
+    stays. A missing folder, removed by a plugin or a user, is recreated.
 
     Raises:
         OSError: the disk is full, for instance; the old file is as it was.
@@ -69,7 +69,7 @@ def _save(state: dict[str, Any], file: Any) -> None:
     try:
         torch.save(state, file)
     except RuntimeError as error:
-        # What torch says of a write that failed does not tell why.
+        # torch's error for a failed write does not give the cause.
         if isinstance(error.__context__, OSError):
             raise error.__context__ from None
         raise

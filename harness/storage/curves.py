@@ -1,4 +1,4 @@
-"""Evaluations during training, as frames: read without trust, and joined."""
+"""Evaluations during training, as frames: validated when read, and joined."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MOST_BYTES = 4096 * MEBIBYTE
 
 
 def join_curves(frames: Iterable[pd.DataFrame]) -> pd.DataFrame:
-    """Return the lines of several frames in one; empty ones say nothing of a column's type."""
+    """Concatenate frames; empty ones are ignored, as they have no column types."""
     import pandas as pd
 
     frames = [frame for frame in frames if not frame.empty]
@@ -29,7 +29,7 @@ def join_curves(frames: Iterable[pd.DataFrame]) -> pd.DataFrame:
 
 
 def read_curves(content: bytes, where: Path) -> pd.DataFrame:
-    """Return the curves in a Parquet file, which anybody may have made.
+    """Return the curves in a Parquet file, which is untrusted.
 
     Raises:
         UserError: it is damaged, too large once unpacked, or holds more than numbers and text.

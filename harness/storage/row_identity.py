@@ -1,4 +1,4 @@
-"""Whose row is it: a row belongs to the trial that its folder is named after."""
+"""Identity of rows: a row belongs to the trial that its folder is named after."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _REMEDY = "remove its folder, and the next run runs the trial again"
 
 
 def check_folder(row: Row, trial: str, path: Path) -> None:
-    """Raise ``UserError`` if a row is not the trial's whose folder it was read from.
+    """Raise ``UserError`` if a row is not of the trial whose folder it was read from.
 
-    A folder that was copied to another trial's place would count one training twice.
+    A folder copied in place of another trial's would count one training twice.
 
     Args:
         row: as it was read.
@@ -30,7 +30,7 @@ def check_folder(row: Row, trial: str, path: Path) -> None:
 def check_identity(row: Row, trial: str, path: Path) -> None:
     """Raise ``UserError`` as above, and if the row's settings are not those of its identity.
 
-    Rows that do not say how they were planned are taken at their word.
+    Rows that do not record their plan are trusted.
     """
     from harness.planning.trial import Trial
 
@@ -45,6 +45,6 @@ def check_identity(row: Row, trial: str, path: Path) -> None:
         ) from None
     if planned != trial:
         raise UserError(
-            f"{path}: what the row says was planned has the id {planned}, not {trial}: its "
-            f"settings were changed after it ran; {_REMEDY}"
+            f"{path}: the recorded plan has the id {planned}, not {trial}: its settings were "
+            f"changed after it ran; {_REMEDY}"
         )

@@ -1,4 +1,4 @@
-"""Trials on disk: the source of truth. One folder a trial, renamed into place when it has ended.
+"""Trials on disk: the source of truth. One folder per trial, renamed into place when it has ended.
 
 ::
 
@@ -29,7 +29,7 @@ from harness.files.disk import sync_names, write_atomically, write_json, writing
 from harness.files.integrity import read_sealed
 from harness.files.locks import Lock, is_held
 from harness.files.media import SHOWN, SUFFIXES
-from harness.files.untrusted import LARGE, Absent, UntrustedFolder, open_regular
+from harness.files.untrusted import LARGE, FileMissing, UntrustedFolder, open_regular
 from harness.machine import heartbeat
 from harness.planning.benchmark import Benchmark
 from harness.results import Media, Results
@@ -46,18 +46,18 @@ Place = TypeVar("Place")
 Content = TypeVar("Content")
 
 RESUMABLE = ("killed",)
-"""Statuses of trials that the next run continues; the others are final."""
+"""Statuses of trials that the next run resumes; the others are final."""
 
 FAILED = ("error", "out_of_memory", "timeout", "diverged")
-"""Statuses that a run repeats when it is asked to."""
+"""Statuses that a run repeats with ``--retry-failed``."""
 
 SOURCE = "benchmark.toml"
 
 CLAIM = ".claim"
-"""File of a trial that has not ended. A task on another machine that is its own finds it there."""
+"""File of an unfinished trial, by which a task on another machine recognises its trial."""
 
 LOG_END = 4096
-"""Bytes of a failed trial's log that reports show."""
+"""Maximum bytes of a failed trial's log in reports."""
 
 
 class Store:
@@ -68,14 +68,14 @@ class Store:
         self.trials = self.folder / "trials"
         self.report = self.folder / "report"
         self.locks = self.folder / "locks"
-        # Others may have made it.
+        # Another process may have created it.
         self._read = UntrustedFolder(self.folder)
 
     def prepare(self) -> None:
-        """Make the folders that a run writes to.
+        """Create the folders that a run writes to.
 
         Raises:
-            UserError: they cannot be made.
+            UserError: they cannot be created.
         """
         try:
             for folder in (self.trials, self.locks):
@@ -90,19 +90,19 @@ class Store:
         """Return a lock on a trial, or None while another run or a worker holds it.
 
         Raises:
-            Unwritable: there can be none here.
+            Unwritable: it cannot be created.
         """
         with writing(self.folder):
             return self._claim(trial)
 
     def _claim(self, trial: str) -> Lock | None:
-        # Somebody may have removed all results since ``prepare``.
+        # All results may have been removed since ``prepare``.
         self.locks.mkdir(parents=True, exist_ok=True)
         try:
             lock = Lock(self.locks / trial)
         except BlockingIOError:
             return None
-        # No task of a dead driver comes in from now on; one may be in.
+        # From now on no task of a dead driver can enter; one may still be inside.
         with suppress(NotADirectoryError):
             (self.working(trial) / CLAIM).unlink(missing_ok=True)
         if is_held(self.node_lock(trial)):
@@ -111,29 +111,29 @@ class Store:
         return lock
 
     def holder(self, trial: str) -> str:
-        """Say who holds a trial, and since when."""
+        """Describe who holds a trial, and since when."""
         own, node = self.locks / trial, self.node_lock(trial)
         return locks.holder(node if not is_held(own) and is_held(node) else own)
 
     def node_lock(self, trial: str) -> Path:
-        """Return the lock of whoever works on a trial where its driver is not.
+        """Return the lock of a worker on a trial that runs on another node than its driver.
 
-        A lock of the driver's own reaches no other machine, and ends with the driver.
+        The driver's own lock does not reach other machines, and ends with the driver.
         """
         return self.locks / f"{trial}.node"
 
     def reporting(self) -> Lock:
-        """Return a lock on what all runs write, such as the report; wait for it.
+        """Return a lock on files that all runs write, such as the report; wait for it.
 
         Raises:
-            Unwritable: there can be none here.
+            Unwritable: it cannot be created.
         """
         with writing(self.folder, ELSEWHERE):
             self.locks.mkdir(parents=True, exist_ok=True)
             return Lock(self.locks / "report", wait=True)
 
-    def keep_source(self, source: str) -> None:
-        """Write the benchmark's text beside its trials, unless it is there already.
+    def write_source(self, source: str) -> None:
+        """Write the benchmark's text beside its trials, unless it is already there.
 
         Raises:
             Unwritable: it cannot be written.
@@ -145,18 +145,18 @@ class Store:
             write_atomically(self.folder / SOURCE, content)
 
     def ended(self, trial: str) -> Path:
-        """Return the folder of a trial that has ended."""
+        """Return the folder of a finished trial."""
         return self.trials / trial
 
     def working(self, trial: str) -> Path:
-        """Return the folder of a trial that has not."""
+        """Return the folder of an unfinished trial."""
         return self.trials / f".{trial}"
 
     def row(self, trial: str) -> Row | None:
         """Return the row of a trial, or None while it has none.
 
         Raises:
-            UserError: it is damaged, or another trial's.
+            UserError: it is damaged, or that of another trial.
         """
         path = self._read / f"trials/{trial}/row.json"
         row = read_row(path)
@@ -165,14 +165,14 @@ class Store:
         return row
 
     def stamp(self, trial: str) -> int | None:
-        """Return what changes whenever a trial's row is written, or None while it has none."""
+        """Return a stamp that changes whenever a trial's row is written; None without a row."""
         try:
             return (self.ended(trial) / "row.json").stat().st_mtime_ns
         except FileNotFoundError:
             return None
 
     def begin(self, trial: Trial) -> Path:
-        """Make the working folder of a trial ready, with what an unfinished one left there.
+        """Prepare the working folder of a trial, keeping what an unfinished one left there.
 
         Raises:
             UserError: it cannot be written to, or is a link.
@@ -195,7 +195,7 @@ class Store:
                 _remove(ended)
         working.mkdir(parents=True, exist_ok=True)
         for path in working.iterdir():
-            # Hidden is what a kill left half written; what is linked, the harness did not write.
+            # Hidden files are half-written leftovers; links were not created by the harness.
             if path.name.startswith(".") or path.is_symlink():
                 _remove(path)
         for name in ("row.json", integrity.FILE):
@@ -204,10 +204,9 @@ class Store:
         return working
 
     def finish(self, row: Row) -> Path:
-        """Write a trial's row, seal its files, and rename its folder into place.
+        """Write a trial's row and checksums, and rename its folder into place.
 
-        A folder that is gone, or something else by now, is made anew: the row is there whatever
-        happened.
+        A folder that was removed or replaced is recreated: the row is written whatever happened.
 
         Raises:
             UserError: it cannot be written; the folder stays as it is, for the next run to resume.
@@ -228,7 +227,7 @@ class Store:
         return ended
 
     def results(self, benchmark: Benchmark, source: str, trials: Iterable[Trial]) -> Results:
-        """Gather what the planned trials have left, for a report."""
+        """Collect the results of the planned trials, for a report."""
         rows = [row for trial in trials if (row := self.row(trial.id)) is not None]
         return Results(
             benchmark=benchmark.name,
@@ -273,7 +272,7 @@ class Store:
 
 
 class _WhenAsked(Mapping[str, Content], Generic[Place, Content]):
-    """The contents of files, read when they are asked for: a thousand trials' would fill memory."""
+    """The contents of files, read lazily: those of a thousand trials would fill memory."""
 
     def __init__(self, places: Mapping[str, Place], read: Callable[[Place], Content]) -> None:
         self._places = places
@@ -293,14 +292,14 @@ class _WhenAsked(Mapping[str, Content], Generic[Place, Content]):
 
 
 def _make_folder(path: Path) -> None:
-    """Make a folder unless there is one; a link or a file in its place is removed."""
+    """Create a folder unless it exists; a link or a file in its place is removed."""
     if path.is_symlink() or path.is_file():
         path.unlink()
     path.mkdir(parents=True, exist_ok=True)
 
 
 def _remove(path: Path) -> None:
-    """Remove a file, a link or a folder with all that is in it."""
+    """Remove a file, a link or a folder with its content."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -308,7 +307,7 @@ def _remove(path: Path) -> None:
 
 
 def tail(path: Path, most: int = LOG_END) -> str:
-    """Return the last whole lines of a text file, at most so many bytes of them.
+    """Return the last complete lines of a text file, limited in bytes.
 
     Raises:
         UserError: it is not a regular file, or cannot be read.
@@ -324,11 +323,11 @@ def read_row(path: Path) -> Row | None:
     """Return the row in a file, or None where there is no file.
 
     Raises:
-        UserError: the file holds something else.
+        UserError: the file has invalid content.
     """
     try:
         content = read_sealed(path, remedy="remove its folder to run it again")
-    except Absent:  # asked of the reading itself: another run may begin the trial again meanwhile
+    except FileMissing:  # not checked beforehand: another run may restart the trial meanwhile
         return None
     try:
         return Row.model_validate_json(content)

@@ -1,4 +1,4 @@
-"""Rows on disk that the plan of a benchmark does not have, and why: no report of it shows them."""
+"""Rows on disk that the plan of a benchmark does not contain, and why: reports leave them out."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MOST_DIFFERENCES = 3
 
 
 def unplanned(store: Store, trials: Sequence[Trial]) -> list[str]:
-    """Return lines that name the rows which are on disk and not planned; none if there are none."""
+    """Return lines that name the rows that are on disk and not planned; none if there are none."""
     reasons = Counter(_reasons(store, trials))
     if not reasons:
         return []
@@ -26,7 +26,7 @@ def unplanned(store: Store, trials: Sequence[Trial]) -> list[str]:
         lines.append(f"  {count} {reason}")
     if rest := number - sum(count for _, count in reasons.most_common(MOST_REASONS)):
         lines.append(f"  {rest} more, for other reasons")
-    lines.append(f"'harness report {store.folder} --out FOLDER' reports every row there is")
+    lines.append(f"'harness report {store.folder} --out FOLDER' reports all rows")
     return lines
 
 
@@ -51,7 +51,7 @@ def _reasons(store: Store, trials: Sequence[Trial]) -> Iterator[str]:
 
 
 def _reason(row: Row, trials: Sequence[Trial]) -> str:
-    """Return why a row is of no planned trial, by the trial that is in its place now."""
+    """Return why a row belongs to no planned trial, by comparison with the trial in its place."""
     entry = [trial for trial in trials if trial.label == row.label]
     if not entry:
         named = next((trial.label for trial in trials if _is_but_for_label(row, trial)), None)
@@ -68,12 +68,12 @@ def _difference(row: Row, trial: Trial) -> str:
     try:
         parts = differences(Trial.of(row).identity, trial.identity)
     except ValueError:
-        return "it does not say how it was planned"
-    told = [str(part) for part in parts[:MOST_DIFFERENCES]]
-    if more := len(parts) - len(told):
-        told.append(f"{more} more")
+        return "it does not record its plan"
+    listed = [str(part) for part in parts[:MOST_DIFFERENCES]]
+    if more := len(parts) - len(listed):
+        listed.append(f"{more} more")
     code = any(part.key.startswith(CODE) for part in parts)
-    return ("its plugin was changed; " if code else "") + "; ".join(told)
+    return ("its plugin was changed; " if code else "") + "; ".join(listed)
 
 
 def _is_but_for_label(row: Row, trial: Trial) -> bool:

@@ -1,20 +1,20 @@
-"""MLflow, where people look at results; the folders are the truth and can do without it."""
+"""MLflow tracking of results; the folders are the source of truth and do not need it."""
 
 from __future__ import annotations
 
-from harness.tracking.courier import Courier
 from harness.tracking.database import ARTIFACTS, DATABASE
 from harness.tracking.frame import tracked_frame
 from harness.tracking.marker import MARKER
+from harness.tracking.sender import BackgroundSender
 from harness.tracking.tracker import Tracker, open_tracker
-from harness.tracking.unsent import Synced, sync, sync_reports
+from harness.tracking.unsent import SyncResult, sync, sync_reports
 
 __all__ = [
     "ARTIFACTS",
     "DATABASE",
     "MARKER",
-    "Courier",
-    "Synced",
+    "BackgroundSender",
+    "SyncResult",
     "Tracker",
     "open_tracker",
     "sync",

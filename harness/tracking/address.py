@@ -1,4 +1,4 @@
-"""The address of a store without what is secret in it, and texts that may quote it."""
+"""Removal of secrets from the address of a store, and from texts that may quote it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, quote, quote_plus, unquote
 
 HIDDEN = "***"
 ESCAPE = "in MLFLOW_TRACKING_URI write '/', '@', '?' and '#' of a password as %2F, %40, %3F and %23"
-"""What to do about an address that is not clear."""
+"""Remedy for an ambiguous address."""
 _SECRET_VARIABLE = re.compile(r"PASSWORD|PASSWD|TOKEN|SECRET|ACCESS_KEY|API_KEY", re.IGNORECASE)
 _MLFLOW_LOGIN = ("USERNAME", "PASSWORD", "TOKEN")
 _AUTHORIZATION = re.compile(r"\b(Basic|Bearer)\s+[\w+/=.~-]+", re.IGNORECASE)
@@ -22,19 +22,19 @@ _SECRET_VALUE = re.compile(
 )
 _SEPARATOR = re.compile(r"[@/?#:;=&]")
 _USER_IN_ADDRESS = re.compile(r"(?<!/)//(?!/)[^\s'\"]*@")
-# Characters: of a secret that is taken out of the middle of a word too, and of one of a variable.
+# Minimum lengths of secrets: to be removed within a word too, and of an environment variable's.
 _SHORT, _SHORTEST = 4, 6
 
 
 class Address:
-    """Where a store is: for MLflow, and for people.
+    """The address of a store: for MLflow, and for display.
 
-    Users write passwords without escaping them, and what reads an address (SQLAlchemy, requests)
-    tells password and host apart by rules of its own. Nothing is shown that any reading of the
-    address would take for a part of the user's name, the password or the query.
+    Users write passwords without escaping them, and readers of an address (SQLAlchemy, requests)
+    separate password and host by different rules. Nothing is shown that any of them would take for
+    a part of the user name, the password or the query.
 
     Attributes:
-        uri: as MLflow takes it.
+        uri: for MLflow.
     """
 
     def __init__(self, uri: str) -> None:
@@ -42,18 +42,18 @@ class Address:
 
     @cached_property
     def public(self) -> str:
-        """Scheme, host and path; ``***`` in the place of what cannot be told from a secret."""
+        """Scheme, host and path; ``***`` in place of what may be secret."""
         return _printable(_public(self.uri))
 
     @property
     def is_clear(self) -> bool:
-        """Whether all of it but user, password and query can be shown."""
+        """Whether everything except user, password and query can be shown."""
         return HIDDEN not in self.public
 
     def hide(self, text: str) -> str:
-        """Return a text, such as an error's, with every secret taken out.
+        """Return a text, such as an error's, with every secret removed.
 
-        What quotes an address that is not clear may quote any part of it: nothing is left of that.
+        Text that quotes an ambiguous address may quote any part of it, and is removed entirely.
         """
         if not self.is_clear:
             return HIDDEN
@@ -67,7 +67,7 @@ class Address:
         return _printable(_SECRET_VALUE.sub(rf"\1\2{HIDDEN}", text))
 
     def _secrets(self) -> Iterator[str]:
-        """Yield user and password, and values of the query, in all spellings and in parts."""
+        """Yield user, password and values of the query, in all encodings and in parts."""
         if _has_no_host(self.uri):
             return
         rest = _split(self.uri)[1]
@@ -95,7 +95,7 @@ def _split(uri: str) -> tuple[str, str]:
 
 
 def _has_no_host(uri: str) -> bool:
-    """Return whether this is a path, or names a profile."""
+    """Return whether an address is a path, or names a profile."""
     return bool(
         re.match(r"/(?!/)|\.{1,2}/|~", uri) or re.fullmatch(r"databricks(-uc)?(://[\w.:-]*)?", uri)
     )
@@ -105,12 +105,12 @@ def _public(uri: str) -> str:
     if _has_no_host(uri):
         return uri
     scheme, rest = _split(uri)
-    if rest.startswith("/"):  # no host, so no user, unless a slash is one too many
+    if rest.startswith("/"):  # no host, so no user, unless there is an extra slash
         if "@" in rest.partition("?")[0] and not re.match("sqlite|file", scheme):
             return scheme + HIDDEN
         return scheme + re.split(r"[?#]" if scheme.startswith("file") else r"\?", rest)[0]
     user, _, shown = rest.rpartition("@")
-    # Where "/" may end the host already, all before "@" is either a password or no user at all.
+    # Where "/" may already end the host, everything before "@" may be a password.
     unclear = re.search(r"[/?#]" if scheme.startswith("http") else r"[?#;].*=", user)
     shown = re.split(r"[?#;]", shown)[0]
     host = shown.partition("/")[0]
@@ -139,5 +139,5 @@ def _secrets_of_environment() -> Iterator[str]:
 
 
 def _printable(text: str) -> str:
-    """Return a text that can be encoded, whatever the bytes of a path in it."""
+    """Return a text that can be encoded, even with undecodable bytes of a path."""
     return text.encode("utf-8", "backslashreplace").decode()

@@ -1,4 +1,4 @@
-"""Where a run of MLflow keeps the columns of ``rows_frame``: by their names, in three places."""
+"""The columns of ``rows_frame`` in a run of MLflow: as metrics, parameters and tags."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from harness.frame import row_line
 from harness.row import Row
 
 TAG_PREFIX = "genharness."
-"""Of the tags that are ours, among those of MLflow and of its users."""
+"""Prefix of the harness's tags, among those of MLflow and of its users."""
 
 SETTINGS = ("label", "model", "type", "dataset", "seed", "budget")
 _SETTING_GROUPS = ("config.", "protocol.")
@@ -21,7 +21,7 @@ _NAME_LENGTH = 250 - len(TAG_PREFIX)
 
 
 class RunColumns(NamedTuple):
-    """The columns of one row: what was measured, what was asked for, and what is to be known."""
+    """The columns of one row as metrics, parameters and tags."""
 
     metrics: dict[str, float]
     parameters: dict[str, str]
@@ -29,7 +29,7 @@ class RunColumns(NamedTuple):
 
 
 def run_columns(row: Row) -> RunColumns:
-    """Sort the columns of a row: settings are parameters, other numbers metrics, the rest tags."""
+    """Divide a row's columns: settings are parameters, other numbers metrics, the rest tags."""
     columns = RunColumns({}, {}, {})
     for name, value in row_line(row).items():
         key = tracked_name(name)
@@ -43,10 +43,10 @@ def run_columns(row: Row) -> RunColumns:
 
 
 def tracked_name(name: str) -> str:
-    """Return a name as MLflow takes it: other characters as ``_x21_``, a long one cut.
+    """Return a name that MLflow accepts: other characters as ``_x21_``, a long one truncated.
 
-    What would be another path as a file's name (``a//b``, ``../a``) has its slashes and dots
-    written so too.
+    Names that would be another path as a file name (``a//b``, ``../a``) have their slashes and dots
+    escaped too.
     """
     name = _REFUSED.sub(_escaped, name)
     if posixpath.normpath(name) != name or name.startswith(("/", ".")):

@@ -1,4 +1,4 @@
-"""What a run of MLflow gets of a trial or of a report: parameters, metrics, tags, files."""
+"""Content of a run of MLflow for a trial or a report: parameters, metrics, tags, files."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 _FILES = (*media.FILES, "row.json", "environment.json", "curve.parquet")
 _RUN_STATUS = {"ok": "FINISHED", "skipped": "FINISHED", "killed": "KILLED"}
-# Limits of MLflow's stores, and the part of a fingerprint that its pages have room for.
+# Limits of MLflow's stores, and the length of a fingerprint on its pages.
 _METRICS_A_BATCH, _PARAMETERS_A_BATCH, _TAGS_A_BATCH = 1000, 100, 100
 _PARAMETER_LENGTH, _TAG_LENGTH, _NAME_LENGTH, _DIGEST_LENGTH = 6000, 5000, 250, 12
 
 
 def send_trial(client: MlflowClient, run: str, row: Row, folder: Path) -> None:
-    """Write everything of a trial to its run, and end the run.
+    """Write a trial to its run, and end the run.
 
     Args:
         client: of MLflow, connected.
@@ -54,7 +54,7 @@ def send_trial(client: MlflowClient, run: str, row: Row, folder: Path) -> None:
     client.log_inputs(run, [_dataset_input(row)])
     for path in (folder / name for name in _FILES):
         if os.path.lexists(path):
-            read_sealed(path, LARGE)  # refuses links and damage
+            read_sealed(path, LARGE)  # rejects links and damage
             client.log_artifact(run, str(path))
     client.set_terminated(run, _RUN_STATUS.get(row.status, "FAILED"), end_time=end)
 
@@ -71,7 +71,7 @@ def ended_at(folder: Path) -> int:
 
 
 def run_name(name: str) -> str:
-    """Return the name of a run as MLflow has room for it."""
+    """Return the name of a run within MLflow's limit."""
     return _text(name, _NAME_LENGTH)
 
 
@@ -113,7 +113,7 @@ def _log_tags(client: MlflowClient, run: str, values: Mapping[str, str]) -> None
 
 
 def _text(value: str, length: int) -> str:
-    """Return a text as every database takes it: no lone surrogates, no NUL, not too long."""
+    """Return a text that every database accepts: no lone surrogates, no NUL, not too long."""
     encoded = value.encode("utf-8", "backslashreplace").decode()
     return encoded.replace("\0", "\\x00")[:length]
 
@@ -121,7 +121,7 @@ def _text(value: str, length: int) -> str:
 def _final_metrics(
     values: Mapping[str, float], time: int, images: int, curved: Set[str]
 ) -> Iterator[Metric]:
-    """Yield figures and usage; MLflow compares by bars what is at step 0.
+    """Yield figures and usage; MLflow shows values at step 0 as bars.
 
     Args:
         values: by name.

@@ -1,4 +1,4 @@
-"""The SQLite file that MLflow keeps in a results folder: its address, its state, its artifacts."""
+"""MLflow's SQLite file in a results folder: its address, its state, its artifacts."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ log = logging.getLogger(__name__)
 
 DATABASE, ARTIFACTS = "mlflow.db", "mlartifacts"
 BUSY_SECONDS = 5.0
-"""How long a file that somebody else has locked is waited for."""
+"""Seconds to wait for a locked file."""
 
 
 def database_uri(path: Path) -> str:
     """Return the address of an SQLite file for MLflow.
 
-    SQLAlchemy takes "?" for the beginning of options, and since 2.1 decodes "%".
+    SQLAlchemy treats "?" as the beginning of options, and since 2.1 decodes "%".
     """
     escaped = str(path).replace("%", "%25").replace("?", "%3F")
-    # MLflow makes the folder of what follows "sqlite:///", as it stands there.
+    # MLflow creates the folder of what follows "sqlite:///" verbatim.
     return f"sqlite:///{path}" if escaped == str(path) else f"sqlite+pysqlite:///{escaped}"
 
 
 def database_path(uri: str) -> Path | None:
-    """Return the SQLite file that an address leads to; None if it is another kind of store."""
+    """Return the SQLite file of an address; None if it is another kind of store."""
     from sqlalchemy import make_url
     from sqlalchemy.exc import ArgumentError
 
@@ -46,10 +46,10 @@ def database_path(uri: str) -> Path | None:
 
 
 def check_readable(path: Path) -> None:
-    """Look into an SQLite file, if there is one, before MLflow does, which tries for minutes.
+    """Open an SQLite file, if there is one, before MLflow does, which would retry for minutes.
 
     Raises:
-        sqlite3.Error: it cannot be opened, is locked, or is no database.
+        sqlite3.Error: it cannot be opened, is locked, or is not a database.
     """
     if path.is_dir():
         raise sqlite3.OperationalError(f"{path} is a folder")
@@ -59,10 +59,10 @@ def check_readable(path: Path) -> None:
 
 
 def check_writable(path: Path) -> None:
-    """Hold an SQLite file, if there is one, for a moment as whoever writes to it does.
+    """Briefly lock an SQLite file, if there is one, as for writing.
 
     Raises:
-        sqlite3.Error: it cannot be opened, is locked, or nobody may write to it.
+        sqlite3.Error: it cannot be opened, is locked, or is not writable.
     """
     if path.exists():
         with _opened(path, "rw") as connection:
@@ -71,11 +71,11 @@ def check_writable(path: Path) -> None:
 
 @contextmanager
 def making(path: Path) -> Iterator[None]:
-    """Let one process at a time make or upgrade the tables of an SQLite file."""
+    """Let one process at a time create or upgrade the tables of an SQLite file."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = Lock(path.with_name(f".{path.name}.lock"), wait=True)
-    except OSError:  # where nothing can be written, nothing will be made
+    except OSError:  # in a read-only folder nothing will be created
         yield
         return
     with lock:
@@ -83,16 +83,16 @@ def making(path: Path) -> Iterator[None]:
 
 
 def follow_results(path: Path, results: Path) -> None:
-    """Correct where artifacts are, after the results folder was moved or copied.
+    """Correct the paths of artifacts after the results folder was moved or copied.
 
-    MLflow keeps absolute paths. Runs whose artifacts stayed behind are left as they are.
+    MLflow stores absolute paths. Runs whose artifacts stayed behind are left unchanged.
 
     Args:
         path: of the SQLite file.
         results: folder.
 
     Raises:
-        sqlite3.Error: the file cannot be read, or is to be corrected and cannot be written.
+        sqlite3.Error: the file cannot be read, or needs correction and cannot be written.
     """
     if not path.exists():
         return

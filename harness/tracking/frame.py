@@ -1,4 +1,4 @@
-"""The rows of a benchmark as MLflow has them, in the columns of ``rows_frame``."""
+"""The rows of a benchmark from MLflow, in the columns of ``rows_frame``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from harness.errors import UserError
 from harness.tracking.columns import TAG_PREFIX, column_name
-from harness.tracking.patience import within
+from harness.tracking.patience import call_with_timeout
 from harness.tracking.tracker import TRIAL_TAG, Tracker
 
 if TYPE_CHECKING:
@@ -20,9 +20,9 @@ READING_SECONDS = 120.0
 
 
 def tracked_frame(benchmark: str, results: Path | str = Path("results")) -> pd.DataFrame:
-    """Return the runs of a benchmark in MLflow, one line a trial, columns as ``rows_frame``'s.
+    """Return the runs of a benchmark in MLflow, one line per trial, columns as ``rows_frame``'s.
 
-    Figures are numbers; settings (``config.*``, ``protocol.*``) are texts, as MLflow keeps them.
+    Figures are numbers; settings (``config.*``, ``protocol.*``) are strings, as MLflow stores them.
 
     Args:
         benchmark: its name, which is the experiment's.
@@ -35,13 +35,13 @@ def tracked_frame(benchmark: str, results: Path | str = Path("results")) -> pd.D
 
     tracker = Tracker(Path(results))
     try:
-        found = within(READING_SECONDS, lambda: _found(tracker, benchmark))
+        found = call_with_timeout(READING_SECONDS, lambda: _found(tracker, benchmark))
     except UserError:
         raise
     except Exception as error:
         reason = tracker.hide(str(error).partition("\n")[0])
         raise UserError(f"MLflow at {tracker.address} cannot be read: {reason}") from None
-    # Runs of one trial beside the last that ended: nobody wrote to them, or they are out of date.
+    # Runs of one trial other than the last that ended: they are empty or out of date.
     found.sort(key=lambda run: run.info.end_time or 0)
     latest = {run.data.tags[TRIAL_TAG]: run for run in found}
     lines = sorted(latest.values(), key=lambda run: run.info.start_time)
@@ -59,7 +59,7 @@ def _found(tracker: Tracker, benchmark: str) -> list[Run]:
 def _runs(client: MlflowClient, experiment: str) -> Iterator[Run]:
     """Yield the runs that stand for trials.
 
-    ``mlflow.search_runs`` gives a frame, but of a store that is chosen for the whole process.
+    ``mlflow.search_runs`` gives a frame, but uses a store that is chosen for the whole process.
     """
     token = None
     while True:

@@ -1,4 +1,4 @@
-"""The note beside a trial, or a report, of which run in MLflow has it."""
+"""The marker beside a trial or a report that records its run in MLflow."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ MARKER = "tracked.json"
 
 
 def mark(folder: Path, address: str, run: str, sent: Path) -> None:
-    """Note in a folder that a run has what a file says now.
+    """Record in a folder that a run has the current content of a file.
 
     Args:
         folder: where the marker is left.
-        address: of the store, for people.
+        address: of the store, for display.
         run: its id, which no other run of any store has.
-        sent: the file by which a change is noticed: row.json, or a report's manifest.
+        sent: the file by which a change is detected: row.json, or a report's manifest.
     """
     write_json(folder / MARKER, {"uri": address, "run": run, _kind(sent): _digest(sent)})
 
 
 def marked_run(folder: Path, sent: Path) -> str | None:
-    """Return the run that was sent what a file says now; None if there is none, or no telling."""
+    """Return the run that has the current content of a file; None if none is known."""
     try:
         marker = json.loads(read_regular(folder / MARKER))
         if not isinstance(marker, dict) or marker.get(_kind(sent)) != _digest(sent):

@@ -1,4 +1,4 @@
-"""The one run that stands for a trial, or for a report: found by its tag, or made."""
+"""The one run of a trial or a report: found by its tag, or created."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ RETRIES = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
 def find_or_make_run(
     client: MlflowClient, experiment: str, tag: str, value: str, name: str, start: int | None
 ) -> str:
-    """Return the id of the run with a tag; by one process at a time, or each may make one.
+    """Return the id of the run with a tag; one process at a time, or each may create one.
 
-    A server that answers too late has made a run that nobody writes to. It is found the next time,
-    and is taken if there is no other, or else deleted.
+    A server that answers too late has created a run that stays empty. It is found the next time,
+    and is used if there is no other, or else deleted.
 
     Args:
         client: of MLflow, connected.
@@ -43,7 +43,7 @@ def find_or_make_run(
 
 @contextmanager
 def _asked_once() -> Iterator[None]:
-    """Let MLflow send a request once, where a second one would not find what the first did."""
+    """Have MLflow send a request once, where a retry would not find what the first created."""
     before = os.environ.get(RETRIES, "1")
     os.environ[RETRIES] = "0"
     try:

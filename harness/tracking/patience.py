@@ -1,4 +1,4 @@
-"""A call that is left behind when it takes too long, whatever it waits for."""
+"""Calls with a timeout, whatever they wait for."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-class TookTooLong(Exception):
-    """A call did not return within its time; its thread may still be at it."""
+class CallTimeout(Exception):
+    """A call did not return in time; its thread may still be running."""
 
 
-def within(seconds: float, call: Callable[[], T]) -> T:
+def call_with_timeout(seconds: float, call: Callable[[], T]) -> T:
     """Return what a call returns, or raise what it raises, if it does so in time.
 
-    MLflow's own limits do not bound a call: that on a request counts the silence between two bytes,
-    and a server may ask for an hour before the next attempt.
+    MLflow's own timeouts do not bound a call: that of a request limits the time between two bytes,
+    and a server may request an hour's delay before the next attempt.
 
     Raises:
-        TookTooLong: it did not; its thread, a daemon, is left behind.
+        CallTimeout: it did not; its daemon thread is abandoned.
     """
     answer: Future[T] = Future()
 
@@ -37,4 +37,4 @@ def within(seconds: float, call: Callable[[], T]) -> T:
     except TimeoutError:
         if answer.done():  # its own
             raise
-        raise TookTooLong(f"no answer within {seconds:g} s") from None
+        raise CallTimeout(f"no answer within {seconds:g} s") from None

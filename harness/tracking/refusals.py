@@ -1,4 +1,4 @@
-"""Why a store takes nothing, and what helps; that ``harness sync`` alone helps is not always so."""
+"""Remedies for errors of a store, where ``harness sync`` alone does not help."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from harness.tracking.address import ESCAPE
 
 
 class DeletedExperiment(Exception):
-    """The experiment of a benchmark was deleted in MLflow, where it keeps its name.
+    """The experiment of a benchmark was deleted in MLflow, which keeps its name reserved.
 
     Attributes:
         experiment: its id.
@@ -18,7 +18,7 @@ class DeletedExperiment(Exception):
 
 
 _LATER = ", and 'harness sync' sends them later"
-# What errors say, and what helps before 'harness sync' does. SQLite's and MLflow's own words.
+# Parts of error messages of SQLite and MLflow, and their remedies before 'harness sync'.
 _BEFORE = {
     "file is not a database": "move that file away",
     "is a folder": "move that folder away",
@@ -27,19 +27,19 @@ _BEFORE = {
     "unable to open": "make that file and its folder writable",
     "disk is full": "free some space",
     "No space left": "free some space",
-    "is locked": "end what holds that file",
+    "is locked": "stop the process that locks that file",
     "must be in the 'active' state": "restore in MLflow what was deleted there",
 }
 _OTHER_VERSION = ("database schema", "Can't locate revision")
 
 
 def remedy(error: Exception, settings: str, is_clear: bool) -> str:
-    """Return the end of a sentence: what is to be done for an error, before or beside ``sync``.
+    """Return the end of a sentence: the remedy for an error, before or besides ``sync``.
 
     Args:
         error: of MLflow, SQLite or the network.
-        settings: what is written before a command ``mlflow`` to make it use the store.
-        is_clear: whether the store's address could be told from the password in it.
+        settings: prefix of a command ``mlflow`` that makes it use the store.
+        is_clear: whether the store's address is unambiguous.
     """
     if isinstance(error, DeletedExperiment):
         restore = f"{settings}mlflow experiments restore --experiment-id {error.experiment}"

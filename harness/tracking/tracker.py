@@ -1,6 +1,6 @@
 """Writes rows and reports to MLflow.
 
-Nothing here may harm a trial: what cannot be sent is reported once and can be sent by ``sync``.
+Nothing here may affect a trial: what cannot be sent is reported once and can be sent by ``sync``.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from harness.tracking.database import (
 )
 from harness.tracking.marker import mark, marked_run
 from harness.tracking.one_run import RETRIES, find_or_make_run
-from harness.tracking.patience import TookTooLong, within
+from harness.tracking.patience import CallTimeout, call_with_timeout
 from harness.tracking.refusals import DeletedExperiment, remedy
 
 if TYPE_CHECKING:
@@ -44,12 +44,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PATIENCE_SECONDS = 30.0
-"""How long a store has for one trial or report, or for one page of an answer."""
+"""Timeout in seconds of a store for one trial or report, or for one page of a response."""
 TRIAL_TAG, REPORT_TAG = f"{TAG_PREFIX}trial", f"{TAG_PREFIX}report"
 
 
 def open_tracker(mode: Literal["auto", "off"], results: Path) -> Tracker | None:
-    """Return a tracker, or None if it is switched off or MLflow is not installed."""
+    """Return a tracker, or None if tracking is off or MLflow is not installed."""
     if mode == "off":
         return None
     if find_spec("mlflow") is None:
@@ -66,24 +66,23 @@ def _import_mlflow() -> None:
     # The terminal has a progress bar.
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     importlib.import_module("mlflow")
-    # They print errors that they raise too, with addresses and their passwords.
+    # They also log errors that they raise, with addresses and their passwords.
     for name in ("mlflow", "alembic", "urllib3.connectionpool"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 class Tracker:
-    """Writes to MLflow: one experiment a benchmark, one run a trial and one for the report.
+    """Writes to MLflow: one experiment per benchmark, one run per trial and one for the report.
 
-    A store that cannot be reached, or takes longer than the patience for something, is given up:
-    it is not used again.
+    A store that cannot be reached, or exceeds the patience, is given up: it is not used again.
 
     Args:
         results: folder of results.
-        patience: seconds for one trial, report or question.
+        patience: seconds for one trial, report or query.
 
     Attributes:
         results: folder of results.
-        gave_up: whether the store is not used any more.
+        gave_up: whether the store is no longer used.
     """
 
     def __init__(self, results: Path, patience: float = PATIENCE_SECONDS) -> None:
@@ -99,22 +98,22 @@ class Tracker:
 
     @property
     def uri(self) -> str:
-        """Of the store: ``MLFLOW_TRACKING_URI``, or else that of an SQLite file in ``results``."""
+        """The store's: ``MLFLOW_TRACKING_URI``, or else that of an SQLite file in ``results``."""
         return self._address.uri
 
     @property
     def address(self) -> str:
-        """``uri`` without user, password and query, for people."""
+        """``uri`` without user, password and query, for display."""
         return self._address.public
 
     @property
     def is_clear(self) -> bool:
-        """Whether ``address`` is all of ``uri`` but user, password and query."""
+        """Whether ``address`` is all of ``uri`` except user, password and query."""
         return self._address.is_clear
 
     @property
     def settings(self) -> str:
-        """What is written before a command ``mlflow`` to make it use this store."""
+        """Prefix of a command ``mlflow`` that makes it use this store."""
         return f"MLFLOW_TRACKING_URI={shlex.quote(self.uri)} " if self._own else ""
 
     def log(self, row: Row, folder: Path) -> bool:
@@ -123,7 +122,7 @@ class Tracker:
         Connects at the first call.
 
         Args:
-            row: what is sent.
+            row: to be sent.
             folder: of the trial; see ``send_trial``. A marker is left there.
         """
         return self._attempt(
@@ -143,7 +142,7 @@ class Tracker:
         )
 
     def holds(self, folder: Path) -> bool:
-        """Whether the store has the trial in ``folder`` as it is now, and did not delete it."""
+        """Whether the store has the current trial in ``folder``, not deleted."""
         run = marked_run(folder, folder / "row.json")
         return run is not None and self.stage(folder.parents[1].name, run) == "active"
 
@@ -159,7 +158,7 @@ class Tracker:
         return self._stages[benchmark].get(run)
 
     def give_up(self) -> None:
-        """Do not use the store again, whatever it is at."""
+        """Do not use the store again."""
         self.gave_up = True
 
     @property
@@ -167,10 +166,10 @@ class Tracker:
         """MLflow's client, connected.
 
         Raises:
-            TookTooLong: the store was given up.
+            CallTimeout: the store was given up.
         """
         if self.gave_up:
-            raise TookTooLong("the store was given up")
+            raise CallTimeout("the store was given up")
         if self._client is None:
             self._client = self._connect()
         return self._client
@@ -184,10 +183,10 @@ class Tracker:
         if self.gave_up:
             return False
         try:
-            _import_mlflow()  # which takes long on a busy machine: no fault of the store
-            within(self._patience, call)
+            _import_mlflow()  # outside of the timeout: importing takes long on a busy machine
+            call_with_timeout(self._patience, call)
         except Exception as error:
-            self.gave_up |= self._client is None or isinstance(error, TookTooLong)
+            self.gave_up |= self._client is None or isinstance(error, CallTimeout)
             self._warn(benchmark, what, error)
             return False
         return True
@@ -209,7 +208,7 @@ class Tracker:
         return client
 
     def _send(self, row: Row, folder: Path) -> None:
-        """Write everything of a trial."""
+        """Write a trial."""
         start = ended_at(folder) - int(row.usage.wall * 1000)
         name = run_name(f"{row.label}-{row.seed}")
         run = self._run(row.benchmark, TRIAL_TAG, row.trial, name, start)
@@ -228,7 +227,7 @@ class Tracker:
                 mark(folder.parent, self.address, run, copy / MANIFEST_NAME)
 
     def _ask_for_stages(self, benchmark: str) -> dict[str, str]:
-        """Return the stages of a benchmark's runs by their ids, as far as the store answers."""
+        """Return the stages of a benchmark's runs by their ids, as far as the store responds."""
         found: dict[str, str] = {}
         tokens: list[str | None] = [None]
 
@@ -250,7 +249,7 @@ class Tracker:
         """Return the id of a benchmark's experiment, or None if there is none.
 
         Raises:
-            DeletedExperiment: it is in MLflow's bin, which keeps its name.
+            DeletedExperiment: it was deleted in MLflow, which keeps its name reserved.
         """
         known = self.client.get_experiment_by_name(benchmark)
         if known is not None and known.lifecycle_stage == "deleted":
@@ -267,7 +266,7 @@ class Tracker:
         try:
             return str(self.client.create_experiment(benchmark, location))
         except MlflowException:
-            # Another driver may have been faster.
+            # Another driver may have created it meanwhile.
             if (known := self._known_experiment(benchmark)) is None:
                 raise
             return known
@@ -275,7 +274,7 @@ class Tracker:
     def _run(
         self, benchmark: str, tag: str, value: str, name: str, start: int | None = None
     ) -> str:
-        """Return the id of the run with a tag, which is made if there is none."""
+        """Return the id of the run with a tag, which is created if there is none."""
         client = self.client
         if path := database_path(self.uri):
             check_writable(path)
@@ -284,7 +283,7 @@ class Tracker:
             return find_or_make_run(client, experiment, tag, value, name, start)
 
     def _locked(self, benchmark: str) -> Lock:
-        """Return a lock on making runs; wait for it, as ``sync`` may be called while trials run."""
+        """Return a lock on creating runs; wait for it, as ``sync`` may run while trials run."""
         locks = Store(self.results, benchmark).locks
         locks.mkdir(parents=True, exist_ok=True)
         return Lock(locks / "tracking", wait=True)

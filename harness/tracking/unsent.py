@@ -1,4 +1,4 @@
-"""What ``harness sync`` does: send a store what it lacks."""
+"""Implementation of ``harness sync``: send a store what it lacks."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from harness.tracking.tracker import Tracker
 log = logging.getLogger(__name__)
 
 
-class Synced(NamedTuple):
-    """Trials, or reports, that a store lacked: those it was sent now, and those it was not."""
+class SyncResult(NamedTuple):
+    """Trials or reports that a store lacked: those that were sent, and those that were not."""
 
     sent: list[str]
     unsent: list[str]
 
 
-def sync(results: Path, tracker: Tracker) -> Synced:
+def sync(results: Path, tracker: Tracker) -> SyncResult:
     """Send every ended trial below ``results`` that the tracker's store lacks.
 
-    One whose row cannot be read is named in a warning and left unsent. One whose run was deleted in
-    MLflow is named too, and is not lacking: it can be restored there.
+    One whose row cannot be read is named in a warning and not sent. One whose run was deleted in
+    MLflow is named too, and does not count as lacking: it can be restored there.
     """
-    answer = Synced([], [])
+    answer = SyncResult([], [])
     for path in sorted(results.glob("*/trials/[!.]*/row.json")):
         folder = path.parent
         try:
-            # Anybody may have made the folder.
+            # The folder is untrusted.
             row = read_row(UntrustedFolder(path.parents[2]) / f"trials/{folder.name}/row.json")
             if row is not None:
                 check_folder(row, folder.name, path)
@@ -49,9 +49,9 @@ def sync(results: Path, tracker: Tracker) -> Synced:
     return answer
 
 
-def sync_reports(results: Path, tracker: Tracker) -> Synced:
-    """Send every report below ``results`` that the tracker's store lacks; names benchmarks."""
-    answer = Synced([], [])
+def sync_reports(results: Path, tracker: Tracker) -> SyncResult:
+    """Send every report below ``results`` that the tracker's store lacks; returns benchmarks."""
+    answer = SyncResult([], [])
     for path in sorted(results.glob(f"*/report/{MANIFEST_NAME}")):
         folder = path.parents[1]
         try:
@@ -68,13 +68,13 @@ def sync_reports(results: Path, tracker: Tracker) -> Synced:
 
 
 def _check_benchmark(name: str, path: Path) -> None:
-    """Raise ``UserError`` for the name of a benchmark that would lead out of the results."""
+    """Raise ``UserError`` for the name of a benchmark that would lead outside of the results."""
     if "/" in name or not is_plain(name):
-        raise UserError(f"{path}: {name!r} is no name of a benchmark")
+        raise UserError(f"{path}: {name!r} is not a name of a benchmark")
 
 
 def _has(tracker: Tracker, benchmark: str, folder: Path, file: Path, what: str) -> bool:
-    """Return whether a store was sent what a file says now, also where it was deleted since."""
+    """Return whether a store was sent the current content of a file, even if deleted since."""
     run = marked_run(folder, file)
     stage = None if run is None else tracker.stage(benchmark, run)
     if stage == "deleted":

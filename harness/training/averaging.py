@@ -60,7 +60,7 @@ class WeightAverage:
 
     @torch.no_grad()
     def update(self, batch: int, images_seen: int) -> None:
-        """Take in the weights after a step on ``batch`` images; ``images_seen`` includes them."""
+        """Update after a step on ``batch`` images; ``images_seen`` includes them."""
         self._look()
         half_life = min(self.half_life, RAMP * images_seen)
         weight = 1 - 0.5 ** (batch / half_life)
@@ -100,14 +100,14 @@ class WeightAverage:
         return dict(self._averaged)
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Take the averaged tensors from a checkpoint; those of tensors to come wait for them."""
+        """Load averaged tensors; those of tensors that do not exist yet are kept for them."""
         self._look()
         self._loaded = {name: tensor for name, tensor in state.items() if name not in self._live}
         for name, averaged in self._averaged.items():
             averaged.copy_(state[name])
 
     def _look(self) -> None:
-        """Find out which tensors the model has now."""
+        """Look up which tensors the model has now."""
         registered = _registered(self._model)
         if len(registered) == len(self._registered) and all(
             map(_same, registered, self._registered)
@@ -126,7 +126,7 @@ class WeightAverage:
         self._groups = list(groups.values())
 
     def _start(self, name: str, tensor: Tensor) -> Tensor:
-        """Return the average that goes on under a name; a new one begins where the tensor is."""
+        """Return the average under a name; a new one starts at the tensor's value."""
         known = self._averaged.get(name)
         if known is not None and known.shape == tensor.shape and known.dtype == _wide(tensor):
             return known

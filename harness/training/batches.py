@@ -11,11 +11,11 @@ from harness.machine.seeding import CONDITION_ORDER, ORDER, derive
 
 
 class BatchStream:
-    """Batches of a split that lives on the device, in a new random order each epoch.
+    """Batches of a split on the device, in a new random order each epoch.
 
-    Batch ``i`` is a function of (seed, i) alone, so that a resumed trial continues where it was.
-    Batches run across the border of epochs: no example is dropped, and the last batch is as large
-    as the first.
+    Batch ``i`` is a function of (seed, i) alone, so that a resumed trial continues where it
+    stopped. Batches cross the boundaries of epochs: no example is dropped, and the last batch is
+    as large as the first.
 
     Args:
         split: of the data.

@@ -1,4 +1,4 @@
-"""Whether a model in training still holds numbers: losses, weights, their average, and buffers."""
+"""Detection of non-finite losses, weights, averaged weights and buffers in training."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class Diverged(Exception):
 
 
 class DivergenceWatch:
-    """Notices numbers that are no longer finite, without waiting for the device at every step.
+    """Detects non-finite values without synchronising with the device at every step.
 
     The average of weights and running statistics keeps a NaN or an infinity that was there for a
     single step. Of the other buffers, those that a step has changed add their norm to a sum on the
@@ -36,7 +36,7 @@ class DivergenceWatch:
 
     @torch.no_grad()
     def look(self) -> None:
-        """Take note of the buffers that were changed since the last look."""
+        """Accumulate the buffers that changed since the last call."""
         changed = {}
         for name, buffer in self._average.others.items():
             version = -1 if buffer.is_inference() else buffer._version
@@ -101,7 +101,7 @@ def _nan(norms: Mapping[str, Tensor]) -> set[str]:
 
 
 def _read(norms: Mapping[str, Tensor]) -> dict[str, float]:
-    """Return numbers that are on a device, after a single wait for it."""
+    """Copy numbers from a device with a single synchronisation."""
     if not norms:
         return {}
     device = next(iter(norms.values())).device

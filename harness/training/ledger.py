@@ -1,4 +1,4 @@
-"""What one trial has used: four currencies, and where its wall time went."""
+"""Accounts of a trial: four currencies, and its wall time by phase."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ Phase = Literal["setup", "warm_up", "train", "eval", "io"]
 Part = Literal["sampling", "scoring", "likelihood", "speed"]
 
 NOTICEABLE = 0.5
-"""Seconds of a window that may have been a pause, from which it is asked whether there was one."""
+"""Unexplained seconds of a window from which the watcher is asked about pauses."""
 
 
 class Ledger:
-    """Adds up what a trial uses, over all the processes that work on it.
+    """Sums what a trial uses, over all the processes that work on it.
 
     Phases divide the wall time: at any moment the innermost open phase is charged, so opening one
     inside another pauses the outer one, and the sum over phases never exceeds the wall time.
@@ -35,22 +35,23 @@ class Ledger:
         device: whose memory ``peak_memory`` is of.
         origin: ``now()`` when the process was spawned; the time since then is charged to setup.
         now: seconds of a monotonic clock, the same in every process of the machine.
-        paused_between: tells for how many seconds between two times of it the trial was paused.
-        cpu_times: CPU seconds of the thread that trains, and of all of the process.
+        paused_between: returns for how many seconds between two times of ``now`` the trial was
+            paused.
+        cpu_times: CPU seconds of the training thread, and of the whole process.
 
     Attributes:
         flops: of training.
-        images: shown to ``training_step``.
+        images: passed to ``training_step``.
         steps: optimizer steps, counted inside ``counting_optimizer_steps``.
         batches: calls of ``training_step``.
         overrun: what was used beyond the budget, in the budget's unit.
         peak_memory: bytes while training; allocated on a CUDA device, or else resident in the
             process.
-        uncounted: operators that the FLOP counter does not know, with their calls a step.
+        uncounted: operators that the FLOP counter does not know, with their calls per step.
         starts: processes that have worked on the trial.
-        devices: that train together; each second of theirs counts so many device-seconds.
+        devices: number that train together; each second counts as many device-seconds.
         paused: seconds of windows in which nothing ran; they are not charged.
-        idle: seconds of windows that are charged, and explained by no CPU time.
+        idle: charged seconds of windows without matching CPU time.
         evaluation: seconds of its parts, which lie within phase eval.
     """
 
@@ -131,7 +132,7 @@ class Ledger:
     def window(self, clock: Clock) -> Iterator[None]:
         """Time the steps inside with ``clock`` and add their device-seconds.
 
-        Those in which the trial was paused are not added.
+        Seconds in which the trial was paused are not added.
         """
         clock.start()
         begin, cpu = self._now(), self._cpu_times()
@@ -145,12 +146,12 @@ class Ledger:
             self.add_seconds(self.devices * (seconds - pause))
 
     def _pause(self, begin: float, seconds: float, cpu: tuple[float, float]) -> float:
-        """Return the seconds of a window in which the trial was paused; note those that are idle.
+        """Return the seconds of a window in which the trial was paused; record idle ones.
 
         Args:
             begin: of the window.
             seconds: of the window.
-            cpu: times at its begin. Those of a CUDA device tell nothing of what it did.
+            cpu: times at its beginning. On CUDA they do not reflect the work of the device.
         """
         on_cpu = self._device.type == "cpu"
         thread, process = (now - then for now, then in zip(self._cpu_times(), cpu, strict=True))

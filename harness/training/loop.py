@@ -1,4 +1,4 @@
-"""The training loop, owned by the harness: one clock, one data order, one averaging rule."""
+"""The training loop: one clock, one data order, one averaging rule for all models."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from harness.training.averaging import WeightAverage
 from harness.training.batches import BatchStream
 from harness.training.divergence import DivergenceWatch
 from harness.training.ledger import Ledger
-from harness.training.parallel.replicas import ALONE, Alone
+from harness.training.parallel.replicas import ALONE, SingleProcess
 from harness.training.resumability import load_training_state, training_state
 from harness.training.step_costs import StepCost, refuse_unmetered, stage_at, take_step
 
 _END = -1.0
-"""In the place of progress: the window ends."""
+"""Sentinel in place of progress: the window ends."""
 
 
 class Training:
@@ -30,8 +30,8 @@ class Training:
     Args:
         model: in training mode, on its device.
         stream: batches of the training split.
-        budget: what the trial may use; it drives ``progress``.
-        ledger: where use is written down.
+        budget: of the trial; it drives ``progress``.
+        ledger: records usage.
         clock: of the model's device.
         average: follows the weights after every step, on the clock.
         costs: of a step, by stage.
@@ -55,7 +55,7 @@ class Training:
         *,
         precision: Precision,
         seed: int,
-        replicas: Alone = ALONE,
+        replicas: SingleProcess = ALONE,
     ) -> None:
         self.model = model
         self.stream = stream
@@ -121,7 +121,7 @@ class Training:
             sums[name] = (loss.detach().double() + total, count + 1)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return all that a checkpoint holds; it loads with ``weights_only=True``."""
+        """Return the state for a checkpoint; it loads with ``weights_only=True``."""
         return training_state(self.model, self.average) | {"ledger": self.ledger.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

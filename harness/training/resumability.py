@@ -1,4 +1,4 @@
-"""Whether the checkpoint of a model would load: into a model as ``__init__`` builds it, safely."""
+"""Verification that a model's checkpoint loads into a model as ``__init__`` builds it."""
 
 from __future__ import annotations
 
@@ -38,9 +38,9 @@ _PLAIN = (
 
 
 def training_state(model: GenerativeModel, average: WeightAverage) -> dict[str, Any]:
-    """Return what a checkpoint holds of a model, its optimizers and its averaged weights.
+    """Return the state of a model, its optimizers and its averaged weights for a checkpoint.
 
-    Scalars of NumPy, which do not load with ``weights_only=True``, are Python's numbers in it.
+    NumPy scalars, which do not load with ``weights_only=True``, are converted to Python numbers.
     """
     weights = model.state_dict()
     for name in weights:
@@ -56,18 +56,18 @@ def training_state(model: GenerativeModel, average: WeightAverage) -> dict[str, 
 def load_training_state(
     model: GenerativeModel, average: WeightAverage, state: Mapping[str, Any]
 ) -> None:
-    """Put into a model what ``training_state`` returned of another."""
+    """Load what ``training_state`` returned for another model."""
     model.load_state_dict(state["model"])
     for name, optimizer in model.optimizers.items():
         optimizer.load_state_dict(state["optimizers"][name])
     average.load_state_dict(state["average"])
 
 
-class LoadedBack:
-    """Holds checkpoints to loading again: each whose structure is another than the last one's.
+class CheckpointVerifier:
+    """Verifies that checkpoints load: each with a new structure.
 
     Args:
-        build: returns a new model, and what averages its weights.
+        build: returns a new model and the average of its weights.
     """
 
     def __init__(self, build: Callable[[], tuple[GenerativeModel, WeightAverage]]) -> None:
@@ -75,10 +75,10 @@ class LoadedBack:
         self._known: Any = None
 
     def verify(self, state: Mapping[str, Any]) -> None:
-        """Load ``state`` into a new model, unless one of the same structure was loaded before.
+        """Load ``state`` into a new model, unless one of the same structure was verified before.
 
         Args:
-            state: that of ``training_state``.
+            state: as returned by ``training_state``.
 
         Raises:
             ContractBroken: the trial could not be resumed from it.
@@ -93,13 +93,13 @@ class LoadedBack:
             raise
         except Exception as error:
             if is_out_of_memory(error):
-                log.warning("no checkpoint was loaded back, for want of memory")
+                log.warning("no checkpoint was verified, for lack of memory")
                 return
-            told = " ".join(str(error).split())
+            message = " ".join(str(error).split())
             raise ContractBroken(
                 "a checkpoint would not load into the model as __init__ builds it: "
-                f"{type(error).__name__}: {told}; the contract asks that parameters, buffers and "
-                "optimizers have their names and shapes when __init__ ends"
+                f"{type(error).__name__}: {message}; the contract asks that parameters, buffers "
+                "and optimizers have their names and shapes when __init__ ends"
             ) from error
         self._known = structure
 
@@ -114,16 +114,16 @@ def _written_and_read(state: dict[str, Any]) -> dict[str, Any]:
         if is_out_of_memory(error):
             raise
         place, value = next(_foreign(state, ""), ("", None))
-        told = f"{place} is {describe_value(value)}" if place else explain(error)
+        message = f"{place} is {describe_value(value)}" if place else explain(error)
         raise ContractBroken(
-            f"a checkpoint would not load with weights_only=True: {told}; the contract asks for "
+            f"a checkpoint would not load with weights_only=True: {message}; the contract asks for "
             "tensors, numbers and text, in lists, tuples and dicts"
         ) from error
     return loaded
 
 
 def _with_python_numbers(value: Any) -> Any:
-    """Return ``value``, or a copy of a container in which scalars of NumPy are Python's numbers."""
+    """Return ``value``, with NumPy scalars in containers converted to Python numbers."""
     if isinstance(value, np.generic):
         return value.item()
     if type(value) in (dict, OrderedDict):
@@ -135,21 +135,21 @@ def _with_python_numbers(value: Any) -> Any:
 
 
 def _structure(value: Any) -> Any:
-    """Return what decides whether a value loads: keys, types and shapes, and no numbers."""
+    """Return the structure of a value that decides whether it loads: keys, types and shapes."""
     if isinstance(value, Tensor):
         return value.dtype, tuple(value.shape)
     if isinstance(value, Mapping):
         return type(value), [(key, _structure(item)) for key, item in value.items()]
     if isinstance(value, list | tuple):
         items = [_structure(item) for item in value]
-        # A history that grows by numbers stays what it was.
+        # A list that only grows by numbers keeps its structure.
         plain = all(isinstance(item, type) for item in items)
         return type(value), list(dict.fromkeys(items)) if plain else items
     return type(value)
 
 
 def _foreign(value: Any, place: str) -> Iterator[tuple[str, Any]]:
-    """Yield what is neither plain nor holds plain values alone, with its place."""
+    """Yield values that are not plain, with their path."""
     if isinstance(value, Mapping):
         for key, item in value.items():
             yield from _foreign(item, f"{place}[{key!r}]" if place else str(key))

@@ -1,4 +1,4 @@
-"""What a step of training costs in FLOPs: counted before the clock starts, on another model."""
+"""FLOPs of a training step, counted before the clock starts, on a copy of the model."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from harness.machine.seeding import WARM_UP, reseed
 from harness.planning.budget import Budget, Currency
 from harness.plugins.contract_validation import validated_losses
 from harness.training.batches import BatchStream
-from harness.training.parallel.replicas import ALONE, Alone
+from harness.training.parallel.replicas import ALONE, SingleProcess
 
 log = logging.getLogger(__name__)
 
@@ -27,17 +27,17 @@ LOOKS = (0.5, 0.999)
 """Where in a stage a period of steps is counted, besides its beginning."""
 
 BENT = 0.01
-"""Share of the largest cost by which a count may lie beside the line through its neighbours."""
+"""Tolerance of a count from the line through its neighbours, relative to the largest."""
 
 NEAREST = 2**-9
-"""Share of a stage that two points lie apart at least: a jump is found this exactly."""
+"""Minimum distance of two points, as a fraction of the stage: the resolution of a jump."""
 
 MOST = 64
-"""Points of a stage from which on no more are added."""
+"""Maximum points of a stage."""
 
 
 class Unmetered(Exception):
-    """A budget in FLOPs cannot be kept: none are counted."""
+    """A budget in FLOPs cannot be metered: no FLOPs are counted."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class StepCost:
 
     Attributes:
         flops: of each step of one period, as the stage begins.
-        uncounted: operators without a formula, with their calls a step.
+        uncounted: operators without a formula, with their calls per step.
         later: where steps cost more or less as progress grows, the same as ``flops`` at further
             points: progress in ascending order, from the beginning of the stage on.
     """
@@ -97,7 +97,7 @@ def measure_steps(
     build: Callable[[], GenerativeModel],
     stream: BatchStream,
     precision: Precision,
-    replicas: Alone = ALONE,
+    replicas: SingleProcess = ALONE,
     beat: Callable[[], None] = lambda: None,
 ) -> dict[str, StepCost]:
     """Run and count one period of steps at three points of each stage, in the order of training.
@@ -106,14 +106,14 @@ def measure_steps(
     until they lie on straight lines.
 
     Args:
-        build: makes the model, the same every time; it is thrown away afterwards.
+        build: returns the same model every time; it is discarded afterwards.
         stream: batches of the training split.
         precision: of the network's arithmetic.
         replicas: the processes that train the model.
         beat: called after every step.
     """
     counting = _Counting(stream, precision, replicas, beat)
-    # Each model is gone before the next one is built: memory holds one beside the trial's own.
+    # Each model is released before the next one is built: memory holds one beside the trial's own.
     counts = _at_beginnings(build().train(), counting)
     _look_ahead(build().train(), counting, counts)
     for found in counts.values():
@@ -122,7 +122,7 @@ def measure_steps(
 
 
 def _at_beginnings(model: GenerativeModel, counting: _Counting) -> dict[str, dict[float, StepCost]]:
-    """Return by stage the count of a period as it begins, by progress."""
+    """Return for each stage the count of a period at its beginning, by progress."""
     start, counts = 0.0, dict[str, dict[float, StepCost]]()
     for name, fraction in model.stages:
         # A first period without counting warms up kernels, and compiles where that is asked for; a
@@ -147,12 +147,13 @@ def _look_ahead(
 def _refine(
     found: dict[float, StepCost], build: Callable[[], GenerativeModel], counting: _Counting
 ) -> None:
-    """Add counts between those of a stage, at as many points as it takes."""
+    """Add counts between those of a stage, at as many points as needed."""
     points = sorted(found)
     nearest = NEAREST * (points[-1] - points[0])
     unsettled = [pair for pair in pairwise(points) if counting.differ(found, *pair)]
     while unsettled and len(found) < MOST:
-        # A new model, and upwards: one that has grown with progress may not shrink again.
+        # A new model, in increasing progress: one that has grown with progress may not shrink
+        # again.
         halves = counting.halve(build().train(), found, unsettled)
         unsettled = [
             pair for pair in halves if pair[1] - pair[0] > nearest and counting.differ(found, *pair)
@@ -169,7 +170,7 @@ def _cost(name: str, found: Mapping[float, StepCost]) -> StepCost:
     if all(cost.flops == flops for cost in found.values()):
         return StepCost(flops, uncounted)
     totals = [cost.total for cost in found.values()]
-    log.info("stage %r: %.3g to %.3g FLOPs a period of steps", name, min(totals), max(totals))
+    log.info("stage %r: %.3g to %.3g FLOPs per period of steps", name, min(totals), max(totals))
     return StepCost(flops, uncounted, tuple((point, found[point].flops) for point in points))
 
 
@@ -180,7 +181,7 @@ class _Counting:
         self,
         stream: BatchStream,
         precision: Precision,
-        replicas: Alone,
+        replicas: SingleProcess,
         beat: Callable[[], None],
     ) -> None:
         self.stream = stream
@@ -189,21 +190,21 @@ class _Counting:
         self.beat = beat
 
     def add(self, found: dict[float, StepCost], model: GenerativeModel, progress: float) -> bool:
-        """Count a period that comes later in training, if the model can take it untrained."""
+        """Count a period from later in training, if the untrained model supports it."""
 
         def count() -> None:
             found[progress] = self.count(model, progress)
 
-        return self._can(count)
+        return self._succeeds(count)
 
-    def _can(self, work: Callable[[], None]) -> bool:
-        """Return whether steps that an untrained model may not be able to take were taken."""
+    def _succeeds(self, work: Callable[[], None]) -> bool:
+        """Run steps that an untrained model may not support; return whether they succeeded."""
         try:
             work()
         except Interrupted:
             raise
         except Exception as error:
-            # Of several processes the others would wait for this one.
+            # With several processes the others would wait for this one.
             if self.replicas.count > 1:
                 raise
             log.info("later steps are not counted: %s", explain(error))
@@ -218,23 +219,25 @@ class _Counting:
     ) -> list[tuple[float, float]]:
         """Count in the middle of intervals; return the halves of those that are not straight."""
         halves: list[tuple[float, float]] = []
-        # The first period of a model may cost something else.
-        if not self._can(lambda: self.warm_up(model, min(found))):
+        # The first period of a model may have another cost.
+        if not self._succeeds(lambda: self.warm_up(model, min(found))):
             return halves
         for low, high in intervals:
             middle = (low + high) / 2
             if not self.add(found, model, middle):
                 return []
-            if self.bent(found, low, middle, high):
+            if self.deviates(found, low, middle, high):
                 halves += [(low, middle), (middle, high)]
         return halves
 
     def differ(self, found: Mapping[float, StepCost], low: float, high: float) -> bool:
-        """Return whether steps cost not the same at two points, as the first process counts."""
+        """Return whether the first process counted different costs at two points."""
         return bool(self.replicas.agree(float(found[low].flops != found[high].flops)))
 
-    def bent(self, found: Mapping[float, StepCost], low: float, middle: float, high: float) -> bool:
-        """Return whether a count lies beside the line between two others."""
+    def deviates(
+        self, found: Mapping[float, StepCost], low: float, middle: float, high: float
+    ) -> bool:
+        """Return whether a count deviates from the line between two others."""
         off = abs(found[middle].total - (found[low].total + found[high].total) / 2)
         largest = max(cost.total for cost in found.values())
         return bool(self.replicas.agree(float(off > BENT * largest)))
@@ -247,7 +250,7 @@ class _Counting:
             self.beat()
 
     def count(self, model: GenerativeModel, progress: float) -> StepCost:
-        """Run one period at ``progress``, and return what each of its steps costs."""
+        """Run one period at ``progress``, and return the cost of each of its steps."""
         flops, uncounted = [], dict[str, int]()
         for step in range(model.period):
             with self.replicas.share(self.stream.batch(step)) as batch, FlopCounter() as counter:
@@ -259,14 +262,15 @@ class _Counting:
 
 
 def refuse_unmetered(budget: Budget, costs: Mapping[str, StepCost]) -> None:
-    """Raise ``Unmetered`` if a stage would never end because its steps cost no FLOPs."""
+    """Raise ``Unmetered`` if a stage would never end because no FLOPs are counted."""
     if budget.currency is not Currency.FLOPS:
         return
     for name, cost in costs.items():
         if cost.total == 0:
             without = ", ".join(cost.uncounted)
             raise Unmetered(
-                f"a budget of {budget} would never be used: steps of stage {name!r} count no FLOPs"
+                f"a budget of {budget} would never be used up: no FLOPs are counted for steps of "
+                f"stage {name!r}"
                 + (f", because these operators have no formula: {without}" if without else "")
                 + "; give the budget in steps, images or device-seconds"
             )

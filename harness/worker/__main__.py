@@ -17,33 +17,33 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from harness.machine.exit import FULL, STOPPED, leave
+from harness.machine.exit import FULL, STOPPED, exit_now
 from harness.machine.heartbeat import Heartbeat, Interrupted, Progress
 from harness.machine.printing import print_in_utf8
 from harness.machine.standard_streams import ensure_open
 from harness.row import Row
-from harness.worker.inheritance import shield_children
+from harness.worker.inheritance import isolate_children
 
 
 class _StopSignal:
-    """Tells whether the process was asked to stop, or has lost the driver that started it."""
+    """Whether the process was asked to stop, or has lost the driver that started it."""
 
     def __init__(self) -> None:
         self.received = False
         self.worker = os.getpid()
         self.driver = os.getppid()
         signal.signal(signal.SIGTERM, self._receive)
-        # Ctrl-C reaches the driver, which decides and tells the workers. Not SIG_IGN, which what a
-        # plugin executes would inherit.
+        # Ctrl-C reaches the driver, which decides and signals the workers. Not SIG_IGN, which
+        # programs that a plugin executes would inherit.
         signal.signal(signal.SIGINT, self._ignore)
         signal.siginterrupt(signal.SIGINT, False)
 
     def __call__(self) -> bool:
-        self.refuse_copies()
+        self.exit_if_forked()
         return self.received or os.getppid() != self.driver
 
-    def refuse_copies(self) -> None:
-        """End a process that a plugin forked and that came back to the trial as if it were it."""
+    def exit_if_forked(self) -> None:
+        """End a process that a plugin forked and that returned into the trial's code."""
         if os.getpid() != self.worker:
             os._exit(0)
 
@@ -64,8 +64,8 @@ def main() -> None:
     parser.add_argument("--lock", type=int, help="descriptor of the trial's lock")
     arguments = parser.parse_args()
     ensure_open()
-    shield_children(arguments.lock)
-    # A crash in native code leaves the lines of Python that led to it in the log.
+    isolate_children(arguments.lock)
+    # A crash in native code writes the Python stack trace to the log.
     faulthandler.enable()
     stop = _StopSignal()
     print_in_utf8()
@@ -74,19 +74,19 @@ def main() -> None:
     # Absolute, for a plugin may change the working directory.
     folder = arguments.folder.absolute()
     heartbeat = Heartbeat(folder, stop)
-    heartbeat.tell(Progress("starting"))
+    heartbeat.report(Progress("starting"))
     try:
         row = run(folder, arguments.device, arguments.threads, origin, heartbeat)
     except Interrupted:
-        stop.refuse_copies()
-        heartbeat.tell_stopped()
-        leave(STOPPED)
-    stop.refuse_copies()
-    leave(_write(row, folder))
+        stop.exit_if_forked()
+        heartbeat.report_stopped()
+        exit_now(STOPPED)
+    stop.exit_if_forked()
+    exit_now(_write(row, folder))
 
 
 def run(folder: Path, device: str, threads: int, origin: float, heartbeat: Heartbeat) -> Row:
-    """Carry out the trial in ``folder``, and return its row whatever happens.
+    """Run the trial in ``folder``, and return its row whatever happens.
 
     Raises:
         Interrupted: it was asked to stop; its checkpoint is in the folder.

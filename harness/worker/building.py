@@ -16,7 +16,7 @@ from harness.plugins.contract_validation import validate_model
 from harness.plugins.loading import load_config, load_model
 from harness.plugins.registry import Registry
 from harness.training.batches import BatchStream
-from harness.training.parallel.replicas import Alone
+from harness.training.parallel.replicas import SingleProcess
 
 
 class Builder:
@@ -24,7 +24,7 @@ class Builder:
 
     Args:
         trial: what is built for.
-        dataset: that it is on.
+        dataset: of the trial.
         registry: where its model is.
         device: where the model goes.
         plugin_code: surrounds what the model's plugin computes.
@@ -44,7 +44,7 @@ class Builder:
         self._device = device
         self._plugin_code = plugin_code
 
-    def model(self, replicas: Alone) -> GenerativeModel:
+    def model(self, replicas: SingleProcess) -> GenerativeModel:
         """Build the model in training mode, for the processes that are to train it."""
         entry = self._registry.model(self.trial.model)
         with self._plugin_code():

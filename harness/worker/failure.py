@@ -1,4 +1,4 @@
-"""What an exception says of a trial: its status, and the reason."""
+"""Status and reason of a trial that an exception ended."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from harness.training.step_costs import Unmetered
 def diagnose(error: BaseException, device: torch.device, folder: Path) -> tuple[Status, str]:
     """Return the status of a trial that ``error`` ended, and why.
 
-    A full disk says nothing about the trial, so this one is "killed": the next run continues it.
+    A full disk is no fault of the trial, so its status is "killed": the next run continues it.
 
     Args:
         error: what was raised.
@@ -43,7 +43,7 @@ def diagnose(error: BaseException, device: torch.device, folder: Path) -> tuple[
 
 
 def _most_used(error: BaseException, device: torch.device) -> str:
-    """Tell the peak of the memory that ran out: the device's, or this process's."""
+    """Return the peak of the memory that ran out: the device's, or this process's."""
     of_device = device.type == "cuda" and ("CU" in str(error) or "HIP" in str(error))
     where = device if of_device else torch.device("cpu")
     if of_device:

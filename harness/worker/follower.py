@@ -1,6 +1,7 @@
-"""A further process of a trial on several devices: ``python -m harness.worker.follower``.
+"""A secondary process of a trial on several devices: ``python -m harness.worker.follower``.
 
-It trains in step with the first one, which measures, saves, reports, and starts and ends the rest.
+It trains in lockstep with the first one, which measures, saves, reports, and starts and ends the
+rest.
 """
 
 from __future__ import annotations
@@ -27,16 +28,16 @@ from harness.training.ledger import Ledger
 from harness.training.parallel.leader import verdict_file
 from harness.training.parallel.replicas import LOOPBACK, Replicas
 from harness.worker.failure import diagnose
-from harness.worker.inheritance import shield_children
+from harness.worker.inheritance import isolate_children
 from harness.worker.trial_run import TrialRun
 
 PR_SET_PDEATHSIG = 1
 
 
-class _Unheard(Heartbeat):
-    """The first process speaks for all."""
+class _SilentHeartbeat(Heartbeat):
+    """The heartbeat of a secondary process: the first process reports for all."""
 
-    def tell(self, progress: Progress) -> None:
+    def report(self, progress: Progress) -> None:
         """Say nothing."""
 
     def beat(self) -> None:
@@ -44,7 +45,7 @@ class _Unheard(Heartbeat):
 
 
 def main() -> None:
-    """Train beside the process that started this one."""
+    """Train in lockstep with the process that started this one."""
     parser = argparse.ArgumentParser(prog="python -m harness.worker.follower")
     parser.add_argument("folder", type=Path)
     parser.add_argument("--device", type=torch.device)
@@ -54,11 +55,12 @@ def main() -> None:
     parser.add_argument("--threads", type=int)
     arguments = parser.parse_args()
     _die_with(os.getppid())
-    # The first process hears them for all. Not SIG_IGN, which what a plugin executes would inherit.
+    # The first process handles them for all. Not SIG_IGN, which programs that a plugin executes
+    # would inherit.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
         signal.siginterrupt(number, False)
-    shield_children(lock=None)
+    isolate_children(lock=None)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s: %(message)s")
     torch.set_num_threads(arguments.threads)
     try:
@@ -67,7 +69,7 @@ def main() -> None:
         traceback.print_exc()
         verdict = diagnose(error, arguments.device, arguments.folder)
         verdict_file(arguments.folder, arguments.rank).write_text(json.dumps(verdict))
-        # Interpreters may hang at their end when their connections are broken.
+        # Interpreters may hang at exit when their connections are broken.
         sys.stderr.flush()
         os._exit(1)
 
@@ -80,7 +82,7 @@ def _follow(arguments: argparse.Namespace) -> None:
     set_numerics(trial.precision)
     guard = PluginGuard(trial.plugin["distribution"])
     found = registry(guard)
-    run = TrialRun(trial, folder, found, device, Ledger(device), _Unheard(folder), guard)
+    run = TrialRun(trial, folder, found, device, Ledger(device), _SilentHeartbeat(folder), guard)
     store = TCPStore(LOOPBACK, arguments.port)
     store.set(f"ready {arguments.rank}", "")
     replicas = Replicas(arguments.rank, arguments.count, store, device, trial.patience_seconds)
@@ -88,7 +90,7 @@ def _follow(arguments: argparse.Namespace) -> None:
 
 
 def _die_with(parent: int) -> None:
-    """Let Linux kill this process when its parent dies; elsewhere the lost connection ends it."""
+    """Have Linux kill this process when its parent dies; elsewhere the lost connection ends it."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:

@@ -1,4 +1,4 @@
-"""What the children of a worker, which are a plugin's, must not inherit from it."""
+"""What child processes of a worker, started by a plugin, must not inherit."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from contextlib import suppress
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-def shield_children(lock: int | None) -> None:
-    """Let forks of this process be ended as any other, and no child hold the trial's lock.
+def isolate_children(lock: int | None) -> None:
+    """Reset signal handlers in forks of this process, and let no child hold the trial's lock.
 
     Forks get the default handlers of signals: with the worker's own, ``terminate()`` and ``join()``
-    of multiprocessing would wait for ever. A daemon that a model leaves behind would hold the trial
-    for as long as it lives, so forks close the lock, and what is executed never has it.
+    of multiprocessing would wait forever. A daemon that a model leaves behind would hold the trial
+    for as long as it lives, so forks close the lock, and executed programs do not inherit it.
 
     Args:
         lock: descriptor, if this process has one.
@@ -25,7 +25,7 @@ def shield_children(lock: int | None) -> None:
     masks: list[set[int | signal.Signals]] = []
 
     def before() -> None:
-        # What is sent to a fork before it has its handlers waits until it has.
+        # Signals sent to a fork before it has its handlers are blocked until it has.
         masks.append(signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS))
 
     def in_parent() -> None:
@@ -34,7 +34,7 @@ def shield_children(lock: int | None) -> None:
     def in_child() -> None:
         for number in _SIGNALS:
             signal.signal(number, signal.SIG_DFL)
-        # A plugin may have closed it, and opened something of its own by that number.
+        # A plugin may have closed it, and reused its number.
         if lock is not None and file is not None and _file(lock) == file:
             os.close(lock)
         in_parent()
@@ -45,7 +45,7 @@ def shield_children(lock: int | None) -> None:
 
 
 def _file(descriptor: int) -> tuple[int, int] | None:
-    """Return what tells the file of a descriptor from others, or None if that is closed."""
+    """Return the identity of a descriptor's file, or None if it is closed."""
     with suppress(OSError):
         found = os.fstat(descriptor)
         return found.st_dev, found.st_ino

@@ -1,6 +1,6 @@
-"""What plugins say of their metrics, carried by rows: headings and directions of columns.
+"""Headings and directions of plugins' metrics, stored in rows.
 
-Reports are made where the plugin of a metric need not be installed, and know no registry.
+Reports do not use the registry, and the plugin of a metric need not be installed.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from harness.plugins.registry import Registered
 from harness.row import Measurement
 
 _VARIANT = re.compile(r"(?P<test>_test)?(_seed(?P<seed>\d+))?(?P<raw>_raw)?")
-"""What the harness puts after the name of a metric that it measures otherwise, too."""
+"""Suffixes of the names of variants of a metric."""
 
 
 def labelled(
     measured: Mapping[str, Measurement], metrics: Mapping[str, Registered[MetricInfo]]
 ) -> dict[str, Measurement]:
-    """Return measurements with the label and the direction of the metric that each is of.
+    """Return measurements with the label and the direction of their metric.
 
     Args:
         measured: by name: "fid", "fid_test", ...
@@ -36,8 +36,8 @@ def _labelled(
         if name.startswith(metric) and variant:
             info = metrics[metric].info
             label = (info.label or metric) + _words(variant)
-            told = {"label": label, "lower_is_better": info.lower_is_better}
-            return measurement.model_copy(update=told)
+            fields = {"label": label, "lower_is_better": info.lower_is_better}
+            return measurement.model_copy(update=fields)
     return measurement
 
 

@@ -1,4 +1,4 @@
-"""Where a trial goes on: its checkpoint, if it is whole and this machine may go on with it."""
+"""Resumption of a trial: its checkpoint, if it is intact and may be resumed on this machine."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ _TOLD = (
     *("device", "cpu", "cores", "threads", "gpu", "capability", "instructions", "extensions"),
     *("torch", "cuda", "cudnn"),
 )
-"""What of a machine decides speed or bits."""
+"""The parts of a fingerprint that affect speed or bits."""
 
 
 @dataclass(frozen=True)
 class Resumption:
-    """What was found of an unfinished trial.
+    """The state of an unfinished trial.
 
     Attributes:
-        state: of its checkpoint, or None to start anew.
-        refusal: why a checkpoint that is there is not used, or "".
-        machines: that it was trained on, one after another; this one is the last.
+        state: of its checkpoint, or None to start again from the beginning.
+        refusal: why an existing checkpoint is not used, or "".
+        machines: on which it was trained, in order; this one is the last.
     """
 
     state: dict[str, Any] | None
@@ -43,19 +43,19 @@ class Resumption:
     machines: list[Machine]
 
     def refused(self, reason: str) -> Resumption:
-        """Return that the trial starts anew, for a ``reason`` unless there was one."""
+        """Return a resumption from the beginning, for ``reason`` unless there was one."""
         return Resumption(None, self.refusal or reason, self.machines[-1:])
 
     def provenance(self) -> dict[str, Any]:
-        """Return what the row says of it; it is a warning of the log, too."""
+        """Return the entry of the row's provenance; also logged as a warning."""
         if self.refusal:
-            told = f"{self.refusal}; the trial started anew"
-            log.warning("%s", told)
-            return {"checkpoint": told}
+            message = f"{self.refusal}; the trial was restarted"
+            log.warning("%s", message)
+            return {"checkpoint": message}
         if len(self.machines) == 1:
             return {}
         changes = [difference(*pair) for pair in pairwise(self.machines)]
-        log.warning("the trial was begun on another machine: %s", changes[-1])
+        log.warning("the trial was started on another machine: %s", changes[-1])
         ids = [machine["id"] for machine in self.machines]
         return {"machines": ids, "machine_changes": changes}
 
@@ -67,20 +67,20 @@ def save(folder: Path, state: dict[str, Any]) -> None:
     except OSError as error:
         if not is_disk_full(error):
             raise
-        # The trial can do without, and there may be space again when the next one is due.
+        # The trial can continue without it, and there may be space again for the next one.
         log.warning("no checkpoint was saved, %s", disk_full_reason(folder))
 
 
 def find(folder: Path, trial: Trial, device: torch.device, machine: Machine) -> Resumption:
-    """Return where a trial goes on.
+    """Return from where a trial resumes.
 
-    Device-seconds of two machines do not add up: a second buys more on one of them. So under a
-    budget in these a trial that comes from another machine, or had other threads, starts anew.
+    Device-seconds of two machines cannot be added: a second buys more on one of them. So under such
+    a budget a trial from another machine, or with another number of threads, is restarted.
 
     Args:
         folder: of the trial.
         trial: whose checkpoint may be there.
-        device: where its tensors go.
+        device: of its tensors.
         machine: fingerprint of this one.
 
     Raises:
@@ -94,7 +94,7 @@ def find(folder: Path, trial: Trial, device: torch.device, machine: Machine) -> 
         return Resumption(None, "", [machine])
     if state["trial"] != trial.id:
         raise ValueError(f"{folder} holds a checkpoint of trial {state['trial']}")
-    # Checkpoints from before do not have them.
+    # Older checkpoints do not have them.
     machines: list[Machine] = state.get("machines") or [machine]
     before = machines[-1]
     change = difference(before, machine)
@@ -102,13 +102,13 @@ def find(folder: Path, trial: Trial, device: torch.device, machine: Machine) -> 
     if metered and before["id"] != machine["id"]:
         refusal = (
             f"{folder} holds a checkpoint of another machine ({change}), and device-seconds of two "
-            "do not add up"
+            "machines cannot be added"
         )
         return Resumption(None, refusal, [machine])
     return Resumption(state, "", [*machines, machine] if change else machines)
 
 
 def difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str:
-    """Say how two machines differ in what decides speed or bits: "threads 1, then 2"."""
+    """Describe how two machines differ in what affects speed or bits: "threads 1, then 2"."""
     changed = [name for name in _TOLD if before.get(name) != now.get(name)]
     return "; ".join(f"{name} {before.get(name)}, then {now.get(name)}" for name in changed)

@@ -1,4 +1,4 @@
-"""What a trial is measured by: scorers of its data set, and their figures along its training."""
+"""Evaluation of a trial: scores of its samples, during training and at its end."""
 
 from __future__ import annotations
 
@@ -28,23 +28,23 @@ from harness.training.loop import Training
 
 
 class TrialEvaluation:
-    """Measures the samples of one trial, on the way and at its end.
+    """Measures the samples of one trial, during training and at its end.
 
     Args:
-        trial: what to measure, and how.
-        dataset: that it is on.
-        registry: where its features and metrics are.
-        device: where features are computed.
-        ledger: where seconds are written down, by part of the evaluation.
-        heartbeat: how the driver hears that the trial is alive.
-        plugin_code: surrounds what the model computes.
-        curve: where points are added, one for each fraction of the budget and kind of weights.
+        trial: to be measured.
+        dataset: of the trial.
+        registry: of features and metrics.
+        device: on which features are computed.
+        ledger: records seconds by part of the evaluation.
+        heartbeat: reports to the driver that the trial is alive.
+        plugin_code: context manager around the model's code.
+        curve: receives points, one for each fraction of the budget and kind of weights.
 
     Attributes:
         scorer: of all metrics.
 
     Raises:
-        ValueError: the features are not those that were planned with.
+        ValueError: the features differ from the planned ones.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class TrialEvaluation:
         features = trial.features["name"]
         extractor = load_extractor(registry, features, dataset)
         if extractor.digest != trial.features["digest"]:
-            raise ValueError(f"features {features} are not those that were planned with")
+            raise ValueError(f"features {features} differ from the planned ones")
         names = trial.evaluation.metrics or ()
         infos = {name: registry.metric(name).info for name in names}
         loaded = {name: load_metric(registry, name) for name in names}
@@ -86,14 +86,14 @@ class TrialEvaluation:
             ]
 
     def on_the_way(self, training: Training, sampler: Sampler, fraction: float) -> None:
-        """Add points to the curve, where training has used a fraction of the budget."""
+        """Add points to the curve, when training has used a fraction of the budget."""
         with training.average.applied():
             self._add_to_curve(fraction, "averaged", self._quick_scores(sampler))
         if self.trial.evaluation.raw_weights:
             self._add_to_curve(fraction, "raw", self._quick_scores(sampler))
 
     def of_averaged_weights(self, sampler: Sampler) -> tuple[Metrics, list[Tensor]]:
-        """Return the headline figures of the model as it is now, and the sets of samples."""
+        """Return the headline figures of the current model, and the sets of samples."""
         evaluation = self.trial.evaluation
         sets = [self._draw(sampler, index) for index in range(evaluation.sample_sets)]
         with self._ledger.part("scoring"):
@@ -116,13 +116,13 @@ class TrialEvaluation:
         return metrics, sets
 
     def of_raw_weights(self, sampler: Sampler) -> Metrics:
-        """Return the quick figures of the weights of the last step, named fid_raw and so on."""
+        """Return the cheap figures of the raw weights, named fid_raw and so on."""
         raw = self._quick_scores(sampler)
         self._add_to_curve(1.0, "raw", raw)
         return {f"{name}_raw": measurement for name, measurement in raw.items()}
 
     def of_reference(self) -> tuple[Metrics, Tensor]:
-        """Return the figures of real images or of noise, and those images."""
+        """Return the figures of real images or of noise, and these images."""
         n = self.trial.evaluation.samples or 0
         if self.trial.model == REAL:
             with self._ledger.part("scoring"):

@@ -1,4 +1,4 @@
-"""One trial from its description to its row: set up, warm up, train, evaluate, write down."""
+"""One trial from its description to its row: set up, warm up, train, evaluate, write."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ from harness.training.averaging import WeightAverage
 from harness.training.ledger import Ledger
 from harness.training.loop import Training
 from harness.training.parallel.leader import replicas_for
-from harness.training.parallel.replicas import Alone
+from harness.training.parallel.replicas import SingleProcess
 from harness.worker import resumption
 from harness.worker.building import Builder
 from harness.worker.metric_labels import labelled
@@ -54,20 +54,20 @@ from harness.worker.warm_up import warm_up
 log = logging.getLogger(__name__)
 
 WINDOW_SECONDS = 1.0
-"""Time on the clock between two looks at it: synchronising CUDA costs far less than 1% of it."""
+"""Seconds of a timing window: synchronising CUDA costs far less than 1% of it."""
 
 
 class TrialRun:
-    """Carries out one trial on one device, in a folder that may hold its checkpoint.
+    """Runs one trial on one device, in a folder that may hold its checkpoint.
 
     Args:
-        trial: what to do.
-        folder: where its files go.
-        registry: where its plugins are.
+        trial: to be run.
+        folder: of its files.
+        registry: of its plugins.
         device: cpu or a CUDA device.
-        ledger: opened when the process began.
-        heartbeat: how the driver hears of it, and stops it.
-        guard: of what plugins change, if it has watched their import already.
+        ledger: opened when the process started.
+        heartbeat: reports progress to the driver, and receives requests to stop.
+        guard: of what plugins change, if it already covers their import.
     """
 
     def __init__(
@@ -112,7 +112,7 @@ class TrialRun:
         return self.row("ok", metrics=metrics)
 
     def row(self, status: str, reason: str | None = None, metrics: Metrics | None = None) -> Row:
-        """Return the trial's row with what is known of it so far."""
+        """Return the trial's row with what is known so far."""
         found = self.found | {
             "usage": self.ledger.usage(),
             "metrics": labelled(metrics or {}, self.registry.metrics),
@@ -126,7 +126,7 @@ class TrialRun:
         self._plugin_code = self.plugins.guard.trial_code
 
     def _set_up(self) -> None:
-        self.heartbeat.tell(Progress("setup"))
+        self.heartbeat.report(Progress("setup"))
         env = storable(record_environment())
         write_json(self.folder / "environment.json", env)
         self.found["provenance"] = self.trial.plugin | {
@@ -150,10 +150,10 @@ class TrialRun:
         with self._plugin_code():
             self.dataset = load_dataset(self.registry, self.trial.dataset)
         if self.dataset.fingerprint != self.trial.fingerprint:
-            raise ValueError(f"data set {self.trial.dataset} is not the one that was planned with")
+            raise ValueError(f"data set {self.trial.dataset} differs from the planned one")
 
-    def follow(self, replicas: Alone) -> None:
-        """Train in step with the first process of the trial until it says that it is enough."""
+    def follow(self, replicas: SingleProcess) -> None:
+        """Train in lockstep with the first process of the trial until that ends training."""
         self._begin()
         self._load_dataset()
         training = self._prepare(replicas)
@@ -178,8 +178,8 @@ class TrialRun:
             self._spend(training)
         return training
 
-    def _prepare(self, replicas: Alone) -> Training:
-        """Return the model in training, where its checkpoint left it."""
+    def _prepare(self, replicas: SingleProcess) -> Training:
+        """Return the model in training, resumed from its checkpoint."""
         trial = self.trial
         builder = Builder(trial, self.dataset, self.registry, self.device, self._plugin_code)
         with self.ledger.phase("setup"):
@@ -188,7 +188,7 @@ class TrialRun:
             self.found["capabilities"] = capabilities(type(model))
             self.found["parameters"] = sum(p.numel() for p in model.parameters())
         with self.ledger.phase("warm_up"):
-            self.heartbeat.tell(Progress("warm-up"))
+            self.heartbeat.report(Progress("warm-up"))
             with self._plugin_code():
                 self.warm_up = warm_up(builder, stream, replicas, self.heartbeat.beat)
         with self.ledger.phase("setup"):
@@ -209,7 +209,7 @@ class TrialRun:
         return training
 
     def _spend(self, training: Training) -> None:
-        """Train until the budget is used, pausing to be measured, to save and to report."""
+        """Train until the budget is used, pausing to evaluate, save and report."""
         milestones = sorted(self.trial.evaluation.curve)
         saved = self.ledger.seconds
         while training.replicas.agree(training.progress < 1):
@@ -218,7 +218,7 @@ class TrialRun:
             before = training.progress
             with self.ledger.phase("train"), self._plugin_code():
                 training.run_window(target, WINDOW_SECONDS, self.heartbeat.stopped)
-            # Steps that use nothing of the budget never end it: they are as good as silence.
+            # Steps that use none of the budget never end training: they count as silence.
             if training.progress > before:
                 with self.ledger.phase("io"):
                     self._report(training)
@@ -241,7 +241,7 @@ class TrialRun:
         warning = outlook.warning(
             self.trial, self.warm_up.evaluation_costs, ledger.seconds / progress
         )
-        self.heartbeat.tell(Progress("train", progress, training.losses, rate, warning=warning))
+        self.heartbeat.report(Progress("train", progress, training.losses, rate, warning=warning))
         self.registry.hooks.harness_step(
             trial=self.trial.model_dump(mode="json"), usage=self.ledger.usage().model_dump()
         )
@@ -249,7 +249,7 @@ class TrialRun:
     def _measure_model(self, training: Training) -> tuple[Metrics, Tensor]:
         model = training.model
         with self.ledger.phase("eval"):
-            self.heartbeat.tell(Progress("eval", 1.0))
+            self.heartbeat.report(Progress("eval", 1.0))
             with training.average.applied(), self._plugin_code():
                 metrics, sets = self.evaluation.of_averaged_weights(self.sampler)
                 self.found["digests"] = {
@@ -269,7 +269,7 @@ class TrialRun:
 
     def _measure_reference(self) -> tuple[Metrics, Tensor]:
         with self.ledger.phase("eval"):
-            self.heartbeat.tell(Progress("eval", 1.0))
+            self.heartbeat.report(Progress("eval", 1.0))
             metrics, samples = self.evaluation.of_reference()
             self.found["digests"] = {"samples": tensors_digest([samples])}
         return metrics, samples
@@ -316,7 +316,7 @@ class TrialRun:
 
     def _resume(self, training: Training) -> None:
         found = resumption.find(self.folder, self.trial, self.device, self.machines[-1])
-        # Devices that read other bytes than the rest start anew with it.
+        # If devices read different bytes, all restart the trial.
         if training.replicas.any(bool(found.refusal)):
             found = found.refused(
                 f"{self.folder} holds a checkpoint that another device found damaged"

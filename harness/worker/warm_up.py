@@ -7,11 +7,11 @@ from typing import NamedTuple
 
 from harness.contract import GenerativeModel
 from harness.measurement.outlook import Costs
-from harness.measurement.rehearsal import rehearse
+from harness.measurement.rehearsal import dry_run
 from harness.training.averaging import WeightAverage
 from harness.training.batches import BatchStream
-from harness.training.parallel.replicas import Alone
-from harness.training.resumability import LoadedBack, training_state
+from harness.training.parallel.replicas import SingleProcess
+from harness.training.resumability import CheckpointVerifier, training_state
 from harness.training.step_costs import StepCost, measure_steps
 from harness.worker.building import Builder
 
@@ -27,11 +27,11 @@ class WarmUp(NamedTuple):
 
     step_costs: dict[str, StepCost]
     evaluation_costs: Costs
-    loaded_back: LoadedBack
+    loaded_back: CheckpointVerifier
 
 
 def warm_up(
-    builder: Builder, stream: BatchStream, replicas: Alone, beat: Callable[[], None]
+    builder: Builder, stream: BatchStream, replicas: SingleProcess, beat: Callable[[], None]
 ) -> WarmUp:
     """Take a copy of the model through all stages, a checkpoint and an evaluation.
 
@@ -55,10 +55,10 @@ def warm_up(
         return model, WeightAverage(model, trial.averaging)
 
     costs = measure_steps(build, stream, trial.precision, replicas, beat)
-    copy = copies[0]  # which has been through all stages
-    loaded_back = LoadedBack(build_anew)
+    copy = copies[0]  # which has passed through all stages
+    loaded_back = CheckpointVerifier(build_anew)
     loaded_back.verify(training_state(copy, WeightAverage(copy, trial.averaging)))
     sampler = builder.sampler(copy)
     return WarmUp(
-        costs, rehearse(sampler, stream.batch(0), beat, compiled=trial.compile), loaded_back
+        costs, dry_run(sampler, stream.batch(0), beat, compiled=trial.compile), loaded_back
     )

@@ -20,7 +20,7 @@ def harness_reports() -> list[ReportInfo]:
         ),
         ReportInfo(
             name="csv",
-            summary="every row and every figure of it, one line a trial",
+            summary="every row and every figure of it, one line per trial",
             target="harness_reports.rows_csv:write",
         ),
         ReportInfo(

@@ -1,6 +1,6 @@
-"""Which rows may stand in one table: the same data, budget and protocol, and the same machine.
+"""Which rows may share a table: the same data, budget and protocol, and the same machine.
 
-Everything else is a table of its own, with the reason.
+Others get a separate table, with the reason.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ class Board:
 
     Attributes:
         dataset: name of the data.
-        budget: what every model of the table was allowed.
-        apart: why the table is not one with an earlier table of the same data; empty for the first.
+        budget: of every model in the table.
+        apart: why the table is separate from an earlier one of the same data; empty for the first.
         rows: in the order given.
     """
 
@@ -48,9 +48,9 @@ class Board:
 
     @property
     def headline(self) -> str:
-        """The metric by which its lines are ordered: FID, or else the first that has a direction.
+        """The metric by which its lines are ordered: FID, or else the first with a direction.
 
-        Speeds are no quality, and likelihoods of different kinds have no common order.
+        Speeds do not measure quality, and likelihoods of different kinds have no common order.
         """
         ours = [name for name in METRICS if name in self.columns]
         order = [*ours, *sorted(self.columns.keys() - METRICS.keys())]
@@ -65,16 +65,16 @@ class Board:
         return next(ranked, "fid")
 
     def column(self, metric: str) -> Column:
-        """Return the column of a metric, which its rows need not have."""
+        """Return the column of a metric, which may be missing from its rows."""
         return self.columns.get(metric) or column(metric, self.data_kind)
 
 
 def boards(rows: Iterable[Row]) -> list[Board]:
-    """Group rows into tables, one a data set as far as their protocols allow.
+    """Group rows into tables, one per data set as far as their protocols allow.
 
     Rows with a figure share a table only if data, budget, protocol and, under a time budget,
-    machine are equal. References, which train nothing, stand in every table whose measurements
-    are theirs. A trial without a figure stands in the first table that it does not contradict.
+    machine are equal. References, which are not trained, are in every table with their measurement
+    protocol. A trial without a figure is in the first table that it does not contradict.
     """
     rows = list(rows)
     groups: dict[str, list[Row]] = {}
@@ -119,7 +119,7 @@ def _boards(
 
 
 def _terms(row: Row) -> dict[str, Any]:
-    """Return all that must be equal for two rows to be compared, as far as the row knows it."""
+    """Return everything that must be equal for two rows to be comparable, as far as recorded."""
     terms = {"dataset": row.dataset, "fingerprint": row.fingerprint, "budget": row.budget}
     if _TIME.search(row.budget.strip().lower()):
         terms["machine"] = machine(row)

@@ -1,4 +1,4 @@
-"""What stands below a leaderboard: how its figures were measured, and how to read them."""
+"""Text below a leaderboard: how its figures were measured, and how to read them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _CLAUSES = re.compile(r", | (?=against )")
 
 
 def captions(frame: pd.DataFrame, columns: Mapping[str, Column]) -> dict[str, str]:
-    """Return how each column was measured; references count where there is nothing else."""
+    """Return how each column was measured; from references only if there is nothing else."""
     return {
         heading: f"{_direction(heading, columns[heading])}: {how}."
         for heading, how in protocols(frame, columns).items()
@@ -33,7 +33,7 @@ def captions(frame: pd.DataFrame, columns: Mapping[str, Column]) -> dict[str, st
 
 
 def protocols(frame: pd.DataFrame, columns: Iterable[str]) -> dict[str, str]:
-    """Return the protocol of each column: the one there is, or each with its models."""
+    """Return the protocol of each column: the common one, or each with its models."""
     models = frame[frame["Role"] == "model"]
     shown = frame if models.empty else models
     found = {}
@@ -46,7 +46,7 @@ def protocols(frame: pd.DataFrame, columns: Iterable[str]) -> dict[str, str]:
 
 
 def legend(how: Mapping[str, str], columns: Mapping[str, Column]) -> list[str]:
-    """Return how columns were measured, in few words: what several share is said once.
+    """Return how columns were measured, concisely: what several share is stated once.
 
     A protocol is read as clauses between commas, the first of which names the features. Columns
     that share it make one sentence, and those that share all of it one place in the sentence.
@@ -158,7 +158,7 @@ def _groups(frame: pd.DataFrame, heading: str) -> Iterable[str]:
 
 
 def warnings(entry: Mapping[Any, Any]) -> Iterable[str]:
-    """Return what is wrong with a model's samples; references are what they are."""
+    """Return warnings about a model's samples; none for references."""
     if entry["Role"] != "model":
         return ()
     found = (text for name, text in entry.items() if name.endswith(" warning"))

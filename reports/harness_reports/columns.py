@@ -1,4 +1,4 @@
-"""The columns of a leaderboard: what they are called, which way is better, how they are printed."""
+"""The columns of a leaderboard: headings, directions, and formatting."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ class Column:
     """One figure of an entry.
 
     Attributes:
-        heading: as tables print it.
-        group: what it tells of: quality, the model, what was used, the samples beside quality,
+        heading: in tables.
+        group: its topic: quality, the model, what was used, the samples beside quality,
             copies of the training data, something further, or details for the page and files alone.
         better: the direction of its ranking; None if it is not ranked.
-        text: prints a value; None prints all values of the column with the same decimals.
-        ruler: whether figures taken by different protocols must not share the column.
-        machine: whether figures taken on different machines must not share it either.
+        text: formats a value; None prints all values of the column with the same decimals.
+        per_protocol: whether figures of different protocols must not share the column.
+        machine: whether figures of different machines must not share it either.
     """
 
     heading: str
     group: Group = "further"
     better: Better | None = None
     text: Callable[[float], str] | None = None
-    ruler: bool = True
+    per_protocol: bool = True
     machine: bool = False
 
 
@@ -52,10 +52,10 @@ METRICS: dict[str, Column] = {
     "fid": Column("FID", "quality", "lower"),
     "is": Column("IS", "quality", "higher"),
     # The kind is in the cell; how each model computes its own is in the caption.
-    "bits_per_dim": Column("bits/dim", "quality", "lower", ruler=False),
+    "bits_per_dim": Column("bits/dim", "quality", "lower", per_protocol=False),
     "images_per_second": Column("images/s", "quality", "higher", significant, machine=True),
-    "nfe": Column("NFE", "model", None, count, ruler=False),
-    "flops_per_image": Column("FLOPs/image", "model", None, flop, ruler=False),
+    "nfe": Column("NFE", "model", None, count, per_protocol=False),
+    "flops_per_image": Column("FLOPs/image", "model", None, flop, per_protocol=False),
     "fid_infinity": Column("FID∞", "samples", "lower"),
     "kid": Column("KID", "samples", "lower"),
     "mmd": Column("MMD²", "samples", "lower"),
@@ -109,7 +109,7 @@ ANCHORS: dict[str, str] = {
     "bits_per_dim_zlib": "zlib",
     "bits_per_dim_lzma": "lzma",
 }
-"""Likelihoods that stand in the row of ``null``, of what learns nothing: set apart from models."""
+"""Likelihoods of trivial models, in the row of ``null``: kept separate from models."""
 
 COSTS: dict[str, Column] = {
     "parameters": Column("Parameters", "model", None, prefixed),
@@ -124,11 +124,11 @@ _RESERVED = re.compile(
     r"^(dataset|table|role|model|type|seeds|status|reason|trials|group)$"
     r"| (error|low|high|basis|group|kind|protocol|note|warning|better)$| \(\d+\)$"
 )
-"""Headings that a leaderboard has for something else, or makes of another: "FID error"."""
+"""Headings that a leaderboard uses for something else, or derives from another: "FID error"."""
 
 
 def column(metric: str, data_kind: str = IMAGES) -> Column:
-    """Return the column of a metric of ours; of others, that which ``columns_of`` finds in rows."""
+    """Return the column of a built-in metric; ``columns_of`` finds others in rows."""
     known = METRICS.get(metric, Column(metric))
     return replace(known, heading=HEADINGS.get(data_kind, {}).get(metric, known.heading))
 
@@ -141,24 +141,24 @@ def kind_of(rows: Iterable[Row]) -> str:
 def columns_of(rows: Iterable[Row]) -> dict[str, Column]:
     """Return the columns of all metrics that rows have, by the name of the metric.
 
-    Of a metric that a plugin brings they are as the rows tell, which carry the plugin's word: the
-    heading, and which way is better. Rows that contradict each other leave it unranked, rows that
-    tell nothing give it its name. No two columns have one heading.
+    For a metric of a plugin, heading and direction come from the rows. If rows contradict each
+    other it is unranked, and without a heading it has its name. No two columns have the same
+    heading.
     """
     rows = list(rows)
     kind = kind_of(rows)
-    told: dict[str, dict[tuple[str, bool | None], None]] = {}
+    declared: dict[str, dict[tuple[str, bool | None], None]] = {}
     for row in rows:
         for metric, m in row.metrics.items():
-            told.setdefault(metric, {})[m.label or "", m.lower_is_better] = None
-    found = {metric: column(metric, kind) for metric in told if metric in METRICS}
+            declared.setdefault(metric, {})[m.label or "", m.lower_is_better] = None
+    found = {metric: column(metric, kind) for metric in declared if metric in METRICS}
     ours = [*METRICS.values(), *COSTS.values(), *(column(metric, kind) for metric in METRICS)]
     taken = {shown.heading.casefold() for shown in ours}
-    for metric in sorted(told.keys() - found.keys()):
-        heading = _heading(metric, [label for label, _ in told[metric] if label], taken)
+    for metric in sorted(declared.keys() - found.keys()):
+        heading = _heading(metric, [label for label, _ in declared[metric] if label], taken)
         taken.add(heading.casefold())
         found[metric] = Column(
-            heading, better=_better(metric, {lower for _, lower in told[metric]})
+            heading, better=_better(metric, {lower for _, lower in declared[metric]})
         )
     return found
 
@@ -169,9 +169,9 @@ def _heading(metric: str, labels: Sequence[str], taken: Collection[str]) -> str:
     return label if free else f"{label} [{metric}]"
 
 
-def _better(metric: str, told: Collection[bool | None]) -> Better | None:
+def _better(metric: str, declared: Collection[bool | None]) -> Better | None:
     ours = METRICS.get(_VARIANT.sub("", metric))
     if ours is not None and ours.better is None:
         return None
-    known = set(told) - {None}
+    known = set(declared) - {None}
     return ("lower" if known.pop() else "higher") if len(known) == 1 else None

@@ -18,7 +18,7 @@ from harness_reports.text import plain
 
 
 def sentences(rows: Sequence[Row], a: str, b: str, metric: str = "fid") -> list[str]:
-    """Return a sentence for each table that has both entries, and one for all of a budget.
+    """Return a sentence for each table with both entries, and one for all tables of a budget.
 
     Args:
         rows: of any number of benchmarks.
@@ -39,15 +39,15 @@ def sentences(rows: Sequence[Row], a: str, b: str, metric: str = "fid") -> list[
             f"{_places(figures, rows, a)}; {_places(figures, rows, b)}"
         )
     budgets = figures.drop_duplicates("table").set_index("table")["budget"]
-    told = []
+    lines = []
     for line in found.to_dict("records"):
         where = f"{plain(line['dataset'])} ({plain(budgets[line['table']])})"
-        told.append(_sentence(line, where))
+        lines.append(_sentence(line, where))
     for budget, alike in figures.groupby("budget", sort=False):
         ratio = overall(alike, a, b)
         if ratio is not None:
-            told.append(_over_all(ratio, str(budget), a, b, min(alike["heading"], key=len)))
-    return told
+            lines.append(_over_all(ratio, str(budget), a, b, min(alike["heading"], key=len)))
+    return lines
 
 
 def _sentence(line: dict[Any, Any], where: str) -> str:
@@ -117,7 +117,7 @@ def _check_labels(figures: pd.DataFrame, rows: Iterable[Row], a: str, b: str) ->
 
 
 def _places(figures: pd.DataFrame, rows: Sequence[Row], label: str) -> str:
-    """Say where an entry has the figure, and why that is a table of its own."""
+    """Describe where an entry has the figure, and why that is a separate table."""
     own = figures[(figures["label"] == label) & figures["value"].notna()]
     tables = boards(rows)
     places = []

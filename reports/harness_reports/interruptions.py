@@ -1,4 +1,4 @@
-"""What is to be known of device time that was not spent in one go on one quiet machine."""
+"""Notes on device time that was interrupted, or spent on a busy machine or on several."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from harness.row import Row
 
 NOTED = 0.1
-"""Share of the device time without CPU time from which it is noted."""
+"""Minimum share of device time without CPU time that is noted."""
 
 
 def interruptions(rows: Sequence[Row]) -> Iterator[str]:

@@ -35,7 +35,7 @@ _ESCAPES = {
     "…": r"\dots{}",
     WITHIN: r"\textsuperscript{\dag}",
 } | {character: f"\\{character}" for character in "&%$#_{}"}
-# Models are called after Greek letters, which pdflatex does not know as text.
+# Models are named after Greek letters, which pdflatex does not support as text.
 _LETTERS = "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma"
 _ESCAPES |= {
     letter: f"$\\{name}$"
@@ -44,7 +44,7 @@ _ESCAPES |= {
 _ESCAPES |= {"τ": r"$\tau$", "φ": r"$\phi$", "χ": r"$\chi$", "ψ": r"$\psi$", "ω": r"$\omega$"}
 _ESCAPES |= {"²": "$^2$", WARNING: r"\textbf{!}"}
 _LIGATURES = ("--", "''", ",,")
-"""Characters that TeX prints as one, a dash say."""
+"""Characters that TeX prints as one, such as a dash."""
 _PREFIXES = {"≤": r"$\leq$\,", "≥": r"$\geq$\,", "~": r"$\sim$\,"}
 _PREAMBLE = r"""% \usepackage{booktabs}
 % \usepackage[T1]{fontenc}
@@ -55,7 +55,7 @@ _PREAMBLE = r"""% \usepackage{booktabs}
 """
 _SHORT = {"Device time": "Time", "Training FLOPs": "FLOPs", "Images seen": "Images"}
 _COLUMNS = 5
-"""Of figures, that fit between the margins of an article."""
+"""Maximum figures that fit between the margins of an article."""
 
 
 def write(results: Results, folder: Path) -> Path:
@@ -76,7 +76,7 @@ def to_latex(results: Results) -> str:
 
 
 def escape(text: object) -> str:
-    """Return text that LaTeX prints as it is."""
+    """Return text escaped for LaTeX."""
     shown = plain(text)
     parts = [_ESCAPES.get(character, character) for character in shown]
     for i in range(1, len(shown)):
@@ -86,9 +86,9 @@ def escape(text: object) -> str:
 
 
 def _opening(cell: str) -> str:
-    r"""Return the first cell of a line, of which ``\\`` or a rule before takes nothing for its own.
+    r"""Return the first cell of a line, protected from a preceding ``\\`` or rule.
 
-    What follows ``\\`` is an argument of it if it begins with ``[``, and ``*`` is part of it.
+    Text after ``\\`` is its argument if it begins with ``[``, and ``*`` is part of it.
     """
     return f"{{{cell[0]}}}{cell[1:]}" if cell.startswith(("[", "*")) else cell
 

@@ -1,4 +1,4 @@
-"""The leaderboard as a frame of numbers: one line an entry, its seeds averaged, the best first."""
+"""The leaderboard as a frame of numbers: one line per entry, its seeds averaged, the best first."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _ROLES = ("real", "model", "failed", "null")
 
 
 class Statistics(NamedTuple):
-    """What is known of entries, by metric, table, heading, kind and label.
+    """Statistics of entries, by metric, table, heading, kind and label.
 
     Attributes:
         intervals: the lines of ``intervals``.
@@ -46,11 +46,11 @@ class Statistics(NamedTuple):
 
 
 def leaderboard(rows: Iterable[Row]) -> pd.DataFrame:
-    """Return the leaderboards of all tables, one line an entry, in the order of the ranking.
+    """Return the leaderboards of all tables, one line per entry, in the order of the ranking.
 
-    An entry is a model with one configuration; its figures are means over seeds. Trials that did
-    not end well are entries of their own, after all others; nothing is imputed for them. The
-    references stand first (real) and last (null).
+    An entry is a model with one configuration; its figures are means over seeds. Failed trials are
+    separate entries, after all others; nothing is imputed for them. The references stand first
+    (real) and last (null).
 
     Figures taken by different protocols get columns of their own: "FID", "FID (2)", ... Beside each
     stand its satellites: "FID error", the standard error; "FID low" and "FID high", the interval of
@@ -102,7 +102,7 @@ def _board_frame(board: Board, table: int, found: Statistics) -> pd.DataFrame:
 
 
 def _entries(rows: Sequence[Row], names: Mapping[int, str]) -> list[tuple[str, list[Row]]]:
-    """Group rows that differ in nothing but the seed; what failed is apart from what did not."""
+    """Group rows that differ only in the seed; failed ones separately."""
     found: dict[tuple[object, ...], list[Row]] = {}
     for row in rows:
         likelihood = row.metrics.get("bits_per_dim")
@@ -112,7 +112,7 @@ def _entries(rows: Sequence[Row], names: Mapping[int, str]) -> list[tuple[str, l
 
 
 def _planned(rows: Iterable[Row], names: Mapping[int, str]) -> dict[str, int]:
-    """Return with how many seeds each entry has a trial, however it ended."""
+    """Return the number of seeds with a trial of each entry, whatever its status."""
     seeds: dict[str, set[int]] = {}
     for row in rows:
         seeds.setdefault(names[id(row)], set()).add(row.seed)
@@ -141,7 +141,7 @@ def _identity(
 
 
 def _costs(entry: Sequence[Row], several: bool) -> dict[str, Any]:
-    """Return the means of what was used; a reference uses nothing.
+    """Return mean usage; references have none.
 
     Where a table has several machines, device time is noted with its own, and no mean of seconds is
     taken over two of them.
@@ -162,15 +162,15 @@ def _costs(entry: Sequence[Row], several: bool) -> dict[str, Any]:
     if len(machines) > 1:
         used[DEVICE_TIME] = None
         used[f"{DEVICE_TIME} note"] += ": seconds of several are not averaged"
-    if told := "; ".join([used.get(f"{DEVICE_TIME} note") or "", *interruptions(entry)]).strip(
+    if note := "; ".join([used.get(f"{DEVICE_TIME} note") or "", *interruptions(entry)]).strip(
         "; "
     ):
-        used[f"{DEVICE_TIME} note"] = told
+        used[f"{DEVICE_TIME} note"] = note
     return used
 
 
 def _metrics(board: Board) -> list[str]:
-    """Return the metrics to show: those of the reference table where asked for, others if measured.
+    """Return the metrics to show: those of the reference table if requested, others if measured.
 
     Where no trial has a figure, nor a reason why it has none, nothing says what was asked for.
     Of a task, which only models with a condition have, a figure of the references alone is none.
@@ -193,7 +193,7 @@ def _metrics(board: Board) -> list[str]:
 def _figure(
     heading: str, readings: Sequence[Reading], key: tuple[object, ...], found: Statistics
 ) -> dict[str, Any]:
-    """Return the mean of an entry's readings with what is to be known of it."""
+    """Return the mean of an entry's readings with its notes."""
     taken = [r for r in readings if r.measurement.value is not None]
     reasons = dict.fromkeys(r.measurement.reason for r in readings if r.measurement.reason)
     notes = list(reasons)
@@ -201,7 +201,7 @@ def _figure(
     if taken and len(taken) < len(readings):
         notes.insert(0, f"mean of {len(taken)} of {len(readings)} seeds")
     if taken and taken[0].otherwise:
-        notes.append(f"measured otherwise: {taken[0].ruler}")
+        notes.append(f"measured otherwise: {taken[0].protocol}")
     uncertain = _uncertain([r.measurement for r in taken], found.intervals.get(key))
     if uncertain["value"] is not None and math.isnan(uncertain["value"]):
         notes.append("not a number")
@@ -210,7 +210,9 @@ def _figure(
         **{f"{heading} {name}": figure for name, figure in uncertain.items()},
         f"{heading} group": found.groups.get(key),
         f"{heading} kind": taken[0].measurement.kind if taken else None,
-        f"{heading} protocol": (taken[0].ruler or taken[0].measurement.protocol) if taken else None,
+        f"{heading} protocol": (taken[0].protocol or taken[0].measurement.protocol)
+        if taken
+        else None,
         f"{heading} note": "; ".join(notes) or None,
         f"{heading} warning": "; ".join(warnings) or None,
     }

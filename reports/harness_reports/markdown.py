@@ -17,7 +17,7 @@ from harness_reports.text import plain
 
 WIDTH = 100
 WORDS = ("Type", GROUP, "Status")
-# Underscores within words and tildes before a space are only themselves.
+# Underscores within words and tildes before a space are literal.
 _ACTIVE = re.compile(r"[\\`*\[\]|$]|(?<!\w)_|_(?!\w)|~(?=\S)")
 # A list, a heading, or the rule below one; numbers begin a list before a dot or a bracket.
 _BEGINNING = re.compile(r"^(\d{0,9})([-+=#.)])(?=[-=#\s]|$)")
@@ -48,7 +48,7 @@ def terminal_table(rows: Iterable[Row]) -> str:
 
 
 def escape(text: object) -> str:
-    """Return text that Markdown prints as it is, HTML and the bars of tables included."""
+    """Return text escaped for Markdown, including HTML and the bars of tables."""
     escaped = plain(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return _ACTIVE.sub(r"\\\g<0>", escaped)
 
@@ -82,15 +82,15 @@ def _wrapped(text: str) -> list[str]:
 
 
 def _filled(text: str, indent: str = "") -> str:
-    """Return a paragraph in lines, none of which begins a list, a heading or the like."""
+    """Return a paragraph in lines, none of which starts a list, a heading or similar."""
     lines = textwrap.wrap(text, WIDTH - len(indent), break_on_hyphens=False)
     return f"\n{indent}".join(_BEGINNING.sub(r"\1\\\2", line) for line in lines)
 
 
 def _grids(table: Table) -> str:
-    """Return the table in as many grids as it takes to stay within the width.
+    """Return the table in as many grids as needed to fit the width.
 
-    Quality and status stand together; what is not quality gives way, then speed.
+    Quality and status stay together; other columns are moved out first, then speed.
     """
     first = ["Type", *table.group("quality"), "Status"]
     if table.grouped:
@@ -111,7 +111,7 @@ def _grids(table: Table) -> str:
 
 
 def _fitting(table: Table, headings: Sequence[str], lines: Sequence[Line]) -> Iterable[str]:
-    """Yield grids of some columns, as many as it takes to stay within the width."""
+    """Yield grids of some columns, as many as needed to fit the width."""
     taken: list[str] = []
     for heading in headings:
         if taken and _width(_grid(table, [*taken, heading], lines)) > WIDTH:

@@ -35,9 +35,9 @@ SCRIPTS = ("dom.js", "tooltips.js", "leaderboard.js", "charts.js", "panel.js", "
 
 
 CHARTED_TABLES = 6
-"""Tables that have charts on the page, the first ones."""
+"""Maximum tables with charts on the page."""
 EXPORTED_TABLES = 3
-"""Tables whose charts are written as files too: each takes a fifth of a second."""
+"""Maximum tables whose charts are written as files too: each takes a fifth of a second."""
 
 
 def write(results: Results, folder: Path) -> Path:
@@ -55,7 +55,7 @@ def write(results: Results, folder: Path) -> Path:
 
 
 def to_html(results: Results) -> str:
-    """Return the page: it needs no network, and whatever plugins are called it shows as text."""
+    """Return the page: it needs no network, and escapes names of plugins."""
     return _Page(results).html()
 
 
@@ -118,7 +118,7 @@ def to_json(value: Any) -> Markup:
 
 
 def _choices(results: Results, shown: Sequence[Table]) -> dict[str, list[str]]:
-    """Return what the page can be filtered by; a filter with one choice is none."""
+    """Return the filters of the page; one with a single choice is omitted."""
     choices = {
         "dataset": {plain(row.dataset) for row in results.rows},
         "type": {line.type for table in shown for line in table.lines if line.trained},

@@ -1,4 +1,4 @@
-"""What the page's scripts read: leaderboards, trials and pictures, as JSON of few bytes.
+"""Data of the page's scripts: leaderboards, trials and pictures, as compact JSON.
 
 Ten thousand rows fit because texts and settings that many rows share are written once, and because
 a browser reads ``trials`` and ``pictures`` only when a reader asks for a model.
@@ -44,14 +44,14 @@ PICTURE_BYTES = 12 * 2**20
 
 
 class Pool:
-    """Values that are written once, however many refer to them by their number."""
+    """Values that are written once and referenced by number."""
 
     def __init__(self) -> None:
         self.values: list[Any] = []
         self._numbers: dict[str, int] = {}
 
     def number(self, value: Any) -> int:
-        """Return the number of a value, which is kept if it is new."""
+        """Return the number of a value, which is added if it is new."""
         key = json.dumps(value, sort_keys=True)
         if key not in self._numbers:
             self._numbers[key] = len(self.values)
@@ -109,7 +109,7 @@ def _line(
 
 
 def capabilities(row: Row, results: Results) -> set[str]:
-    """Return what a row tells of its model's capabilities, in words."""
+    """Return the capabilities of a row's model, as text."""
     found = {CAPABILITIES.get(name, name) for name in row.capabilities}
     likelihood = row.metrics.get("bits_per_dim")
     if likelihood is not None and likelihood.kind is not None:
@@ -120,14 +120,14 @@ def capabilities(row: Row, results: Results) -> set[str]:
 
 
 def _cell(cell: Cell, texts: Pool) -> list[Any]:
-    """Return what the script takes apart by position; nothing where there is nothing to tell."""
+    """Return the parts of a cell by position, for the script; nothing for an empty cell."""
     if cell.value is None and not cell.mark:
         return []
     value = cell.value if cell.value is not None and math.isfinite(cell.value) else None
     place = 1 if cell.best else 2 if cell.second else 0
     error = f"{cell.error}{WITHIN * cell.within}" if cell.error else ""
-    told = [cell.text, cell.prefix, error, cell.mark, cell.interval, cell.group]
-    return [value, place, texts.number(cell.protocol), *told]
+    parts = [cell.text, cell.prefix, error, cell.mark, cell.interval, cell.group]
+    return [value, place, texts.number(cell.protocol), *parts]
 
 
 def trials(results: Results) -> dict[str, Any]:
@@ -169,8 +169,8 @@ def _trial(row: Row, logs: Mapping[str, str], pool: Pool) -> dict[str, Any]:
 
 def _figure(name: str, measured: Measurement, pool: Pool) -> list[Any]:
     """Return name, value, error, kind, and the number of how it was measured or why it was not."""
-    told = [measured.reason or "", measured.protocol]
-    how = ". ".join(text for text in told if text)
+    parts = [measured.reason or "", measured.protocol]
+    how = ". ".join(text for text in parts if text)
     kind = (measured.kind or "").replace("_", " ")
     return [plain(name), _number(measured.value), _number(measured.error), kind, pool.number(how)]
 

@@ -1,4 +1,4 @@
-"""Trials that say nothing new: another seed gave the same weights or samples, bit for bit."""
+"""Trials that repeat another one: another seed gave the same weights or samples bit for bit."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ DIGESTS = ("weights", "samples")
 def repeats(rows: Iterable[Row], names: Mapping[int, str]) -> dict[int, Row]:
     """Return the first row of which another one is a repetition, by the latter's ``id``.
 
-    A second seed that has the weights of the first, or its samples, is no independent training, and
-    the spread of both tells of no uncertainty.
+    A second seed that has the weights of the first, or its samples, is not an independent training,
+    and the spread of both does not measure uncertainty.
 
     Args:
         rows: of one table.
@@ -37,7 +37,7 @@ def repeats(rows: Iterable[Row], names: Mapping[int, str]) -> dict[int, Row]:
 
 
 def remarks_on_repeats(board: Board) -> Iterator[str]:
-    """Yield what is to be said below a table of the seeds that gave the same."""
+    """Yield remarks below a table on seeds that gave the same result."""
     names = entry_names(board.rows)
     found = repeats(board.rows, names)
     for row in board.rows:

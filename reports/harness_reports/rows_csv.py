@@ -12,7 +12,7 @@ from harness.results import Results
 def write(results: Results, folder: Path) -> Path:
     """Write every row to ``rows.csv`` in ``folder``, figures in full precision.
 
-    ``pandas.read_csv`` takes the label ``null`` for a missing value unless it is told
+    ``pandas.read_csv`` parses the label ``null`` as a missing value unless it is called with
     ``keep_default_na=False, na_values=[""]``.
     """
     folder.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,4 @@
-"""A leaderboard as it is printed: the texts that Markdown, LaTeX and the page have in common."""
+"""A leaderboard as printed: texts shared by Markdown, LaTeX and the page."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Cell:
         text: the value.
         prefix: the kind of a likelihood: "≤" for a bound, "~" for an estimate; "≥" of FLOPs that
             were not all counted.
-        error: what stands after ±, to the decimals of the value: half of the 95% interval, or the
+        error: after ±, to the decimals of the value: half of the 95% interval, or the
             measurement's own error where it has no interval.
         standard_error: the same of one standard error.
         interval: the ends of the 95% interval, "0.31 to 0.66"; empty without one.
@@ -75,7 +75,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Line:
-    """One entry: its names, its cells by heading, and what its figures warn of.
+    """One entry: its names, its cells by heading, and its warnings.
 
     Role: real, model, failed or null.
     """
@@ -92,12 +92,12 @@ class Line:
 
     @property
     def brief(self) -> str:
-        """The first line of the reason; what follows, a traceback say, is for the page."""
+        """The first line of the reason; the rest, such as a traceback, is for the page."""
         return plain(self.reason.strip().partition("\n")[0])
 
     @property
     def trained(self) -> bool:
-        """Whether it is a model, not a reference."""
+        """Whether it is a model and not a reference."""
         return self.role in ("model", "failed")
 
 
@@ -114,7 +114,7 @@ class Table:
         protocols: the same, without the column's name.
         remarks: what holds for several columns.
         notes: by mark.
-        metric: by which lines are ordered, as rows call it.
+        metric: by which lines are ordered, by its name in rows.
         headline: the heading of its column, where it has one.
         data_kind: image, video, audio or text.
     """
@@ -132,7 +132,7 @@ class Table:
     data_kind: str
 
     def narrow(self, line: Line, heading: str) -> Cell:
-        """Return a cell as paper and terminal have it: without the spread of speeds."""
+        """Return a cell for paper and terminal: without the spread of speeds."""
         cell = line.cells[heading]
         bare = replace(cell, error="", standard_error="")
         return bare if self.columns[heading].machine else cell
@@ -142,12 +142,12 @@ class Table:
         return [heading for heading, column in self.columns.items() if column.group == group]
 
     def letters(self, line: Line) -> str:
-        """Return the group of a line by the figure after which lines are ordered."""
+        """Return the group of a line by the metric that orders lines."""
         return line.cells.get(self.headline, Cell()).group
 
     @property
     def grouped(self) -> bool:
-        """Whether some lines are told apart, or found not to be."""
+        """Whether pairs of lines were tested for differences."""
         return any(map(self.letters, self.lines))
 
     def legend(self, headings: Iterable[str]) -> list[str]:
@@ -156,7 +156,7 @@ class Table:
 
 
 def tables(rows: Iterable[Row]) -> list[Table]:
-    """Return the printed leaderboards of all tables that the rows make."""
+    """Return the printed leaderboards of all tables of the rows."""
     found = boards(rows)
     return [_table(board, frame) for board, frame in zip(found, board_frames(found), strict=True)]
 
@@ -206,19 +206,19 @@ def _columns(board: Board, frame: pd.DataFrame) -> dict[str, Column]:
         heading: known.get(heading) or known.get(heading.rsplit(" (", 1)[0]) or Column(heading)
         for heading in headings
     }
-    # The columns of a group side by side: a page heads them by one title.
+    # The columns of a group side by side: on the page they share one title.
     return dict(sorted(columns.items(), key=lambda item: GROUPS.index(item[1].group)))
 
 
 def _text(column: Column, values: pd.Series[float]) -> Callable[[float], str]:
-    """Return the function that prints the column's values; by default with equal decimals."""
+    """Return the function that formats the column's values; by default with equal decimals."""
     return column.text or partial(fixed, places=decimals(values.dropna().astype(float)))
 
 
 def _places(column: Column, heading: str, frame: pd.DataFrame) -> dict[int, int]:
     """Return 1 for the lines with the best value, 2 for the second, for each kind of likelihood.
 
-    References take no part, and nothing is best that has nothing beside it.
+    References take no part, and a single value is not marked as best.
     """
     values = frame.loc[frame["Role"] == "model", heading].dropna().astype(float)
     values = values[values.map(math.isfinite)]
@@ -269,8 +269,8 @@ def _number(entry: Mapping[Any, Any], name: str) -> float:
 
 
 def _error(error: float, printed: str, column: Column, text: Callable[[float], str]) -> str:
-    if math.isnan(error) or (error == 0 and not column.ruler):
-        # What is counted is the same for every seed, as a rule.
+    if math.isnan(error) or (error == 0 and not column.per_protocol):
+        # Counts are usually the same for every seed.
         return ""
     unit = printed[-1].isalpha()
     return text(error) if unit else spread(error, printed)

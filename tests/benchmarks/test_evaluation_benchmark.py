@@ -228,9 +228,9 @@ def compared(
 
     benchmark.pedantic(measure, rounds=1)
     ratio = median(seconds[theirs]) / median(seconds[mine])
-    told = {"ours": median(seconds[mine]), "theirs": median(seconds[theirs]), "ratio": ratio}
-    benchmark.extra_info |= told
-    print(f"\n{told}")
+    message = {"ours": median(seconds[mine]), "theirs": median(seconds[theirs]), "ratio": ratio}
+    benchmark.extra_info |= message
+    print(f"\n{message}")
     return ratio
 
 

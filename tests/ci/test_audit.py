@@ -13,7 +13,7 @@ SKIPPED = {"name": "c", "skip_reason": "not found on PyPI"}
 
 
 @pytest.mark.parametrize(
-    ("packages", "code", "told"),
+    ("packages", "code", "expected"),
     [
         ([SOUND], 0, "1 of 1 packages: no known vulnerability"),
         ([SOUND, BROKEN], 1, "b 2: CVE-1; mended in 2.1"),
@@ -23,11 +23,11 @@ SKIPPED = {"name": "c", "skip_reason": "not found on PyPI"}
         (None, 0, "NOT AUDITED: the advisory service cannot be reached"),
     ],
 )
-def test_the_verdict(packages, code, told):
+def test_the_verdict(packages, code, expected):
     spec = spec_from_file_location("audit", ROOT / ".ci" / "audit.py")
     audit = module_from_spec(spec)
     spec.loader.exec_module(audit)
     answer = "" if packages is None else json.dumps({"dependencies": packages})
     found, lines = audit.verdict(answer)
     assert found == code
-    assert any(told in line for line in lines)
+    assert any(expected in line for line in lines)

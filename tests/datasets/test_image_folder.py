@@ -109,11 +109,11 @@ def test_a_missing_or_empty_folder_is_named(tmp_path):
 
 def test_a_wrong_layout_is_explained(tmp_path):
     write(tmp_path / "deep" / "class", GREY[:1])
-    with pytest.raises(UserError, match="deep/class/000.png lies too deep"):
+    with pytest.raises(UserError, match="deep/class/000.png is nested too deep"):
         load(str(tmp_path))
     write(tmp_path / "mixed" / "ant", GREY[:1])
     write(tmp_path / "mixed", GREY[1:2])
-    with pytest.raises(UserError, match="lies in the folder itself, .*ant/000.png in a subf"):
+    with pytest.raises(UserError, match="is in the folder itself, .*ant/000.png in a subf"):
         load(str(tmp_path / "mixed"))
     write(tmp_path / "splits" / "train", GREY)
     write(tmp_path / "splits" / "test", GREY)

@@ -117,7 +117,7 @@ def test_images_given_images_of_other_levels(save):
         ({"images": GREY, "labels": np.zeros(59, int)}, r"labels is int64 \(59,\); .*\(60,\)"),
         ({"images": GREY, "labels": np.full(60, -1)}, "labels is .* integers from 0"),
         ({"images": GREY, "labels": np.zeros(60)}, "labels is float64"),
-        ({"images": GREY, "labels": np.array([None] * 60)}, "no sound .npz file: Object arrays"),
+        ({"images": GREY, "labels": np.array([None] * 60)}, "not a valid .npz file: Object arrays"),
         ({"images": GREY[:2]}, "2 images are too few .* no distinct image is left for the"),
         ({"pictures": GREY}, "unknown arrays pictures; known are images, videos, sounds, "),
         ({"labels": np.zeros(60, int)}, "holds labels without images"),
@@ -174,5 +174,5 @@ def test_a_damaged_file_is_named(tmp_path, damage):
     }
     path = tmp_path / "bad.npz"
     path.write_bytes(damaged[damage])
-    with pytest.raises(UserError, match="bad.npz is no sound .npz file"):
+    with pytest.raises(UserError, match="bad.npz is not a valid .npz file"):
         load(str(path))

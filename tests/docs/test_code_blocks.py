@@ -89,7 +89,7 @@ def site(tmp_path_factory):
 
 
 @pytest.fixture(autouse=True)
-def surroundings(site, tmp_path, tmp_path_factory, monkeypatch):
+def sandbox(site, tmp_path, tmp_path_factory, monkeypatch):
     """An empty folder to work in, with the plugins installed and samples of somebody's model."""
     monkeypatch.syspath_prepend(site)
     monkeypatch.chdir(tmp_path)
@@ -172,8 +172,10 @@ def carry_out(program, *arguments):
     if name not in EXECUTED or "--address" in options:  # there is no such cluster
         command.make_context(name, options)
         return
-    told = CliRunner().invoke(app, arguments)
-    assert told.exit_code == 0, f"harness {shlex.join(arguments)}: {told.output}{told.exception!r}"
+    result = CliRunner().invoke(app, arguments)
+    assert result.exit_code == 0, (
+        f"harness {shlex.join(arguments)}: {result.output}{result.exception!r}"
+    )
 
 
 @of_kind("text")

@@ -123,15 +123,15 @@ class Shell:
 
     def run(self, command: str) -> str:
         """Run a command of pip, pytest or harness; return what it printed."""
-        told = subprocess.run(
+        result = subprocess.run(
             [self.python, "-m", *shlex.split(command)],
             cwd=self.folder,
             env=self.environment,
             capture_output=True,
             text=True,
         )
-        assert told.returncode == 0, f"{command}\n{told.stdout}\n{told.stderr}"
-        return told.stdout
+        assert result.returncode == 0, f"{command}\n{result.stdout}\n{result.stderr}"
+        return result.stdout
 
 
 def test_the_tutorial_leads_to_a_row(tmp_path):

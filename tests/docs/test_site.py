@@ -50,11 +50,11 @@ def test_recipes_are_the_defaults(package):
         assert info.summary in section
         lines = [line for line in section.splitlines() if line.startswith("| `")]
         cells = [line.strip("| ").split(" | ") for line in lines]
-        told = {name.strip("`"): (default, help) for name, _, default, help in cells}
+        message = {name.strip("`"): (default, help) for name, _, default, help in cells}
         config = registry().load(info).Config
-        assert list(told) == [field.name for field in fields(config)]
+        assert list(message) == [field.name for field in fields(config)]
         for field in fields(config):
-            default, help = told[field.name]
+            default, help = message[field.name]
             assert (eval(default.strip("`")), help) == (field.default, field.metadata["help"])
 
 

@@ -228,14 +228,14 @@ def installed(tmp_path, monkeypatch):
 def test_both_are_rows_of_a_leaderboard(installed, tmp_path):
     (tmp_path / "brief.toml").write_text(BRIEF)
     run = [sys.executable, "-m", "harness", "run", "brief.toml", "--tracking", "off"]
-    told = subprocess.run(
+    result = subprocess.run(
         [*run, "--device", "cpu", "--threads", "1"],
         cwd=tmp_path,
         env=installed,
         capture_output=True,
         text=True,
     )
-    assert told.returncode == 0, told.stdout + told.stderr
+    assert result.returncode == 0, result.stdout + result.stderr
     rows = {
         row["label"]: row
         for path in tmp_path.glob("results/external/trials/*/row.json")

@@ -82,12 +82,12 @@ def edited_site(home, folder, old, new):
 def test_another_checkout_gives_the_same_bits(report, tmp_path):
     faulty_plugin.install(tmp_path / "site")
     with checkout(tmp_path / "site"):
-        code, told = command("reproduce", report, "--results", tmp_path / "again")
-    assert code == 0, told
-    assert "steady on digits, seed 0: agrees bit for bit" in told
-    assert "the same: samples, weights, flops, images, steps, batches, fid," in told
-    assert "unsupported on digits, seed 0: agrees" in told
-    assert "2 of 2 rows agree" in told
+        code, printed = command("reproduce", report, "--results", tmp_path / "again")
+    assert code == 0, printed
+    assert "steady on digits, seed 0: agrees bit for bit" in printed
+    assert "the same: samples, weights, flops, images, steps, batches, fid," in printed
+    assert "unsupported on digits, seed 0: agrees" in printed
+    assert "2 of 2 rows agree" in printed
     [row] = (r for r in rows(report) if r["status"] == "ok")
     again = json.loads((tmp_path / f"again/mine/trials/{row['trial']}/row.json").read_text())
     assert again["digests"] == row["digests"]
@@ -96,15 +96,15 @@ def test_another_checkout_gives_the_same_bits(report, tmp_path):
 
 
 def test_a_changed_default_is_another_trial_and_is_named(home, report, tmp_path):
-    old = 'batch_size: int = setting(32, "images a step")'
+    old = 'batch_size: int = setting(32, "images per step")'
     site = edited_site(home, tmp_path / "site", old, old.replace("32", "48"))
     with checkout(site):
-        code, told = command("reproduce", report, "--only", "steady")
+        code, printed = command("reproduce", report, "--only", "steady")
     assert code == 1
-    assert "NOT RUN" in told
-    assert "another trial: config.batch_size: 32 then, 48 now" in told
-    assert "not as it was: plugin.source: " in told
-    assert "0 of 1 rows agree" in told
+    assert "NOT RUN" in printed
+    assert "another trial: config.batch_size: 32 then, 48 now" in printed
+    assert "changed: plugin.source: " in printed
+    assert "0 of 1 rows agree" in printed
 
 
 def test_an_edited_row_is_another_trial_and_is_named(home, report):
@@ -119,7 +119,7 @@ def test_an_edited_row_is_another_trial_and_is_named(home, report):
 
 def test_a_row_on_its_own_brings_its_settings_along(home, report, tmp_path):
     """Without a benchmark file a changed default changes nothing: the row has every setting."""
-    old = 'batch_size: int = setting(32, "images a step")'
+    old = 'batch_size: int = setting(32, "images per step")'
     site = edited_site(home, tmp_path / "site", old, old.replace("32", "48"))
     [row] = (row for row in rows(report) if row["status"] == "ok")
     (tmp_path / "row.json").write_text(json.dumps(row))
@@ -130,7 +130,7 @@ def test_a_row_on_its_own_brings_its_settings_along(home, report, tmp_path):
         subject = prepare(results.rows[0], results, registry())
     assert subject.changed == ()
     assert subject.trial.config["batch_size"] == 32
-    assert [difference.key for difference in subject.surroundings] == ["plugin.source"]
+    assert [difference.key for difference in subject.environment_changes] == ["plugin.source"]
 
 
 def test_a_digest_of_another_rule_is_said_not_to_compare(home, report, tmp_path):
@@ -142,9 +142,9 @@ def test_a_digest_of_another_rule_is_said_not_to_compare(home, report, tmp_path)
     with checkout(home / "site"):
         from harness.reproduction import prepare
 
-        [difference] = prepare(results.rows[0], results, registry()).surroundings
+        [difference] = prepare(results.rows[0], results, registry()).environment_changes
     assert difference.key == "plugin.source"
-    assert "rule 1 and rule 2 do not compare" in str(difference)
+    assert "rule 1 and rule 2 are not comparable" in str(difference)
 
 
 @pytest.mark.parametrize(
@@ -153,24 +153,24 @@ def test_a_digest_of_another_rule_is_said_not_to_compare(home, report, tmp_path)
         (["--only", "stedy"], "did you mean 'steady'"),
         (["ffffffffffff"], "no row's id begins with 'ffffffffffff'"),
         ([""], "2 rows have ids that begin with ''"),
-        (["--seed", "7"], "no row is chosen"),
+        (["--seed", "7"], "no row is selected"),
     ],
 )
 def test_what_is_not_there_is_said(report, arguments, complaint):
-    code, told = command("reproduce", report, *arguments)
-    assert code == 2 and complaint in told
+    code, printed = command("reproduce", report, *arguments)
+    assert code == 2 and complaint in printed
 
 
 def test_rows_that_say_too_little_are_refused(report):
     rewrite(report, lambda row: row.update(planned={}))
-    with pytest.raises(UserError, match="does not say its evaluation, plugin, features"):
+    with pytest.raises(UserError, match="does not record its evaluation, plugin, features"):
         harness.reproduce(report, only=["steady"])
 
 
 def test_a_report_follows_from_its_rows(report):
-    code, told = command("verify", report)
-    assert code == 0, told
-    assert "follows from its rows" in told and "2 rows" in told
+    code, printed = command("verify", report)
+    assert code == 0, printed
+    assert "follows from its rows" in printed and "2 rows" in printed
 
 
 def edit(name, old, new):
@@ -242,9 +242,9 @@ EDITS = {
 def test_an_edit_is_found_and_named(report, what):
     act, reason = EDITS[what]
     act(report)
-    code, told = command("verify", report)
+    code, printed = command("verify", report)
     assert code == 1
-    assert reason in told
+    assert reason in printed
 
 
 def test_an_edited_cell_of_parquet_is_found_by_its_content(report):
@@ -263,16 +263,16 @@ def test_an_edited_cell_of_parquet_is_found_by_its_content(report):
 
 
 def test_what_is_no_report_is_refused(tmp_path):
-    code, told = command("verify", tmp_path)
-    assert code == 2 and f"has no {MANIFEST_NAME}" in told
+    code, printed = command("verify", tmp_path)
+    assert code == 2 and f"has no {MANIFEST_NAME}" in printed
 
 
 def test_others_results_are_reported_and_merged(home, report, tmp_path):
     """A results folder, a report and a file of rows hold the same trials: each counts once."""
     sources = [home / "results/mine", report, report / "rows.jsonl"]
-    code, told = command("report", *sources, "--out", tmp_path / "all", "--format", "csv")
-    assert code == 0, told
+    code, printed = command("report", *sources, "--out", tmp_path / "all", "--format", "csv")
+    assert code == 0, printed
     assert (tmp_path / "all/rows.csv").read_bytes() == (report / "rows.csv").read_bytes()
     assert command("report", *sources)[0] == 2
-    code, told = command("export", report, "--out", tmp_path / "export")
-    assert code == 0 and told.count("figures.") == 2
+    code, printed = command("export", report, "--out", tmp_path / "export")
+    assert code == 0 and printed.count("figures.") == 2

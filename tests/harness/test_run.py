@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 from support.faulty_plugin import install
-from support.whole_runs import benchmark, end, lasting, midway, rows, run, start, trials
+from support.whole_runs import benchmark, end, midway, reproducible_part, rows, run, start, trials
 
 from harness import api
 from harness.features.cache import VARIABLE
@@ -137,7 +137,7 @@ def test_a_flop_budget_run_twice_gives_the_same_row_bit_for_bit(tmp_path, enviro
         torch.set_num_threads(1)
         here = folder, registry(), torch.device("cpu"), Ledger(), Heartbeat(folder)
         twice = TrialRun(planned.trials[0], *here).run()
-    assert lasting(once) == lasting(json.loads(twice.model_dump_json()))
+    assert reproducible_part(once) == reproducible_part(json.loads(twice.model_dump_json()))
 
 
 def test_a_killed_worker_and_an_interrupted_run_resume_bitwise(tmp_path, straight, environment):
@@ -162,7 +162,7 @@ def test_a_killed_worker_and_an_interrupted_run_resume_bitwise(tmp_path, straigh
     # A start that is stopped before its first step leaves nothing that would count it.
     assert found["steady"]["usage"]["starts"] in (2, 3)
     for label in ("steady", "b"):
-        assert lasting(found[label]) == lasting(expected[label])
+        assert reproducible_part(found[label]) == reproducible_part(expected[label])
     pictures = [
         (trials(folder) / row["trial"] / "samples.png").read_bytes()
         for folder, row in ((tmp_path, found["steady"]), (straight, expected["steady"]))

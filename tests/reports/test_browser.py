@@ -116,13 +116,13 @@ def test_a_keyboard_sorts_reads_tooltips_and_opens_a_panel(visit, address):
     heading(page, "FID").locator("button").focus()
     page.keyboard.press("ArrowDown")
     page.keyboard.press("ArrowDown")
-    told = page.locator("#tip")
-    assert told.is_visible()
-    text = told.inner_text()
+    tooltip = page.locator("#tip")
+    assert tooltip.is_visible()
+    text = tooltip.inner_text()
     assert "FID of sngan" in text and "0.487" in text and "360 samples against" in text
     assert page.evaluate(f"{focused}.getAttribute('aria-describedby')") == "tip"
     page.keyboard.press("Escape")
-    assert not told.is_visible()
+    assert not tooltip.is_visible()
     page.keyboard.press("Home")
     page.keyboard.press("Enter")
     panel = page.locator("#panel")
@@ -132,15 +132,15 @@ def test_a_keyboard_sorts_reads_tooltips_and_opens_a_panel(visit, address):
     assert page.evaluate(f"{focused}.textContent") == "sngan"
 
 
-def test_tooltips_tell_interval_kind_and_seeds(visit, address):
+def test_tooltips_show_interval_kind_and_seeds(visit, address):
     page = visit(address)
     row = page.locator("[data-table='0'] tbody tr", has=page.get_by_text("vae", exact=True))
     row.locator("td.number").nth(0).hover()
-    told = page.locator("#tip").inner_text()
-    assert "mean of 3 seeds" in told and "95% interval" in told
+    tooltip = page.locator("#tip").inner_text()
+    assert "mean of 3 seeds" in tooltip and "95% interval" in tooltip
     row.locator("td.number").nth(2).hover()
-    told = page.locator("#tip").inner_text()
-    assert "upper bound" in told and "IWAE, k=64" in told
+    tooltip = page.locator("#tip").inner_text()
+    assert "upper bound" in tooltip and "IWAE, k=64" in tooltip
 
 
 def test_filters_narrow_every_table(visit, address):
@@ -263,7 +263,7 @@ def test_an_address_leads_to_a_panel(visit, address):
     assert page.locator("#panel-title").inner_text() == "sngan"
 
 
-def test_charts_are_drawn_in_view_and_tell_of_their_points(visit, address):
+def test_charts_are_drawn_in_view_and_show_their_points(visit, address):
     page = visit(address)
     drawings = page.locator("[data-table='0'] .drawings")
     for kind in ("Trade-offs", "On the way", "Best so far"):
@@ -274,9 +274,9 @@ def test_charts_are_drawn_in_view_and_tell_of_their_points(visit, address):
             charts.nth(i).locator("svg").wait_for()
     drawings.get_by_label("Trade-offs").check()
     drawings.locator(".charts:visible .chart").first.locator(".mark-symbol path").first.hover()
-    told = page.locator("#vg-tooltip-element")
-    told.wait_for()
-    assert "FID" in told.inner_text() and "Pareto" in told.inner_text()
+    tooltip = page.locator("#vg-tooltip-element")
+    tooltip.wait_for()
+    assert "FID" in tooltip.inner_text() and "Pareto" in tooltip.inner_text()
 
 
 def test_the_wheel_zooms_only_with_control(visit, address):
@@ -355,9 +355,9 @@ def test_nothing_that_plugins_or_files_say_runs(visit, tmp_path):
         chart.scroll_into_view_if_needed()
         chart.locator("svg").wait_for()
     chart.locator(".mark-symbol path").first.hover(force=True)
-    told = page.locator("#vg-tooltip-element")
-    told.wait_for()
-    assert "onerror" in told.inner_text()
+    tooltip = page.locator("#vg-tooltip-element")
+    tooltip.wait_for()
+    assert "onerror" in tooltip.inner_text()
     assert page.evaluate("window.owned") is None
     assert page.locator("img[src=x], script[src]").count() == 0
 

@@ -17,9 +17,9 @@ ROWS = [*three("vae", 3.0, 3.1, 3.2), *three("ddpm", 1.0, 1.1, 1.3)]
 
 
 def test_a_sentence_has_difference_interval_verdict_and_pairs():
-    (told,) = sentences(ROWS, "vae", "ddpm")
+    (text,) = sentences(ROWS, "vae", "ddpm")
     # Differences 2, 2, 1.9: mean 1.967, s / sqrt(3) = 0.0333, times 4.303.
-    assert told == (
+    assert text == (
         "On digits (20 device-seconds), vae is worse than ddpm: FID 3.10 against 1.13, "
         "a difference of +1.97 (95% interval +1.82 to +2.11; 3 pairs by seed)."
     )
@@ -29,13 +29,13 @@ def test_a_sentence_has_difference_interval_verdict_and_pairs():
 
 def test_the_figures_are_of_the_seeds_that_both_have():
     rows = [*ROWS, make_row("vae", 99.0, seed=3), failed("ddpm", "killed", "-9", seed=3)]
-    (told,) = sentences(rows, "vae", "ddpm")
-    assert "FID 3.10 against 1.13" in told and "1 seed without a pair left out" in told
+    (text,) = sentences(rows, "vae", "ddpm")
+    assert "FID 3.10 against 1.13" in text and "1 seed without a pair left out" in text
 
 
 def test_what_is_not_known_is_said():
-    (told,) = sentences([make_row("vae"), make_row("ddpm", 1.0)], "vae", "ddpm")
-    assert "too few seeds to tell vae from ddpm" in told and "(no interval; 1 pair by seed)" in told
+    (text,) = sentences([make_row("vae"), make_row("ddpm", 1.0)], "vae", "ddpm")
+    assert "too few seeds to tell vae from ddpm" in text and "(no interval; 1 pair by seed)" in text
     alike = [*three("vae", 1.0, 1.2, 1.1), *three("ddpm", 1.1, 1.1, 1.2)]
     assert "vae and ddpm cannot be told apart" in sentences(alike, "vae", "ddpm")[0]
 

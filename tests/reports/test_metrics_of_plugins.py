@@ -26,11 +26,11 @@ from harness_reports.table import tables, tables_of
 SPEEDS = {"a": 100.0, "b": 50.0, "c": 10.0}
 
 
-def metric(value, **told):
-    return Measurement(value=value, protocol="of 360 samples", **told)
+def metric(value, **expected):
+    return Measurement(value=value, protocol="of 360 samples", **expected)
 
 
-def rows(figures, name="sharpness", also=None, **told):
+def rows(figures, name="sharpness", also=None, **expected):
     """Rows of models with three seeds whose one metric of samples a plugin brought."""
     return [
         make_row(
@@ -39,7 +39,7 @@ def rows(figures, name="sharpness", also=None, **told):
             label=label,
             seed=seed,
             metrics={
-                name: metric(figure + seed / 100, **told),
+                name: metric(figure + seed / 100, **expected),
                 "images_per_second": Measurement(value=SPEEDS[label], protocol="batch 64"),
             }
             | (also or {}),
@@ -54,10 +54,10 @@ SHARP = {"label": "Sharpness", "lower_is_better": False}
 BLUR = {"label": "Blur", "lower_is_better": True}
 
 
-@pytest.mark.parametrize(("told", "best"), [(SHARP, "c"), (BLUR, "a"), ({}, None)])
-def test_heading_best_and_order_are_the_plugins_in_every_format(told, best):
-    results = make_results(rows(FIGURES, **told))
-    heading = told.get("label", "sharpness")
+@pytest.mark.parametrize(("expected", "best"), [(SHARP, "c"), (BLUR, "a"), ({}, None)])
+def test_heading_best_and_order_are_the_plugins_in_every_format(expected, best):
+    results = make_results(rows(FIGURES, **expected))
+    heading = expected.get("label", "sharpness")
     [table] = tables_of(results)
     assert [line.model for line in table.lines if line.cells[heading].best] == (
         [best] if best else []
@@ -118,7 +118,7 @@ def test_no_column_of_dashes_for_a_metric_that_was_not_asked_for(name):
 
 
 @pytest.mark.parametrize(
-    ("told", "headings"),
+    ("expected", "headings"),
     [
         ({"x": "FID"}, {"x": "FID [x]"}),
         ({"x": "Status"}, {"x": "Status [x]"}),
@@ -130,11 +130,11 @@ def test_no_column_of_dashes_for_a_metric_that_was_not_asked_for(name):
         ({"x": "Device time"}, {"x": "Device time [x]"}),
     ],
 )
-def test_no_two_columns_have_one_heading(told, headings):
-    metrics = {name: metric(1.0, label=label) for name, label in told.items()}
+def test_no_two_columns_have_one_heading(expected, headings):
+    metrics = {name: metric(1.0, label=label) for name, label in expected.items()}
     found = [make_row("vae", metrics=metrics)]
     columns = columns_of(found)
-    assert {name: columns[name].heading for name in told} == headings
+    assert {name: columns[name].heading for name in expected} == headings
     frame = leaderboard(found)
     assert frame.columns.is_unique and set(headings.values()) <= set(frame.columns)
 
@@ -194,8 +194,8 @@ def test_a_row_carries_what_the_metric_says_of_itself():
 
 
 def test_rows_from_before_are_written_as_they_were():
-    told = make_row("vae").model_dump_json()
-    assert '"label":"vae"' in told and "lower_is_better" not in told
+    expected = make_row("vae").model_dump_json()
+    assert '"label":"vae"' in expected and "lower_is_better" not in expected
     assert "sharpness.label" not in rows_frame(rows(FIGURES, **SHARP)).columns
 
 

@@ -19,7 +19,7 @@ def test_a_published_report_follows_from_its_rows(report):
 
 
 @pytest.mark.parametrize("report", REPORTS, ids=lambda path: path.name)
-def test_a_published_report_is_complete_and_tells_nothing_of_the_machine_s_folders(report):
+def test_a_published_report_is_complete_and_contains_nothing_of_the_machine_s_folders(report):
     results = harness.read_results(report)
     assert all(row.status in ("ok", "skipped") and row.planned for row in results.rows)
     assert len({row.provenance.get("commit") for row in results.rows if row.status == "ok"}) == 1

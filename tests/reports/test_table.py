@@ -140,7 +140,7 @@ def test_models_that_cannot_be_told_apart_share_a_letter():
     assert remark(rows, "Group")
 
 
-def test_too_few_seeds_to_tell_models_apart_are_said_to_be():
+def test_too_few_seeds_to_compare_models_are_said_to_be():
     rows = [make_row("vae"), make_row("ddpm")]
     assert not tables(rows)[0].grouped
     assert remark(rows, "With fewer than 3 seeds")
@@ -264,8 +264,8 @@ def test_seeds_that_gave_the_same_bits_count_as_one():
     table = over_seeds(SAME, SAME)
     assert str(table.lines[0].cells["FID"]) == "3.00"
     assert table.lines[0].cells["FID"].interval == ""
-    told = "vae: seed 1 gave the weights and samples of seed 0, bit for bit"
-    assert any(remark.startswith(told) for remark in table.remarks)
+    message = "vae: seed 1 gave the weights and samples of seed 0, bit for bit"
+    assert any(remark.startswith(message) for remark in table.remarks)
 
 
 def test_seeds_with_the_same_samples_alone_or_weights_alone_count_as_one():

@@ -17,7 +17,7 @@ class Table(GenerativeModel):
 
     @dataclass(frozen=True)
     class Config:
-        batch_size: int = setting(8, "images a step")
+        batch_size: int = setting(8, "images per step")
 
     def __init__(self, spec: DataSpec, config: Config) -> None:
         super().__init__(spec, config)

@@ -72,7 +72,7 @@ def _class_name(name: str) -> str:
 
 @dataclass(frozen=True)
 class Config:
-    batch_size: int = setting(32, "images a step")
+    batch_size: int = setting(32, "images per step")
     step_seconds: float = setting(0.0, "time that a step takes at least")
 
 

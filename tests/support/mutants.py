@@ -79,7 +79,7 @@ class BitsForNats(Autoregression):
         return LogLikelihood(nats / torch.tensor(2.0).log(), "exact")
 
 
-@caught_by("total_probability", "promises too much")
+@caught_by("total_probability", "claims too much")
 class MeanForSum(Autoregression):
     def log_likelihood(self, x, y=None):
         return LogLikelihood(super().log_likelihood(x).nats / self.spec.dimensions, "exact")
@@ -106,7 +106,7 @@ class BestClassWithItsPrior(Mixture):
         return LogLikelihood(nats.amax(0) - torch.tensor(float(len(nats))).log(), "exact")
 
 
-@caught_by("total_probability", "this lower_bound promises too much")
+@caught_by("total_probability", "this lower_bound claims too much")
 class BestOfItsDraws(MonteCarloBound):
     def log_likelihood(self, x, y=None):
         return LogLikelihood(self.weights(x).amax(0), "lower_bound", k=self.draws)
@@ -162,7 +162,7 @@ class WrongInverse(Flow):
             return z.sigmoid()
 
 
-@caught_by("latent_round_trip", "cannot take both")
+@caught_by("latent_round_trip", "cannot accept both")
 class EncodesToImages(Flow):
     def encode(self, images):
         return super().encode(images).view_as(images)

@@ -17,7 +17,7 @@ from harness.planning.benchmark import Evaluation
 from harness.plugins.registry import Registered
 from harness.training.ledger import Ledger
 from harness.training.loop import Training
-from harness.training.parallel.replicas import Alone
+from harness.training.parallel.replicas import SingleProcess
 from harness.worker.trial_run import TrialRun
 
 
@@ -36,7 +36,7 @@ def prepared(model_class: Any, folder: Path, **changes: Any) -> tuple[TrialRun, 
     ledger = Ledger()
     run = TrialRun(one, folder, registry, torch.device("cpu"), ledger, Heartbeat(folder))
     run.dataset, run._plugin_code = dataset(), nullcontext  # what plugins change is not put back
-    return run, run._prepare(Alone())
+    return run, run._prepare(SingleProcess())
 
 
 def trained(model_class: Any, folder: Path, **changes: Any) -> Training:

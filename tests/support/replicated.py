@@ -20,7 +20,7 @@ from harness.training.averaging import WeightAverage
 from harness.training.batches import BatchStream
 from harness.training.ledger import Ledger
 from harness.training.loop import Training
-from harness.training.parallel.replicas import Alone, NotParallel, Replicas
+from harness.training.parallel.replicas import NotParallel, Replicas, SingleProcess
 from harness.training.step_costs import measure_steps
 
 CPU = torch.device("cpu")
@@ -81,7 +81,7 @@ class Case:
     after: str = ""
     stop: float = 1.0
 
-    def build(self, replicas: Alone) -> GenerativeModel:
+    def build(self, replicas: SingleProcess) -> GenerativeModel:
         module, _, name = self.target.partition(":")
         model_class = getattr(importlib.import_module(module), name)
         reseed(CPU, 0, BUILD)
@@ -89,7 +89,7 @@ class Case:
         replicas.prepare(model)
         return model
 
-    def training(self, replicas: Alone) -> Training:
+    def training(self, replicas: SingleProcess) -> Training:
         stream = BatchStream(split(64, spec=SPEC), 8, 0, CPU)
         model, ledger = self.build(replicas), Ledger(CPU)
         ledger.devices = replicas.count
@@ -106,7 +106,7 @@ class Case:
             replicas=replicas,
         )
 
-    def run(self, replicas: Alone, earlier: dict[str, Any]) -> dict[str, Any]:
+    def run(self, replicas: SingleProcess, earlier: dict[str, Any]) -> dict[str, Any]:
         """Train in windows of one step; return their losses, the state, and what was used."""
         run, losses = self.training(replicas), []
         if self.after:
@@ -125,7 +125,7 @@ def alone(cases: dict[str, Case]) -> dict[str, Any]:
     """Run the cases in this process."""
     found: dict[str, Any] = {}
     for name, case in cases.items():
-        found[name] = case.run(Alone(), found)
+        found[name] = case.run(SingleProcess(), found)
     return found
 
 

@@ -185,7 +185,7 @@ def make_results(rows: Iterable[Row], **changes: Any) -> Results:
 
 
 def png(seed: int, side: int = 80) -> bytes:
-    """Return a PNG of gray blobs, ten by ten tiles of 8x8 pixels."""
+    """Return a PNG of grey blobs, ten by ten tiles of 8x8 pixels."""
     rng = np.random.default_rng(seed)
     tiles = rng.integers(0, 255, (side // 2, side // 2), dtype=np.uint8).repeat(2, 0).repeat(2, 1)
     raw = b"".join(b"\x00" + line.tobytes() for line in tiles)

@@ -24,7 +24,7 @@ from harness.contract import (
 
 @dataclass(frozen=True)
 class DensityConfig:
-    batch_size: int = setting(8, "images a step")
+    batch_size: int = setting(8, "images per step")
     learning_rate: float = setting(0.02, "Adam's step size")
 
 

@@ -21,9 +21,9 @@ from harness.contract import (
 
 @dataclass(frozen=True)
 class DiffusionConfig:
-    batch_size: int = setting(8, "images a step")
+    batch_size: int = setting(8, "images per step")
     learning_rate: float = setting(5e-3, "Adam's step size; falls to 0 on a line")
-    sampling_steps: int = setting(20, "calls of the network for a sample")
+    sampling_steps: int = setting(20, "network calls per sample")
 
 
 class Predictor(nn.Module):

@@ -24,7 +24,7 @@ from harness.contract import (
 
 @dataclass(frozen=True)
 class ToyConfig:
-    batch_size: int = setting(8, "images a step")
+    batch_size: int = setting(8, "images per step")
     learning_rate: float = setting(0.05, "Adam's step size")
     n_critic: int = setting(3, "updates of the discriminator for one of the generator")
 

@@ -15,7 +15,7 @@ from harness.contract import DataSpec, LogLikelihood, setting
 
 @dataclass(frozen=True)
 class PixelConfig:
-    batch_size: int = setting(8, "images a step")
+    batch_size: int = setting(8, "images per step")
     learning_rate: float = setting(0.01, "Adam's step size")
     kernel: int = setting(3, "width of every convolution")
     layers: int = setting(3, "masked convolutions")

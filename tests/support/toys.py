@@ -28,7 +28,7 @@ def dataset(n: int = 60) -> Dataset:
 
 @dataclass(frozen=True)
 class Config:
-    batch_size: int = setting(8, "images a step")
+    batch_size: int = setting(8, "images per step")
     n_critic: int = setting(1, "steps of the first optimizer for one of the second")
 
 

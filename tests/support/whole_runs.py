@@ -44,7 +44,7 @@ speed_seconds = 0.02
 
 
 def start(path: Path, environment: dict[str, str], *options: str) -> subprocess.Popen[str]:
-    """Start ``harness run`` beside the file, with one thread a worker and without MLflow."""
+    """Start ``harness run`` beside the file, with one thread per worker and without MLflow."""
     always = ("--tracking", "off", "--threads", "1")
     return subprocess.Popen(
         harness("run", path.name, *always, *options, env=environment),
@@ -81,7 +81,7 @@ def rows(
     return keyed
 
 
-def lasting(row: dict[str, Any]) -> dict[str, Any]:
+def reproducible_part(row: dict[str, Any]) -> dict[str, Any]:
     """What a deterministic budget repeats: figures, digests and what was used, but no times."""
     used = ("flops", "images", "steps", "batches", "overrun", "uncounted")
     return {

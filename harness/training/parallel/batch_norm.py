@@ -1,4 +1,4 @@
-"""Batch normalisation by the moments of the whole batch."""
+"""Batch normalisation with the moments of the whole batch."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def synchronise(
     Args:
         model: its layers keep their parameters, buffers and names.
         count: of devices, each with as many images.
-        average: puts the mean over the devices into a tensor's place.
-        sharing: whether each device has a part of the batch at this moment.
+        average: replaces a tensor by its mean over the devices.
+        sharing: whether each device currently has a part of the batch.
     """
     for module in model.modules():
         if isinstance(module, _BatchNorm):
@@ -83,7 +83,7 @@ def _mean_over_devices(x: Tensor, average: Callable[[Tensor], None]) -> Tensor:
 
 @torch.no_grad()
 def _track(layer: _BatchNorm, mean: Tensor, variance: Tensor, n: int) -> None:
-    """Let the running statistics follow the moments of ``n`` values, the variance unbiased."""
+    """Update the running statistics with the moments of ``n`` values, the variance unbiased."""
     if layer.running_mean is None or layer.running_var is None:
         return
     assert layer.num_batches_tracked is not None

@@ -14,17 +14,17 @@ class GradientAverage:
     """Averages every gradient that a ``backward`` accumulates, before ``backward`` returns.
 
     So gradients are those of the whole batch when the model clips them or steps, with any number of
-    networks, optimizers, and calls of ``backward``. ``DistributedDataParallel`` hangs on the same
-    two hooks of autograd, but is ready for one ``backward`` after each call of its ``forward``, and
-    leaves gradients of a second one as they are. A model of the contract has several networks,
-    calls other methods of theirs (``inverse`` of a flow), and does its own ``backward``, sometimes
-    twice after one ``forward``, sometimes for some ``inputs`` alone.
+    networks, optimizers, and calls of ``backward``. ``DistributedDataParallel`` uses the same two
+    hooks of autograd, but supports one ``backward`` after each call of its ``forward``, and does
+    not average gradients of a second one. A model of the contract has several networks, calls other
+    methods of theirs (``inverse`` of a flow), and does its own ``backward``, sometimes twice after
+    one ``forward``, sometimes for some ``inputs`` alone.
 
     Averaging is linear, so gradients that accumulate over several calls come out right as well.
 
     Args:
-        model: whose parameters are looked after.
-        average: puts the mean over the devices into a tensor's place.
+        model: whose gradients are averaged.
+        average: replaces a tensor by its mean over the devices.
     """
 
     def __init__(self, model: nn.Module, average: Callable[[Tensor], None]) -> None:
@@ -32,7 +32,7 @@ class GradientAverage:
         self._parameters = list(model.parameters())
         self._ready: list[int] = []
         for index, parameter in enumerate(self._parameters):
-            # A parameter that is frozen now may learn in a later stage.
+            # A parameter that is frozen now may be trained in a later stage.
             learns = parameter.requires_grad
             live: Any = parameter.requires_grad_(True)
             live.register_post_accumulate_grad_hook(self._hook(index))

@@ -1,4 +1,4 @@
-"""The first process of a trial on several devices: starts the others, and answers for them."""
+"""The first process of a trial on several devices: starts the others and reports failures."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ import torch
 from torch._C._distributed_c10d import TCPStore
 
 from harness.machine import interpreters
-from harness.machine.silence import WakingClock
+from harness.machine.silence import RunningClock
 from harness.row import Status
-from harness.training.parallel.replicas import LOOPBACK, Alone, Replicas
+from harness.training.parallel.replicas import LOOPBACK, Replicas, SingleProcess
 
 POLL_SECONDS = 0.05
 LAST_WORDS_SECONDS = 10.0
-"""Time that a process has to end after another did, or after the last step."""
+"""Seconds that a process has to end after another did, or after the last step."""
 
 
 class ReplicaLost(Exception):
-    """A process of the trial ended before its time.
+    """A process of the trial ended prematurely.
 
     Attributes:
-        status: of the trial, therefore.
+        status: of the trial as a consequence.
     """
 
     def __init__(self, status: Status, reason: str) -> None:
@@ -40,21 +40,21 @@ class ReplicaLost(Exception):
 @contextmanager
 def replicas_for(
     folder: Path, device: torch.device, count: int, patience: float, beat: Callable[[], None]
-) -> Iterator[Alone]:
+) -> Iterator[SingleProcess]:
     """Start the other processes of a trial; they end with this context, whatever happens.
 
     Args:
         folder: of the trial.
         device: of this process; the others have the next ones, or the CPU too.
         count: processes in all.
-        patience: seconds that one waits for the others to start, and for their gradients.
+        patience: seconds to wait for the others to start, and for their gradients.
         beat: called while they start.
 
     Raises:
         ReplicaLost: another process failed, was killed, or did not start in time.
     """
     if count == 1:
-        yield Alone()
+        yield SingleProcess()
         return
     store = _open_store()
     others = [_start(folder, device, rank, count, store.port) for rank in range(1, count)]
@@ -76,12 +76,12 @@ def replicas_for(
 
 
 def verdict_file(folder: Path, rank: int) -> Path:
-    """Return where a process says why it failed."""
+    """Return the path of the file in which a process reports its failure."""
     return folder / f"rank-{rank}.json"
 
 
 def _open_store() -> TCPStore:
-    """Return a store that other machines cannot reach: left to itself, it listens to all."""
+    """Return a store that other machines cannot reach: by default it listens on all interfaces."""
     listening = socket.create_server((LOOPBACK, 0))
     port = listening.getsockname()[1]
     # The store closes it.
@@ -108,8 +108,8 @@ def _await(
     patience: float,
     beat: Callable[[], None],
 ) -> None:
-    """Wait until every process says that it is ready: connecting to a dead one would take long."""
-    awake = WakingClock()
+    """Wait until every process is ready: connecting to a dead one would take long."""
+    awake = RunningClock()
     for rank in range(1, len(others) + 1):
         while not store.check([f"ready {rank}"]):
             if any(process.poll() is not None for process in others):
@@ -136,7 +136,7 @@ def _wait(
 
 
 def _is_of_communication(error: Exception) -> bool:
-    """Return whether the others did not answer, of which gloo says nothing in the error's type."""
+    """Return whether an error is one of communication, which gloo does not express in its type."""
     frames = traceback.extract_tb(error.__traceback__)
     return isinstance(error, ConnectionError) or any(
         Path(frame.filename).parent == Path(__file__).parent for frame in frames[-2:]
@@ -154,7 +154,7 @@ def _raise_loss(folder: Path, others: Sequence[subprocess.Popen[bytes]], error: 
         if code in (-signal.SIGKILL, -signal.SIGTERM):
             raise ReplicaLost(
                 "killed",
-                f"{who} was killed, by hand or because the machine ran out of memory; "
+                f"{who} was killed, by a user or because the machine ran out of memory; "
                 "run again to resume",
             ) from error
         cause = signal.Signals(-code).name if code < 0 else f"exit code {code}"

@@ -57,7 +57,7 @@ class WholeBatchNoise(TorchFunctionMode):
     shape (the toss of a coin that decides for the whole batch) is drawn alike everywhere.
 
     Args:
-        rows: images on this device; at least two, as a single one cannot be told from no row.
+        rows: images on this device; at least two, as a shape with one row is ambiguous.
         rank: of this device.
         count: of devices.
     """

@@ -1,4 +1,4 @@
-"""What the processes of a trial tell each other: whose batch, what progress, whether they agree."""
+"""Communication of the processes of a trial: shares of a batch, progress, agreement."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from harness.training.parallel.gradients import GradientAverage
 from harness.training.parallel.noise import WholeBatchNoise
 
 LOOPBACK = "127.0.0.1"
-"""All processes of a trial are on one machine, and trust whom they hear."""
+"""All processes of a trial are on one machine, and trust what they receive."""
 
 _FOREVER = timedelta(days=365)
 _PAUSE = timedelta(days=1)
-"""A machine that is paused for less must not end a trial; what hangs, the leader's watcher ends."""
+"""A shorter pause of the machine must not end a trial; the leader's watcher ends what hangs."""
 
 
 class NotParallel(Exception):
     """A model does not train on several devices as it does on one."""
 
 
-class Alone:
-    """The only process of a trial: it has every batch to itself and agrees with itself.
+class SingleProcess:
+    """A trial in a single process: it has every batch to itself.
 
     Attributes:
         count: processes, each with a device of its own.
@@ -38,11 +38,11 @@ class Alone:
     count = 1
 
     def prepare(self, model: nn.Module) -> None:
-        """Make a new model learn from the batches of all processes."""
+        """Prepare a new model to learn from the batches of all processes."""
 
     @contextmanager
     def share(self, batch: Batch) -> Iterator[Batch]:
-        """Give this process its part of a batch; inside, noise and moments are the batch's."""
+        """Yield this process's part of a batch; inside, noise and moments are the batch's."""
         yield batch
 
     def agree(self, value: float) -> float:
@@ -54,33 +54,33 @@ class Alone:
         return dict(values)
 
     def any(self, found: bool) -> bool:
-        """Return whether one of the processes ``found`` something."""
+        """Return whether ``found`` is true in any process."""
         return found
 
     def verify(self, model: nn.Module) -> None:
-        """Hold the model to being the same in all processes.
+        """Check that the model is the same in all processes.
 
         Raises:
-            NotParallel: it is not, naming the first tensor that differs.
+            NotParallel: it is not; names the first tensor that differs.
         """
 
 
-ALONE = Alone()
+ALONE = SingleProcess()
 
 
-class Replicas(Alone):
+class Replicas(SingleProcess):
     """One of ``count`` processes that train one model, each on its part of every batch.
 
     Every process holds the whole model and every optimizer, is seeded alike, and steps by the same
     averaged gradients, so that models stay equal bit by bit; ``verify`` holds them to it.
 
     Args:
-        rank: 0 leads: its clock and its word count.
+        rank: 0 leads: its clock and its decisions count.
         count: processes.
         store: of ``torch.distributed``, where they find each other.
         device: of this process.
-        patience: seconds after which a process that hangs has been ended by its trial; only then,
-            and after a pause of the machine, is a process given up that waits for the others.
+        patience: seconds after which its trial has ended a process that hangs; waiting for the
+            others times out only after that and a pause of the machine.
     """
 
     def __init__(
@@ -89,13 +89,13 @@ class Replicas(Alone):
         self.rank = rank
         self.count = count
         self._sharing = False
-        # Not init_process_group: torchmetrics, and who knows which plugin, behave otherwise where
-        # they find a default group, and the leader would wait for others while it measures alone.
+        # Not init_process_group: torchmetrics, and perhaps plugins, behave differently if there is
+        # a default group, and the leader would wait for others while it measures alone.
         kind: Any = c10d.ProcessGroupNCCL if device.type == "cuda" else _gloo
         self._gradients = kind(
             c10d.PrefixStore("gradients", store), rank, count, timedelta(seconds=patience) + _PAUSE
         )
-        # While the leader measures, the others wait for its word: as long as that takes.
+        # While the leader measures, the others wait for it: as long as that takes.
         self._word = _gloo(c10d.PrefixStore("word", store), rank, count, _FOREVER)
 
     def prepare(self, model: nn.Module) -> None:
@@ -105,7 +105,7 @@ class Replicas(Alone):
 
     @contextmanager
     def share(self, batch: Batch) -> Iterator[Batch]:
-        """Give this process its part of a batch; inside, noise and moments are the batch's."""
+        """Yield this process's part of a batch; inside, noise and moments are the batch's."""
         rows = len(batch.x) // self.count
         mine = slice(self.rank * rows, (self.rank + 1) * rows)
         labels = None if batch.y is None else batch.y[mine]
@@ -131,21 +131,21 @@ class Replicas(Alone):
         return dict(zip(values, (means / self.count).tolist(), strict=True))
 
     def any(self, found: bool) -> bool:
-        """Return whether one of the processes ``found`` something."""
+        """Return whether ``found`` is true in any process."""
         word = torch.tensor(found, dtype=torch.uint8)
         self._word.allreduce(word, c10d.ReduceOp.MAX).wait()
         return bool(word)
 
     def _average(self, tensor: Tensor) -> None:
-        """Put the mean over the processes into the tensor's place."""
+        """Replace a tensor by its mean over the processes."""
         self._gradients.allreduce(tensor).wait()
         tensor /= self.count
 
     def verify(self, model: nn.Module) -> None:
-        """Hold parameters and buffers to being the same in all processes.
+        """Check that parameters and buffers are the same in all processes.
 
         Raises:
-            NotParallel: naming the first tensor that differs.
+            NotParallel: names the first tensor that differs.
         """
         state = dict(model.named_parameters()) | dict(model.named_buffers())
         sums = torch.stack([_sum(tensor) for tensor in state.values()]).cpu()
@@ -157,14 +157,14 @@ class Replicas(Alone):
         if differs.any():
             name = list(state)[int(differs.argmax())]
             raise NotParallel(
-                f"{name!r} is no longer the same on all {self.count} devices: it follows from a "
-                "part of the batch by another way than a gradient, so that this model trains on "
-                "one device only (devices_per_trial = 1)"
+                f"{name!r} is no longer the same on all {self.count} devices: it depends on a "
+                "part of the batch other than through gradients, so this model trains on one "
+                "device only (devices_per_trial = 1)"
             )
 
 
 def _gloo(store: Any, rank: int, count: int, patience: timedelta) -> Any:
-    """Return a group that other machines cannot reach, whatever the name of this one means."""
+    """Return a group that other machines cannot reach, whatever this host's name resolves to."""
     gloo: Any = c10d.ProcessGroupGloo
     options = gloo._Options()
     options._devices = [gloo.create_device(hostname=LOOPBACK)]
@@ -173,6 +173,6 @@ def _gloo(store: Any, rank: int, count: int, patience: timedelta) -> Any:
 
 
 def _sum(tensor: Tensor) -> Tensor:
-    """Return what equal tensors have in common; NaN of one with both infinities."""
+    """Return a checksum that equal tensors share; NaN for one with both infinities."""
     found = tensor.detach()
     return (torch.view_as_real(found) if found.is_complex() else found).double().sum()

@@ -1,4 +1,4 @@
-"""Charts with Altair, one a file: for the page, and as SVG and PDF for papers.
+"""Charts with Altair, one per file: for the page, and as SVG and PDF for papers.
 
-``drawings`` says which a report has; ``style`` is what they have in common.
+``drawings`` defines which charts a report has; ``style`` is shared by all.
 """

@@ -17,14 +17,14 @@ def anytime(points: pd.DataFrame, metric: str, labels: Sequence[str]) -> Any:
 
     Args:
         points: see ``harness_reports.statistics.anytime.progress``.
-        metric: whose they are.
+        metric: of the points.
         labels: in the order of their colours.
     """
     heading = column(metric).heading
     data = points[["label", "fraction", "mean", "low", "high", "seeds"]]
     data = data.rename(columns={"label": "model", "mean": "quality"})
     if (data["quality"] > 0).all():
-        # An interval that reaches below zero has no end on a logarithmic axis.
+        # An interval that extends below zero has no end on a logarithmic axis.
         data["low"] = data["low"].clip(lower=data["quality"].min() / 2)
     colour = by_colour("model", colours(labels))
     x = amount("fraction", "fraction of the budget", ".1~%")

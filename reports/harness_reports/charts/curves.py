@@ -1,4 +1,4 @@
-"""Curves of quality against what was used: every seed, as it was measured on the way."""
+"""Curves of quality against usage: every seed, as measured during training."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def measured(points: pd.DataFrame, labels: Mapping[str, str], metric: str) -> pd
 
 
 def curves(points: pd.DataFrame, metric: str, currency: str, labels: Sequence[str]) -> Any:
-    """Return quality against one currency, a line a seed; the axes are logarithmic.
+    """Return quality against one currency, one line per seed; the axes are logarithmic.
 
     Evaluations come at geometric fractions of a budget, and distances fall by decades.
 

@@ -27,9 +27,9 @@ from harness_reports.text import plain
 
 METRIC = "fid"
 MOST_RANKED = 40
-"""Models that a diagram of ranks has room for."""
+"""Maximum models in a diagram of ranks."""
 SPREAD = 1.02
-"""A cost that differs by less between models, the budget say, makes no chart."""
+"""A cost that differs by less between models, such as the budget, gets no chart."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Drawing:
 
     Attributes:
         name: of its files.
-        kind: the heading that it stands under.
+        kind: heading of its section.
         title: what it shows.
         chart: of Altair, with its key.
     """
@@ -55,8 +55,8 @@ class Drawings:
 
     Attributes:
         charts: in order.
-        key: the colour of each model that has one, the best first.
-        models: how many there are; the charts of curves show those with a colour.
+        key: the colour of each model that has one, best first.
+        models: number of models; charts of curves show those with a colour.
     """
 
     charts: tuple[Drawing, ...]

@@ -1,4 +1,4 @@
-"""Names beside points, each on the side where it runs into nothing."""
+"""Names beside points, each on the side without an overlap."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 FONT = 11
 LETTER = 6
-"""Pixels that a letter is wide, about."""
+"""Approximate width of a letter in pixels."""
 LIMIT = 180
-"""Pixels beyond which a name is cut."""
+"""Pixels beyond which a name is truncated."""
 DOT = 6
 ABOVE, BELOW = -11, 12
 
@@ -43,7 +43,7 @@ def sides(names: Sequence[str], x: Sequence[float], y: Sequence[float]) -> list[
 
 
 def pixels(values: Sequence[float], size: int, padding: int) -> list[float]:
-    """Return where figures are on an axis with room at both ends: logarithmic, if it can be."""
+    """Return positions of figures on an axis with room at both ends: logarithmic, if possible."""
     places = [math.log(value) for value in values] if min(values) > 0 else list(values)
     least = min(places)
     span = max(places) - least or 1

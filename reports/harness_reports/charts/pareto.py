@@ -1,4 +1,4 @@
-"""Pareto fronts: quality against what it costs."""
+"""Pareto fronts: quality against cost."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from harness_reports.charts.style import SIZE, amount, by_colour, colours, quali
 
 FRONT = "on the front"
 NAMED = 15
-"""Models up to which all are named; of more, those on the front."""
+"""Maximum models that are all named; of more, only those on the front."""
 ROOM = {"width": 45, "height": 25}
 """Beyond the points, for their names."""
 

@@ -1,4 +1,4 @@
-"""The staircase: which model is the best one with so much compute."""
+"""The staircase: the best model as a function of compute."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from harness_reports.columns import column
 def staircase(
     steps: pd.DataFrame, metric: str, currency: str, end: float, labels: Sequence[str]
 ) -> Any:
-    """Return the best quality so far against one currency, in the colour of who leads.
+    """Return the best quality so far against one currency, in the colour of the leading model.
 
     Args:
         steps: see ``harness_reports.statistics.anytime.staircase``.
-        metric: whose they are.
+        metric: of the points.
         currency: one of ``CURRENCIES``.
         end: the most that any model used.
         labels: in the order of their colours.

@@ -1,4 +1,4 @@
-"""What charts have in common: colours, axes, zoom, and the way into a page or a file."""
+"""Shared by charts: colours, axes, zoom, and output to a page or a file."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ SIZE = {"width": 480, "height": 320}
 
 
 def colours(labels: Iterable[str]) -> dict[str, str]:
-    """Return a colour for each label, none twice; those beyond the palette get none."""
+    """Return a distinct colour for each label; those beyond the palette get none."""
     return dict(zip(dict.fromkeys(labels), PALETTE, strict=False))
 
 
 def by_colour(field: str, colours: Mapping[str, str], symbol: str = "stroke") -> Any:
-    """Return the colour of ``field``; what has no colour of its own is gray, and not in the key."""
+    """Return the colour of ``field``; what has no colour of its own is grey, and not in the key."""
     scale = alt.Scale(domain=[*colours], range=[*colours.values()])
     legend = alt.Legend(symbolType=symbol, symbolStrokeWidth=3, title=None)
     coloured = alt.FieldOneOfPredicate(field=field, oneOf=[*colours])
@@ -38,9 +38,9 @@ def by_colour(field: str, colours: Mapping[str, str], symbol: str = "stroke") ->
 
 
 def quality(field: str, values: pd.Series[float], title: str, padding: int = 12) -> alt.Y:
-    """Return the axis of a metric: logarithmic, as distances fall by decades, if it can be.
+    """Return the axis of a metric: logarithmic if possible, as distances fall by decades.
 
-    ``padding`` is the room beyond the data, in pixels: for the names of points, say.
+    ``padding`` is the room beyond the data, in pixels, for example for names of points.
     """
     return alt.Y(
         f"{field}:Q",
@@ -53,7 +53,7 @@ def quality(field: str, values: pd.Series[float], title: str, padding: int = 12)
 
 
 def amount(field: str, title: str, ticks: str = "~s", padding: int = 12) -> alt.X:
-    """Return the logarithmic axis of what was used."""
+    """Return the logarithmic axis of usage."""
     return alt.X(
         f"{field}:Q",
         title=title,
@@ -63,16 +63,16 @@ def amount(field: str, title: str, ticks: str = "~s", padding: int = 12) -> alt.
 
 
 def zoomable(chart: Any) -> Any:
-    """Let a reader drag a chart and, with Ctrl, zoom it by the wheel: without, the page scrolls."""
+    """Let a reader pan a chart by dragging, and zoom it by Ctrl and the wheel."""
     mouse = "[pointerdown[event.pointerType === 'mouse'], window:pointerup] > window:pointermove!"
     zoom = "wheel![event.ctrlKey || event.metaKey]"
     scales = alt.selection_interval(name="zoom", bind="scales", translate=mouse, zoom=zoom)
-    # Altair numbers what has no name, over all charts of a process.
+    # Altair numbers unnamed parts, over all charts of a process.
     return chart.properties(name="zoomed").add_params(scales)
 
 
 def specification(chart: Any) -> dict[str, Any]:
-    """Return the Vega-Lite of a chart that fills its container; colours and key are the page's."""
+    """Return the Vega-Lite of a chart that fills its container; the page has colours and key."""
     sized = chart.properties(width="container").configure(background="transparent")
     made: dict[str, Any] = _without_keys(sized.configure_view(stroke=None).to_dict())
     return made
@@ -96,7 +96,7 @@ def save(chart: Any, path: Path) -> None:
 
 
 def numbered(svg: str) -> str:
-    """Return an SVG whose clip paths are numbered from 0; Vega counts on through a process."""
+    """Return an SVG whose clip paths are numbered from 0; Vega numbers them across a process."""
     names: dict[str, str] = {}
 
     def rename(match: re.Match[str]) -> str:

@@ -1,5 +1,5 @@
 """Statistics of rows: intervals, comparisons, ranks, Pareto fronts and anytime curves.
 
-All but the curves start from ``observations``, a tidy frame with one line a set of samples.
+All but the curves start from ``observations``, a tidy frame with one line per set of samples.
 Nothing here imports torch.
 """

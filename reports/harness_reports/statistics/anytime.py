@@ -1,11 +1,11 @@
-"""Anytime curves: how good a model is after part of its budget, and who is best at each point.
+"""Anytime curves: quality after part of the budget, and the best model at each point.
 
 All take the curves of one table (``Results.curves`` of its trials), and use averaged weights. Seeds
 are measured at the same fractions, so they are averaged point by point. Between two points quality
 is taken to be linear in the logarithm of the fraction, the scale on which points lie evenly.
 
-What stands at a fraction is the model on its way to the whole budget: its schedules had not ended.
-One trained for that fraction alone may be better.
+A point at a fraction is the model on its way to the whole budget, with unfinished schedules. One
+trained for only that fraction may be better.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ CURRENCIES = ("seconds", "flops", "images", "steps")
 
 
 def progress(curves: pd.DataFrame, metric: str, level: float = LEVEL) -> pd.DataFrame:
-    """Return quality at each fraction of the budget, over seeds: one line a label and fraction.
+    """Return quality at each fraction of the budget, over seeds: one line per label and fraction.
 
     Returns:
         ``label``, ``fraction``, ``mean``, ``error``, ``low``, ``high`` (NaN with one seed),
@@ -105,7 +105,7 @@ def crossings(curves: pd.DataFrame, metric: str, a: str, b: str) -> pd.DataFrame
 
 
 def staircase(curves: pd.DataFrame, metric: str, currency: str = "flops") -> pd.DataFrame:
-    """Return the best model as a function of compute, one line a step of the staircase.
+    """Return the best model as a function of compute, one line per step of the staircase.
 
     With ``used`` of a currency a model is as good as its last measured point by then, the mean over
     its seeds; the best of all models so far leads until another is better.
@@ -146,7 +146,7 @@ def _area(fractions: pd.Series[float], quality: pd.Series[float]) -> float:
 
 
 def _changes(lead: NDArray[np.float64]) -> list[tuple[int, int]]:
-    """Return the points before and after each change of sign; ties belong to who led before."""
+    """Return the points before and after each change of sign; ties go to the previous leader."""
     decided = np.flatnonzero(lead)
     flips = np.flatnonzero(np.diff(np.sign(lead[decided])))
     return [(int(decided[i]), int(decided[i + 1])) for i in flips]

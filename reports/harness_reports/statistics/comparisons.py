@@ -1,11 +1,11 @@
-"""Which of two models is better, and am I sure: differences paired by data set and seed.
+"""Comparison of models: differences paired by data set and seed, with tests.
 
-A single pair that one asked for has Student's paired interval and test (``compare``). All pairs of
-a table (``pairwise``) are a family: Holm's step-down procedure keeps the chance of even one false
+A single pair chosen beforehand has Student's paired interval and test (``compare``). All pairs of a
+table (``pairwise``) are a family: Holm's step-down procedure keeps the chance of even one false
 verdict in the family below 1 - level (S. Holm, Scandinavian Journal of Statistics 6, 1979). With
-three seeds and many pairs a variance of two degrees of freedom each would tell nearly nothing
-apart, so variances are moderated towards what the pairs have in common (G. Smyth, Statistical
-Applications in Genetics and Molecular Biology 3, 2004).
+three seeds and many pairs a variance of two degrees of freedom each would separate almost nothing,
+so variances are moderated towards what the pairs have in common (G. Smyth, Statistical Applications
+in Genetics and Molecular Biology 3, 2004).
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Values:
     Attributes:
         identity: metric, table, heading, kind and data set.
         labels: of the entries.
-        figures: (entries, seeds), means over sets, NaN for none.
+        figures: (entries, seeds), means over sets, NaN if missing.
         better: the direction of the metric; None if it has none.
     """
 
@@ -52,7 +52,7 @@ class Values:
 
 @dataclass(frozen=True)
 class Differences:
-    """Differences of pairs of entries over seeds; arrays have one element a pair.
+    """Differences of pairs of entries over seeds; arrays have one element per pair.
 
     Attributes:
         a: index of the first entry.
@@ -88,7 +88,7 @@ def compare(observations: pd.DataFrame, a: str, b: str, level: float = LEVEL) ->
 
 
 def pairwise(observations: pd.DataFrame, level: float = LEVEL) -> pd.DataFrame:
-    """Return how each entry differs from each other one, a line a pair, as ``compare`` does.
+    """Return how each entry differs from each other one, one line per pair, as ``compare`` does.
 
     All pairs of one table, column and kind are a family. ``p_adjusted`` is Holm's, and the verdicts
     follow it; ``low`` and ``high`` are of the one pair, unadjusted. Variances are moderated.
@@ -102,7 +102,7 @@ def pairwise(observations: pd.DataFrame, level: float = LEVEL) -> pd.DataFrame:
 def verdicts(
     better: Better | None, difference: Array, p_value: Array, seeds: Array, level: float = LEVEL
 ) -> list[str]:
-    """Return the words for the first of each pair, by the direction of the metric."""
+    """Return the verdict for the first of each pair, by the direction of the metric."""
     more, less = {"higher": (BETTER, WORSE), "lower": (WORSE, BETTER)}.get(
         better or "", (HIGHER, LOWER)
     )
@@ -126,7 +126,7 @@ def moderated(variances: Array, freedom: Array, entries: int) -> tuple[Array, Ar
     With s^2 ~ s0^2 F(d, d0), the posterior is (d0 s0^2 + d s^2) / (d0 + d) with d0 + d degrees of
     freedom; d0 and s0^2 are fitted to the mean and the variance of log s^2. Smyth fits them to
     thousands of genes. Here they rest on k entries, so d0 is at most (k - 1) / 2: with more,
-    simulation shows more false verdicts than promised.
+    simulation shows more false verdicts than nominal.
 
     Args:
         variances: s^2 of each pair.

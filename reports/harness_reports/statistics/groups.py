@@ -14,7 +14,8 @@ from harness_reports.statistics.observations import COMPARABLE, direction
 def groups(observations: pd.DataFrame, level: float = LEVEL) -> dict[tuple[object, ...], str]:
     """Return the letters of every entry, by metric, table, heading, kind and label.
 
-    Letters run from the best: who shares A with the best cannot be told apart from it. Metrics
+    Letters run from the best: models that share A with the best cannot be told apart from it.
+    Metrics
     without a direction have none, nor has an entry with too few seeds for a verdict on any pair.
     """
     metrics = observations["metric"].unique()

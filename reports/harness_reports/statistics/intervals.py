@@ -1,8 +1,8 @@
-"""How sure a figure is: over training seeds, and over sets of samples within a seed.
+"""Uncertainty of figures: over training seeds, and over sets of samples within a seed.
 
-The figure of set j of seed i is y_ij = mu + b_i + e_ij. Seeds are what one trains again, so mu is
-estimated from the n means m_i of seeds, whose spread s already holds that of their sets:
-Var m_i = Var b + Var e / k_i. The interval is Student's, m +- t_(n-1) s / sqrt(n).
+The figure of set j of seed i is y_ij = mu + b_i + e_ij. Seeds are the unit of replication, so mu is
+estimated from the n means m_i of seeds, whose spread s already holds that of their sets: Var m_i =
+Var b + Var e / k_i. The interval is Student's, m +- t_(n-1) s / sqrt(n).
 
 That is the hierarchical bootstrap in closed form, corrected for small n. Drawing seeds with
 replacement gives the mean a variance of (n - 1) s^2 / n^2, exactly; times n / (n - 1), and with the
@@ -39,7 +39,7 @@ def intervals(observations: pd.DataFrame, level: float = LEVEL) -> pd.DataFrame:
 
     Returns:
         ``mean``, ``error``, ``low``, ``high``; ``basis``: "seeds"; "sets" with a single seed, where
-        the interval is of that trained model alone and says nothing of another training; "" where
+            the interval covers only that trained model and not another training; "" where
         there is no interval; ``seeds``, ``sets`` (of all seeds); ``between``, ``within``: the
         components of the variance, NaN where they cannot be estimated.
     """
@@ -71,7 +71,7 @@ def intervals(observations: pd.DataFrame, level: float = LEVEL) -> pd.DataFrame:
 
 
 def seed_means(observations: pd.DataFrame) -> pd.DataFrame:
-    """Return the mean over sets of each seed of each entry: one line a trial with a figure.
+    """Return the mean over sets of each seed of each entry: one line per trial with a figure.
 
     Besides ``mean`` and ``sets`` it has ``squares``, the squared deviations from the mean, and
     ``reciprocal``, one over the number of sets.

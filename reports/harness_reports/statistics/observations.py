@@ -23,15 +23,15 @@ COLUMNS = [*ENTRY, "dataset", "budget", "trial", "seed", "status", "set", "value
 
 
 def observations(rows: Iterable[Row], metric: str) -> pd.DataFrame:
-    """Return the figures of a metric, one line a set of samples: ``COLUMNS``.
+    """Return the figures of a metric, one line per set of samples: ``COLUMNS``.
 
     ``table`` numbers the tables of ``boards``, ``heading`` names the column ("FID", "FID (2)") and
     ``kind`` the kind of a likelihood: what differs in one of them was not measured alike. ``label``
     is the entry; ``set`` numbers the sets of samples of a trial, and is 0 where it keeps only their
     mean. ``better`` is "lower" or "higher", or None for a metric without a direction. A trial
-    without a figure, failed or not, has one line whose ``value`` is NaN: who reads the frame must
-    decide what that means. References are no models, and have no lines, nor has a trial that
-    repeats another seed's bit for bit.
+    without a figure, failed or not, has one line whose ``value`` is NaN: its interpretation is up
+    to the reader of the frame. References have no lines, nor has a trial that repeats another seed
+    bit for bit.
     """
     return observe(boards(rows), [metric])
 
@@ -88,7 +88,7 @@ def _places(
 
 
 def _values(row: Row, metric: str) -> tuple[float, ...]:
-    """Return the figures of a trial that ended well, one a set of samples; NaN for none."""
+    """Return the figures of a trial that ended well, one per set of samples; NaN for none."""
     measured = row.metrics.get(metric)
     if row.status != "ok" or measured is None or measured.value is None:
         return (math.nan,)
@@ -96,8 +96,8 @@ def _values(row: Row, metric: str) -> tuple[float, ...]:
 
 
 def direction(observations: pd.DataFrame, metric: str) -> Better | None:
-    """Return which way a metric is better, as the observations of it say, or as ours is ranked."""
+    """Return the direction of a metric, from its observations, or as built in."""
     if "better" not in observations:
         return column(metric).better
-    told = set(observations.loc[observations["metric"] == metric, "better"].dropna())
-    return told.pop() if len(told) == 1 else None
+    directions = set(observations.loc[observations["metric"] == metric, "better"].dropna())
+    return directions.pop() if len(directions) == 1 else None

@@ -1,4 +1,4 @@
-"""Two models over several data sets, whose figures have scales of their own: by ratios."""
+"""Two models over several data sets with different scales: by ratios."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ class Ratio:
 
 
 def overall(observations: pd.DataFrame, a: str, b: str, level: float = LEVEL) -> Ratio | None:
-    """Return how a stands to b over all tables that have both, or None where it has no answer.
+    """Return the ratio of a to b over all tables that have both, or None if it is undefined.
 
     With d_t the mean over seeds of log a - log b in table t, paired by seed, the estimate is the
     mean of all d_t and its variance is sum_t (s_t^2 / n_t) / T^2, with Welch and Satterthwaite's
     degrees of freedom. The tables are these, not a sample of all there might be.
 
-    There is no answer for fewer than two tables, figures that are not all positive, or a table with
+    It is undefined for fewer than two tables, figures that are not all positive, or a table with
     a single pair.
 
     Args:

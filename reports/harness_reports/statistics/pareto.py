@@ -1,4 +1,4 @@
-"""Pareto fronts: the models that none beats in quality without costing more, or being slower."""
+"""Pareto fronts: the models that no other beats in quality without costing more."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ COST_DIRECTIONS: dict[str, Better] = {
     METRICS["nfe"].heading: "lower",
     **{cost.heading: "lower" for cost in COSTS.values()},
 }
-"""Which way each cost of a leaderboard is better, by heading."""
+"""The direction of each cost of a leaderboard, by heading."""
 
 
 def pareto_front(figures: pd.DataFrame, better: Mapping[str, Better]) -> pd.Series[bool]:
@@ -25,7 +25,7 @@ def pareto_front(figures: pd.DataFrame, better: Mapping[str, Better]) -> pd.Seri
     A line with a missing figure is not on the front, and dominates none.
 
     Args:
-        figures: one line a model; a leaderboard, say.
+        figures: one line per model, for example a leaderboard.
         better: the columns to weigh, each with its direction.
     """
     signs = [1.0 if direction == "higher" else -1.0 for direction in better.values()]
@@ -38,12 +38,13 @@ def pareto_front(figures: pd.DataFrame, better: Mapping[str, Better]) -> pd.Seri
 
 
 def trade_off(leaderboard: pd.DataFrame, quality: str, cost: str) -> pd.DataFrame:
-    """Return quality against a cost for the models of a leaderboard, and who is on the front.
+    """Return quality against a cost for the models of a leaderboard, and which are on the front.
 
     Args:
         leaderboard: see ``harness_reports.leaderboard``.
-        quality: heading of a ranked metric, "FID" say; its direction is that of "FID better".
-        cost: heading of a cost, of ``COST_DIRECTIONS``: "images/s" or "Training FLOPs", say.
+        quality: heading of a ranked metric, for example "FID"; its direction is that of "FID
+            better".
+        cost: heading of a cost, of ``COST_DIRECTIONS``, for example "images/s" or "Training FLOPs".
 
     Returns:
         ``Dataset``, ``Table``, ``Model``, both headings and ``front``, which is found for each
@@ -65,6 +66,6 @@ def trade_off(leaderboard: pd.DataFrame, quality: str, cost: str) -> pd.DataFram
 def _direction(leaderboard: pd.DataFrame, heading: str) -> Better:
     known = leaderboard.get(f"{heading} better", pd.Series(dtype=object)).dropna()
     if not known.empty:
-        told: Better = known.iloc[0]
-        return told
+        direction: Better = known.iloc[0]
+        return direction
     return {column.heading: column.better for column in METRICS.values() if column.better}[heading]

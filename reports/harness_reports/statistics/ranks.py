@@ -46,8 +46,8 @@ class Ranks:
 def ranks(observations: pd.DataFrame, level: float = LEVEL) -> Ranks:
     """Rank the models of one metric over all tables and seeds of one budget.
 
-    The verdict is on these data sets: blocks that differ in the seed alone say how a model would do
-    if trained again, not how it would do on other data.
+    The verdict is on these data sets: blocks that differ only in the seed show how a model would do
+    if trained again, not on other data.
 
     Args:
         observations: of one metric and budget; see ``observations``.
@@ -61,7 +61,7 @@ def ranks(observations: pd.DataFrame, level: float = LEVEL) -> Ranks:
         raise ValueError(f"ranks are of one metric and budget, not of {metrics} and {budgets}")
     better = direction(observations, next(iter(metrics))) if metrics else "lower"
     if better is None:
-        raise ValueError(f"{next(iter(metrics))} has no better and no worse")
+        raise ValueError(f"{next(iter(metrics))} has no direction")
     figures, present = _figures(_participants(observations))
     complete = present.all(axis=1)
     figures = figures[complete]
@@ -124,7 +124,7 @@ def bars(mean: pd.Series[float], distance: float) -> tuple[tuple[str, ...], ...]
 
 
 def _participants(observations: pd.DataFrame) -> pd.DataFrame:
-    """Leave out models that end well without the figure, wherever they run: they never have it."""
+    """Leave out models whose successful trials never have the figure."""
     if observations.empty:
         return observations
     by_label = observations.groupby("label", sort=False)

@@ -33,8 +33,8 @@ ARGUMENTS = [
     typed("threads-zero", f"{RUN} --threads 0", "--threads", remedy="equal to 1"),
     typed("threads-text", f"{RUN} --threads many", "--threads", remedy="valid integer"),
     typed("device-unknown", f"{RUN} --device gpu", "'gpu'", remedy="cuda:0"),
-    typed("device-absent", f"{RUN} --device cuda:99", "cuda:99", remedy="torch finds the cpu"),
-    typed("device-meta", f"{RUN} --device meta", "meta", remedy="torch finds the cpu"),
+    typed("device-absent", f"{RUN} --device cuda:99", "cuda:99", remedy="torch finds the CPU"),
+    typed("device-meta", f"{RUN} --device meta", "meta", remedy="torch finds the CPU"),
     typed("device-negative", f"{RUN} --device cuda:-1", "cuda:-1", remedy="cuda:0"),
     typed("device-index", f"{RUN} --device cpu:5", "cpu:5", remedy="cpu"),
     typed("device-empty", f"{RUN} --device=", "''", remedy="write cpu"),
@@ -112,7 +112,7 @@ ARGUMENTS = [
     typed(
         "evaluate-empty-reference",
         "evaluate images.npz --reference=",
-        "'' is no path",
+        "'' is not a path",
         remedy="name a folder",
         make=IMAGES,
     ),
@@ -203,7 +203,7 @@ ARGUMENTS = [
         "check-no-model",
         "check json:JSONDecoder",
         "json:JSONDecoder",
-        remedy="no subclass of harness.contract.GenerativeModel",
+        remedy="not a subclass of harness.contract.GenerativeModel",
     ),
     typed("check-attribute", "check json:JSONDecodr", "'JSONDecodr'", remedy="'JSONDecoder'"),
     typed("check-setting", "check vae --set latnet=5", "latnet", remedy="'latent'"),
@@ -218,10 +218,14 @@ ARGUMENTS = [
     typed("sync-file", "sync --results mine.toml", "mine.toml", remedy="--results"),
     typed("export-nothing", "export", "Missing argument", remedy="NAME"),
     typed("export-unknown", "export nowhere", "'nowhere'", remedy="digits-smoke"),
-    typed("export-no-rows", "export mine.toml", "no trial has ended", remedy="run one first"),
+    typed(
+        "export-no-rows", "export mine.toml", "no trial has ended", remedy="run the benchmark first"
+    ),
     typed("verify-nothing", "verify", "Missing argument", remedy="REPORT"),
     typed("verify-nowhere", "verify nowhere", "nowhere", remedy="'harness report' wrote"),
-    typed("verify-file", "verify mine.toml", "no report folder", remedy="'harness report' wrote"),
+    typed(
+        "verify-file", "verify mine.toml", "not a report folder", remedy="'harness report' wrote"
+    ),
     typed("reproduce-nothing", "reproduce", "Missing argument", remedy="REPORT"),
     typed("reproduce-nowhere", "reproduce nowhere", "nowhere", remedy="a report folder"),
     typed("reproduce-file", "reproduce mine.toml", "no rows", remedy="a report folder"),
@@ -229,7 +233,7 @@ ARGUMENTS = [
     typed("compare-one", "compare vae", "Missing argument", remedy="B"),
     typed("compare-unknown", "compare a b nowhere", "'nowhere'", remedy="digits-smoke"),
     typed("plugins-unknown", "--plugins gam list", "'gam'", remedy="did you mean 'gan'"),
-    typed("plugins-empty", "--plugins , list", "--plugins", remedy="names with commas"),
+    typed("plugins-empty", "--plugins , list", "--plugins", remedy="comma-separated names"),
 ]
 
 

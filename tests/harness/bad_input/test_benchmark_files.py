@@ -238,7 +238,7 @@ KEYS = [
         "robustness",
         'robustness = true\nfeatures = "pixels"',
         "evaluation.robustness",
-        remedy="those with further ones",
+        remedy="those with more",
     ),
 ]
 

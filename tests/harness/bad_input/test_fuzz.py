@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from harness.errors import UserError, for_terminal, shown
+from harness.errors import UserError, for_terminal, quoted
 from harness.files.image_sets import open_images
 from harness.files.images import ImageError, read_array_file, read_images
 from harness.planning.benchmark import Benchmark, parse_benchmark, parse_settings
@@ -43,7 +43,7 @@ def test_a_budget_can_be_written_down_again_or_is_named(text):
     try:
         budget = Budget.parse(text)
     except BudgetError as error:
-        assert shown(text) in str(error)
+        assert quoted(text) in str(error)
     else:
         assert Budget.parse(str(budget)) == budget
 
@@ -99,7 +99,7 @@ def test_a_setting_is_read_or_refused_by_name(text):
     try:
         parse_settings([text])
     except UserError as error:
-        assert shown(text) in str(error)
+        assert quoted(text) in str(error)
 
 
 @bounded

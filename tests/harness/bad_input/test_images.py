@@ -127,25 +127,25 @@ FOLDERS = [
     folder(
         "sixteen-bit-colour",
         deep_png("images/a.png"),
-        "images/a.png has mode RGB with 16 bits a channel",
+        "images/a.png has mode RGB with 16 bits per channel",
         remedy="convert it first",
     ),
     folder(
         "sixteen-bit-tiff",
         tiff("images/a.tif", 16, 3),
-        "images/a.tif has mode RGB with 16 bits a channel",
+        "images/a.tif has mode RGB with 16 bits per channel",
         remedy="convert it first",
     ),
     folder(
         "sixteen-bit-ppm",
         raw("images/a.ppm", b"P6 8 8 65535\n" + bytes(8 * 8 * 6)),
-        "images/a.ppm has mode RGB with 16 bits a channel",
+        "images/a.ppm has mode RGB with 16 bits per channel",
         remedy="convert it first",
     ),
     folder(
         "twelve-bit-ppm",
         raw("images/a.ppm", b"P3 1 1 4095\n4095 1 2"),
-        "images/a.ppm has mode RGB with 12 bits a channel",
+        "images/a.ppm has mode RGB with 12 bits per channel",
         remedy="convert it first",
     ),
     folder(
@@ -157,7 +157,7 @@ FOLDERS = [
     folder(
         "signed",
         tiff("images/a.tif", 8, 1, sample_format=2),
-        "images/a.tif has mode L with values with a sign",
+        "images/a.tif has mode L with signed values",
         remedy="convert it first",
     ),
     folder(
@@ -223,7 +223,7 @@ FOLDERS = [
         "images/dog cannot be read, by the link to nowhere/dog: No such file",
         remedy="remove it",
     ),
-    folder("socket", unix_socket("images/a.png"), "it is no file", remedy="remove it"),
+    folder("socket", unix_socket("images/a.png"), "it is not a regular file", remedy="remove it"),
     folder("pipe", pipe("images/a.png"), "images/a.png", remedy="remove it"),
     folder(
         "folder-as-picture",
@@ -254,20 +254,20 @@ def picture_of(path, value):
 FILES = [
     file("no-file", lambda folder: None, "no such folder or file", remedy="name a folder"),
     file("is-folder", lambda folder: (folder / "images.npz").mkdir(), "no image", remedy=".png"),
-    file("is-text", text_file("images.npz", "hello"), "no sound .npz", remedy="numpy.savez"),
-    file("is-empty", text_file("images.npz", ""), "no sound .npz", remedy="numpy.savez"),
+    file("is-text", text_file("images.npz", "hello"), "not a valid .npz", remedy="numpy.savez"),
+    file("is-empty", text_file("images.npz", ""), "not a valid .npz", remedy="numpy.savez"),
     file(
         "is-npy",
         lambda folder: (
             array("x.npy", EIGHT)(folder) or (folder / "x.npy").rename(folder / "images.npz")
         ),
-        "no sound .npz",
+        "not a valid .npz",
         remedy="numpy.savez",
     ),
     file(
         "is-pickle",
         text_file("images.npz", b"\x80\x04\x95\x00."),
-        "no sound .npz",
+        "not a valid .npz",
         remedy="numpy.savez",
     ),
     file(
@@ -276,7 +276,7 @@ FILES = [
             arrays("images.npz", images=EIGHT)(folder)
             or (folder / "images.npz").write_bytes((folder / "images.npz").read_bytes()[:-20])
         ),
-        "no sound .npz",
+        "not a valid .npz",
         remedy="numpy.savez",
     ),
     file(
@@ -284,7 +284,7 @@ FILES = [
         lambda folder: flip(
             arrays("images.npz", images=np.arange(256, dtype=np.uint8).reshape(4, 8, 8)), folder
         ),
-        "no sound .npz",
+        "not a valid .npz",
         remedy="numpy.savez",
     ),
     file("no-arrays", zipped("images.npz"), "holds nothing", remedy="an array called images"),
@@ -293,33 +293,35 @@ FILES = [
     file(
         "object",
         arrays("images.npz", images=np.array([Trap()], dtype=object)),
-        "no sound .npz",
+        "not a valid .npz",
         remedy="numpy.savez",
     ),
     file(
         "records",
         arrays("images.npz", images=np.zeros(4, [("a", "u1"), ("b", "O")])),
-        "no sound .npz",
+        "not a valid .npz",
         remedy="numpy.savez",
     ),
-    file("bomb", zip_bomb("images.npz"), "no sound .npz", remedy="numpy.savez"),
+    file("bomb", zip_bomb("images.npz"), "not a valid .npz", remedy="numpy.savez"),
     file(
         "shape-bomb",
         npz_bomb("images.npz", "(100000000000, 8, 8)"),
-        "no sound .npz",
+        "not a valid .npz",
         remedy="numpy.savez",
     ),
-    file("negative", npz_bomb("images.npz", "(-1, 8, 8)"), "no sound .npz", remedy="numpy.savez"),
+    file(
+        "negative", npz_bomb("images.npz", "(-1, 8, 8)"), "not a valid .npz", remedy="numpy.savez"
+    ),
     file(
         "short",
         npz_bomb("images.npz", "(4, 8, 8)", bytes(10)),
-        "no sound .npz",
+        "not a valid .npz",
         remedy="numpy.savez",
     ),
     file(
         "code-in-header",
         npz_bomb("images.npz", "__import__('os').system('touch trapped')"),
-        "no sound .npz",
+        "not a valid .npz",
         remedy="numpy.savez",
     ),
     file(
@@ -393,7 +395,7 @@ FILES = [
     file(
         "npy-object",
         array("images.npy", np.array([Trap()], dtype=object)),
-        "no sound .npy",
+        "not a valid .npy",
         remedy="numpy.save",
         suffix=".npy",
     ),
@@ -403,13 +405,13 @@ FILES = [
             arrays("x.npz", a=EIGHT)(folder) or (folder / "x.npz").rename(folder / "images.npy")
         ),
         "is an .npz file",
-        remedy="call it",
+        remedy="rename it",
         suffix=".npy",
     ),
     file(
         "npy-pickle",
         text_file("images.npy", b"\x80\x04\x95\x00."),
-        "no sound .npy",
+        "not a valid .npy",
         remedy="numpy.save",
         suffix=".npy",
     ),
@@ -499,7 +501,7 @@ DATA = [
     data(
         "npz-trap",
         arrays("images.npz", images=np.array([Trap()], dtype=object)),
-        "no sound",
+        "not a valid",
         remedy="numpy.savez",
     ),
     data("npz-bomb", zip_bomb("images.npz"), "GiB unpacked", remedy="at most"),
@@ -572,7 +574,7 @@ def test_a_loop_of_folders_is_no_trap(tmp_path, monkeypatch):
     together(picture("images/a.png"), link("images/again", "."))(tmp_path)
     paths, [remark] = find_images("images", tmp_path / "images")
     assert [path.name for path in paths] == ["a.png"]
-    assert remark == "images: left out: 1 link to a folder that is read already (again)"
+    assert remark == "images: left out: 1 link to a folder that was already read (again)"
 
 
 def test_the_trap_is_one(tmp_path, monkeypatch):

@@ -67,7 +67,7 @@ HOSTILE = [
     hostile(
         "row-climbs",
         text_file(f"{TRIAL}row.json", changed(trial="../../up")),
-        remedy="no trial's id",
+        remedy="not a trial id",
     ),
     hostile(
         "row-key", text_file(f"{TRIAL}row.json", changed(more=1)), says=("more",), remedy="Extra"

@@ -256,7 +256,7 @@ class MissingBound(Missing):
     ("model_class", "message"),
     [
         (NoVolume, "sum to 16 "),
-        (BoundWithoutVolume, "this lower_bound promises too much"),
+        (BoundWithoutVolume, "this lower_bound claims too much"),
         (Missing, "sum to 0.9:"),
     ],
 )
@@ -299,7 +299,7 @@ def test_per_example_noise_does_not_depend_on_the_batch(draw):
     assert together.float().unique().numel() > 1
 
 
-def test_per_example_noise_differs_from_draw_to_draw_and_tells_what_is_shared():
+def test_per_example_noise_differs_from_draw_to_draw_and_shows_what_is_shared():
     with PerExampleNoise(24) as noise:
         assert not torch.equal(torch.randn(24, 2), torch.randn(24, 2))
         assert noise.shared == []

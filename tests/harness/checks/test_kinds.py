@@ -181,7 +181,7 @@ def test_a_sound_metric_passes():
         (TakesNaN, INFO, "refusals", "NaN among the features: the value is"),
         (DividesByZero, INFO, "refusals", "no samples: ZeroDivisionError"),
         (SinglePrecision, INFO, "figure", "torch.float32"),
-        (OutsideItsLimits, INFO, "direction", "its `limits` exclude what it found"),
+        (OutsideItsLimits, INFO, "direction", "its `limits` exclude its value"),
         (Upside, INFO, "direction", "lower is better, says lower_is_better = True"),
         (MeanGap, replace(INFO, lower_is_better=False), "direction", "turn `lower_is_better`"),
     ],
@@ -248,7 +248,11 @@ def test_a_sound_report_passes():
         (ascii_alone, ["names"], "UnicodeEncodeError"),
         (names_are_paths, ["names"], "FileNotFoundError"),
         (counts, ["bytes"], "written twice with different bytes"),
-        (returns_text, ["no_rows", "one_row", "many_rows", "names", "bytes"], "the path of what"),
+        (
+            returns_text,
+            ["no_rows", "one_row", "many_rows", "names", "bytes"],
+            "the path of the file",
+        ),
     ],
 )
 def test_a_mistake_in_a_report_is_caught(write, checks, cause):
@@ -288,8 +292,8 @@ def test_the_kind_follows_from_the_name(name, kind):
     ("name", "message"),
     [
         ("fdi", "did you mean 'fid'"),
-        ("harness_datasets.digits:load", "is a function: say what of, --kind dataset or report"),
-        ("support.toy_models:ToyConfig", "no subclass of harness.contract.GenerativeModel"),
+        ("harness_datasets.digits:load", "is a function: add --kind dataset or --kind report"),
+        ("support.toy_models:ToyConfig", "not a subclass of harness.contract.GenerativeModel"),
     ],
 )
 def test_a_name_of_no_kind_is_the_users_mistake(name, message):

@@ -43,8 +43,8 @@ def faulty_site(tmp_path):
 )
 def test_looking_around_imports_nothing_heavy(command):
     code = (
-        "import atexit;"
-        f"atexit.register(lambda: print('loaded:', *({HEAVY!r} & set(sys.modules)))); main()"
+        f"import atexit;atexit.register(lambda: print('loaded:', *({HEAVY!r} & "
+        "set(sys.modules)))); main()"
     )
     answer = harness(*command.split(), code=code)
     assert answer.returncode == 0, answer.stderr
@@ -66,13 +66,13 @@ def test_faults_are_listed_below_and_the_rest_works(faulty_site):
     assert "2 models are called 'twin': one-plugin 1.0" in below and "two-plugin 1.0" in below
 
 
-def test_json_tells_everything(faulty_site):
-    told = json.loads(harness("list", "models", "--json", site=faulty_site).stdout)
-    assert told.keys() == {"models", "broken", "conflicts"}
-    [model] = [model for model in told["models"] if model["name"] == "gaussian"]
+def test_json_shows_everything(faulty_site):
+    output = json.loads(harness("list", "models", "--json", site=faulty_site).stdout)
+    assert output.keys() == {"models", "broken", "conflicts"}
+    [model] = [model for model in output["models"] if model["name"] == "gaussian"]
     assert (model["target"], model["distribution"]) == ("nowhere:Model", "sound-plugin")
-    assert [plugin["distribution"] for plugin in told["broken"]] == ["broken-plugin"]
-    assert [conflict["name"] for conflict in told["conflicts"]] == ["twin"]
+    assert [plugin["distribution"] for plugin in output["broken"]] == ["broken-plugin"]
+    assert [conflict["name"] for conflict in output["conflicts"]] == ["twin"]
 
 
 def test_strict_ends_with_every_fault_and_exit_code_2(faulty_site):
@@ -94,10 +94,8 @@ def test_strict_ends_with_every_fault_and_exit_code_2(faulty_site):
 )
 def test_how_a_command_may_end(raised, code, error):
     program = (
-        "from harness.cli import app; from harness.errors import UserError\n"
-        "@app.command('fail')\n"
-        f"def fail() -> None:\n    raise {raised}\n"
-        "main()"
+        "from harness.cli import app; from harness.errors import "
+        f"UserError\n@app.command('fail')\ndef fail() -> None:\n    raise {raised}\nmain()"
     )
     answer = subprocess.run(
         [sys.executable, "-c", MAIN + "\n" + program, "fail"], capture_output=True, text=True
@@ -135,7 +133,7 @@ SETTLED_MODEL = """
         takes = frozenset({"label"})
         @dataclass(frozen=True)
         class Config:
-            batch_size: int = setting(8, "images a step")
+            batch_size: int = setting(8, "images per step")
             depth: int = setting(3, "layers [of] it")
         def log_likelihood(self, x, y=None):
             return LogLikelihood(x, "lower_bound")
@@ -149,9 +147,9 @@ def settled_site(tmp_path):
     return tmp_path
 
 
-def test_verbose_models_tell_what_their_classes_know(settled_site):
-    told = harness("list", "models", "-v", site=settled_site).stdout
-    card = told.partition("settled one line")[2].partition("\n\n")[0]
+def test_verbose_models_show_what_their_classes_know(settled_site):
+    output = harness("list", "models", "-v", site=settled_site).stdout
+    card = output.partition("settled one line")[2].partition("\n\n")[0]
     lines = [" ".join(line.split()) for line in card.splitlines() if line]
     assert lines == [
         "type fam",
@@ -161,14 +159,14 @@ def test_verbose_models_tell_what_their_classes_know(settled_site):
         "class settled_model:Settled",
         "from settled-plugin 1.0",
         "setting type default help",
-        "batch_size int 8 images a step",
+        "batch_size int 8 images per step",
         "depth int 3 layers [of] it",
     ]
 
 
-def test_a_class_that_cannot_be_imported_says_so_and_the_rest_is_told(settled_site):
-    told = json.loads(harness("list", "models", "-v", "--json", site=settled_site).stdout)
-    models = {model["name"]: model for model in told["models"]}
+def test_a_class_that_cannot_be_imported_says_so_and_the_rest_is_reported(settled_site):
+    output = json.loads(harness("list", "models", "-v", "--json", site=settled_site).stdout)
+    models = {model["name"]: model for model in output["models"]}
     assert "No module named 'no_such_module'" in models["absent"]["fault"]
     assert models["settled"]["likelihood"] == "lower_bound"
     assert models["settled"]["capabilities"] == ["HasLikelihood", "takes label"]

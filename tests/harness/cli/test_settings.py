@@ -24,7 +24,7 @@ def results(tmp_path_factory):
     return folder
 
 
-def told(command, results, *options):
+def text(command, results, *options):
     answer = CliRunner().invoke(app, [command, "digits-smoke", "--results", str(results), *options])
     assert answer.exit_code == 0, answer.output
     return answer.output
@@ -43,18 +43,18 @@ def test_a_setting_changes_its_trial_and_no_other():
 
 
 def test_status_finds_the_changed_trial_with_the_same_options_alone(results):
-    with_options = [line.split() for line in told("status", results, *OPTIONS).splitlines()]
+    with_options = [line.split() for line in text("status", results, *OPTIONS).splitlines()]
     states = {words[1]: " ".join(words[4:]) for words in with_options}
     assert (states["vae"], states["realnvp"]) == ("diverged: as planted", "waiting")
-    assert "diverged" not in told("status", results)
+    assert "diverged" not in text("status", results)
 
 
 def test_plan_shows_the_added_model(results):
-    assert "realnvp" in told("plan", results, *OPTIONS)
+    assert "realnvp" in text("plan", results, *OPTIONS)
 
 
 def test_the_report_carries_the_setting_and_says_what_was_changed(results):
-    told("report", results, *OPTIONS, "--format", "html")
+    text("report", results, *OPTIONS, "--format", "html")
     page = next((results / "digits-smoke/report").glob("*.html")).read_text("utf-8")
     assert "# --set vae.latent=8" in page and "# --also realnvp" in page
     [row] = (results / "digits-smoke/trials").glob("*/row.json")

@@ -100,9 +100,9 @@ def test_what_the_doctor_found_fits(monkeypatch, columns, terminal):
         (
             "the weights are damaged; install theirs again",
             "the weights are damaged",
-            "install theirs again, or tell its authors",
+            "install theirs again, or report it to its authors",
         ),
-        ("it is odd", "it is odd", "install theirs again, or tell its authors"),
+        ("it is odd", "it is odd", "install theirs again, or report it to its authors"),
     ],
 )
 def test_a_finding_has_one_remedy_that_fits(unusable, found, remedy):

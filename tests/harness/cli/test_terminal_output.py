@@ -25,7 +25,7 @@ from harness.machine.heartbeat import Progress
 from harness.planning.differences import Difference
 from harness.plugins.registry import BrokenPlugin, Conflict, Registered
 from harness.publishing.agreement import Comparison
-from harness.publishing.formats import Written
+from harness.publishing.formats import WrittenReport
 from harness.publishing.verification import Verification
 from harness.reproduction import Reproduction
 from harness.row import Measurement
@@ -89,7 +89,7 @@ class Planned(SimpleNamespace):
 
 
 def written(*arguments):
-    return Written({"csv": Path(HOSTILE)}, {"latex": HOSTILE})
+    return WrittenReport({"csv": Path(HOSTILE)}, {"latex": HOSTILE})
 
 
 @pytest.fixture
@@ -113,7 +113,7 @@ def report_of_markdown(patch):
     def write(results, folder, *others):
         folder.mkdir(parents=True)
         (folder / "leaderboard.md").write_text(visible(HOSTILE) + HOSTILE.replace("\ud800", ""))
-        return Written({"markdown": folder / "leaderboard.md"})
+        return WrittenReport({"markdown": folder / "leaderboard.md"})
 
     patch.setattr("harness.publishing.report_folder.write", write)
     return ["report", "x", "--out", "out"]

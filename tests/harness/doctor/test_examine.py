@@ -31,23 +31,23 @@ def test_without_torch_the_rest_is_not_looked_at(tmp_path, monkeypatch):
     monkeypatch.setattr(machine, "device_findings", lambda: pytest.fail("looked on"))
     findings = list(examine(tmp_path))
     assert fault in findings
-    assert findings[-1].found == "was not looked at"
+    assert findings[-1].found == "was not checked"
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "expected"),
     [
         (UserError("no model is called 'vae'"), "cannot be planned: no model is called 'vae'"),
         (OSError("disk gone"), "cannot be planned: OSError: disk gone"),
     ],
 )
-def test_a_benchmark_that_cannot_be_planned(monkeypatch, tmp_path, error, told):
+def test_a_benchmark_that_cannot_be_planned(monkeypatch, tmp_path, error, expected):
     def fail(*arguments):
         raise error
 
     monkeypatch.setattr("harness.api.plan", fail)
     finding = harness.doctor.benchmark_finding(tmp_path)
-    assert (finding.verdict, finding.found) == (Severity.problem, told)
+    assert (finding.verdict, finding.found) == (Severity.problem, expected)
 
 
 def test_warnings_do_not_change_the_exit_code(monkeypatch):
@@ -68,5 +68,5 @@ def test_a_problem_does(monkeypatch):
 def test_json(monkeypatch):
     answer = doctor(monkeypatch, [problem("a", "bad", "mend a")], "--json")
     assert answer.exit_code == 1
-    [told] = json.loads(answer.output)
-    assert told == {"subject": "a", "verdict": "problem", "found": "bad", "remedy": "mend a"}
+    [expected] = json.loads(answer.output)
+    assert expected == {"subject": "a", "verdict": "problem", "found": "bad", "remedy": "mend a"}

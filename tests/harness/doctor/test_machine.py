@@ -44,8 +44,8 @@ def test_no_gpu_is_no_fault(monkeypatch):
 def test_a_torch_without_cuda_beside_a_driver(monkeypatch):
     finding = no_gpu(monkeypatch, driver="535.1", cuda=None)
     assert finding.verdict is Severity.warning
-    assert "535.1" in finding.found and "CPUs alone" in finding.found
-    assert finding.remedy == "install a torch that is built for CUDA"
+    assert "535.1" in finding.found and "CPU-only" in finding.found
+    assert finding.remedy == "install a CUDA build of torch"
 
 
 def test_a_driver_too_old_for_torch(monkeypatch):

@@ -60,7 +60,7 @@ def by_subject(findings):
     return {finding.subject: finding for finding in findings}
 
 
-def test_sound_plugins_are_told_with_versions(registry_of):
+def test_sound_plugins_are_reported_with_versions(registry_of):
     found = registry_of(sound_plugin=models_plugin("one", "two"))
     [finding] = plugins.plugin_findings(found)
     assert (finding.subject, finding.verdict) == ("plugins of sound-plugin 1.0", Severity.ok)
@@ -96,18 +96,18 @@ def test_a_model_whose_module_cannot_be_imported(registry_of):
 
 def test_data_sets(registry_of):
     findings = by_subject(plugins.dataset_findings(registry_of(data_plugin=DATASETS)))
-    told = {subject.split()[-1]: finding for subject, finding in findings.items()}
-    assert {name for name, f in told.items() if f.verdict is Severity.ok} == {
+    found = {subject.split()[-1]: finding for subject, finding in findings.items()}
+    assert {name for name, f in found.items() if f.verdict is Severity.ok} == {
         "here",
         "made",
         "yours",
     }
-    assert "looked in a and b" in told["away"].found
-    assert told["away"].remedy.startswith("is downloaded when first used")
-    assert told["away"].remedy.endswith("put sub/file.gz in b")
-    assert told["sold"].remedy == "put file.npz in b"
-    assert "yours:PATH" in told["yours"].found
-    assert "there is no 'laod' (did you mean 'load'?)" in told["lost"].found
+    assert "looked in a and b" in found["away"].found
+    assert found["away"].remedy.startswith("is downloaded when first used")
+    assert found["away"].remedy.endswith("put sub/file.gz in b")
+    assert found["sold"].remedy == "put file.npz in b"
+    assert "yours:PATH" in found["yours"].found
+    assert "there is no 'laod' (did you mean 'load'?)" in found["lost"].found
 
 
 def test_weights_that_are_damaged_or_missing(monkeypatch, tmp_path):

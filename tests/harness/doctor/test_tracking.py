@@ -60,7 +60,7 @@ def test_mlflow_that_cannot_be_imported(monkeypatch, tmp_path):
 
 def test_a_store_that_is_to_be(tmp_path):
     finding = store(tmp_path)
-    assert finding.verdict is Severity.ok and "first run makes" in finding.found
+    assert finding.verdict is Severity.ok and "first run creates" in finding.found
     assert not any(tmp_path.iterdir())
 
 
@@ -98,7 +98,7 @@ def test_a_dead_server(monkeypatch, tmp_path, port):
     assert "MLFLOW_TRACKING_URI" in finding.remedy
 
 
-def test_passwords_are_not_told(monkeypatch, tmp_path, server):
+def test_passwords_are_not_reported(monkeypatch, tmp_path, server):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server.replace("//", "//me:secret@"))
     finding = store(tmp_path)
     assert finding.verdict is Severity.ok and "secret" not in str(finding)
@@ -107,4 +107,4 @@ def test_passwords_are_not_told(monkeypatch, tmp_path, server):
 def test_another_kind_of_store_is_left_alone(monkeypatch, tmp_path):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "databricks")
     finding = store(tmp_path)
-    assert finding.verdict is Severity.ok and "not looked into" in finding.found
+    assert finding.verdict is Severity.ok and "not checked" in finding.found

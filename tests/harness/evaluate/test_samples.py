@@ -61,8 +61,8 @@ def evaluate(samples, reference, **options):
 
 def frechet(a, b, levels=256):
     """The distance in pixels of grey images (N, H, W), by the parts that tests hold elsewhere."""
-    ruler = Pixels(DataSpec.images((1, *a.shape[1:]), levels))
-    found = (extract(ruler, x[:, None]) for x in (a, b))
+    extractor = Pixels(DataSpec.images((1, *a.shape[1:]), levels))
+    found = (extract(extractor, x[:, None]) for x in (a, b))
     return float(frechet_distance(*(moments(f.vectors for f in batches) for batches in found)))
 
 
@@ -131,8 +131,8 @@ def test_jpeg_few_images_unequal_numbers_and_another_scale_are_warned_of(tmp_pat
 
 
 def moments_file(path, images, **more):
-    ruler = Pixels(DataSpec.images((1, *images.shape[1:])))
-    vectors = torch.cat([f.vectors for f in extract(ruler, images[:, None])]).double().numpy()
+    extractor = Pixels(DataSpec.images((1, *images.shape[1:])))
+    vectors = torch.cat([f.vectors for f in extract(extractor, images[:, None])]).double().numpy()
     return file(path, mu=vectors.mean(0), sigma=np.cov(vectors.T), **more)
 
 
@@ -142,10 +142,10 @@ def test_moments_of_others_are_a_reference_for_what_needs_no_images(tmp_path):
     reference = moments_file(tmp_path / "real.npz", real)
     found = evaluate(source, reference, metrics=["fid", "kid", "precision", "vendi"])
     assert found.metrics["fid"].value == pytest.approx(frechet(fake, real), rel=1e-9)
-    told = f"60 samples against the moments in {reference}, of an unknown number of images"
-    assert told in found.metrics["fid"].protocol
+    text = f"60 samples against the moments in {reference}, of an unknown number of images"
+    assert text in found.metrics["fid"].protocol
     for name in ("kid", "precision"):
-        assert "there are only moments" in found.metrics[name].reason
+        assert "only moments are available" in found.metrics[name].reason
     both = evaluate(source, source, train_reference=reference).metrics
     assert both["fid"] == found.metrics["fid"] and both["fid_test"].value < 1e-9
     with pytest.raises(UserError, match="such a file can be the reference"):
@@ -175,9 +175,9 @@ def test_features_that_resize_take_images_of_any_size(tmp_path, inception):
     reference = folder(tmp_path / "real", photographs)
     source = file(tmp_path / "fake.npz", images=pictures(10, shape=(16, 16, 3)))
     found = evaluate(source, reference, features="inception", metrics=["kid", "is"])
-    ruler = Inception(DataSpec.images((3, 16, 16)))
+    extractor = Inception(DataSpec.images((3, 16, 16)))
     alone = [
-        ruler(torch.from_numpy(np.atleast_3d(image).transpose(2, 0, 1).copy())[None])
+        extractor(torch.from_numpy(np.atleast_3d(image).transpose(2, 0, 1).copy())[None])
         for image in photographs
     ]
     expected = torch.cat([features.vectors for features in alone])
@@ -270,7 +270,7 @@ def test_a_damaged_file_is_named(tmp_path, suffix, content):
 def test_an_archive_under_the_name_of_an_array_is_refused(tmp_path):
     np.savez(tmp_path / "a.npz", images=pictures(3))
     (tmp_path / "a.npz").rename(tmp_path / "a.npy")
-    with pytest.raises(UserError, match="is an .npz file; call it so"):
+    with pytest.raises(UserError, match="is an .npz file; rename it"):
         open_images(str(tmp_path / "a.npy"))
 
 
@@ -358,7 +358,7 @@ def test_what_a_library_prints_is_kept_though_it_ends_its_process():
     }
 
 
-def test_what_a_library_raises_is_told(monkeypatch):
+def test_what_a_library_raises_is_reported(monkeypatch):
     def fail(parts):
         raise RuntimeError(f"{len(parts)} parts")
 
@@ -387,10 +387,10 @@ def test_json_has_no_infinity(tmp_path):
     def refuse(constant):
         raise AssertionError(constant)
 
-    told = json.loads(done.stdout, parse_constant=refuse)["metrics"]
-    assert told["label_kl"]["value"] is None
-    assert "no image of" in told["label_kl"]["reason"]
-    assert told["fid"]["value"] > 0 and told["fid"]["reason"] is None
+    text = json.loads(done.stdout, parse_constant=refuse)["metrics"]
+    assert text["label_kl"]["value"] is None
+    assert "no image of" in text["label_kl"]["reason"]
+    assert text["fid"]["value"] > 0 and text["fid"]["reason"] is None
     table = CliRunner().invoke(app, [*command, "--metrics", "label_kl"]).stdout
     assert any(line.split()[:2] == ["label_kl", "-"] for line in table.splitlines())
 
@@ -408,9 +408,9 @@ def test_the_command_prints_json_or_a_table(tmp_path):
     command = ["evaluate", source, "--reference", source, "--metrics", "fid, is"]
     done = CliRunner().invoke(app, [*command, "--json"])
     assert done.exit_code == 0, done.output
-    told = json.loads(done.stdout)
-    assert told["metrics"]["fid"]["value"] == pytest.approx(0, abs=1e-9)
-    assert (told["n"], told["features"]) == (40, "pixels")
+    text = json.loads(done.stdout)
+    assert text["metrics"]["fid"]["value"] == pytest.approx(0, abs=1e-9)
+    assert (text["n"], text["features"]) == (40, "pixels")
     lines = CliRunner().invoke(app, command).stdout.splitlines()
     assert lines[0].startswith(f"40 images of {source}")
     [line] = [line for line in lines if line.startswith("fid")]

@@ -67,6 +67,6 @@ def test_a_worker_is_as_silent_as_it_is(fresh, tmp_path):
     silence = progress.Silence(tmp_path)
     heartbeat = progress.Heartbeat(tmp_path)
     for _ in range(4):
-        heartbeat.tell(progress.Progress("train", 0.1))
+        heartbeat.report(progress.Progress("train", 0.1))
         assert 0 <= silence.seconds <= time.perf_counter() - begun
         heartbeat.beat()

@@ -12,7 +12,7 @@ from harness.planning.resolution import resolve
 from harness.plugins.registry import registry
 from harness.storage.checkpoint import FILE, save_checkpoint
 from harness.training.ledger import Ledger
-from harness.training.parallel.replicas import Alone, Replicas
+from harness.training.parallel.replicas import Replicas, SingleProcess
 from harness.worker.trial_run import TrialRun
 
 BENCHMARK = """name = "mine"
@@ -33,15 +33,13 @@ def trial():
 @pytest.fixture(scope="module")
 def state(trial):
     """What a checkpoint has after half of the trial."""
-    training = Case("harness_autoencoders.vae:VAE", trial.config).training(Alone())
+    training = Case("harness_autoencoders.vae:VAE", trial.config).training(SingleProcess())
     training.run_window(0.5, 1e9)
     return training.state_dict() | {"trial": trial.id, "curve": []}
 
 
 @pytest.mark.parametrize("damaged", [(), (0,), (1,), (0, 1)])
-def test_all_devices_start_anew_where_one_finds_a_damaged_checkpoint(
-    damaged, trial, state, tmp_path
-):
+def test_all_devices_restart_where_one_finds_a_damaged_checkpoint(damaged, trial, state, tmp_path):
     store = torch.distributed.HashStore()
 
     def begin(rank):
@@ -60,10 +58,10 @@ def test_all_devices_start_anew_where_one_finds_a_damaged_checkpoint(
     # Threads, for processes would take seconds to start.
     with ThreadPoolExecutor(2) as devices:
         for rank, run in enumerate(devices.map(begin, range(2))):
-            told = run.found.get("provenance", {}).get("checkpoint", "")
+            message = run.found.get("provenance", {}).get("checkpoint", "")
             if not damaged:
-                assert (run.ledger.steps, told) == (6, "")
+                assert (run.ledger.steps, message) == (6, "")
                 continue
             seen = "damaged: its SHA-256" if rank in damaged else "another device found damaged"
             assert run.ledger.steps == 0
-            assert seen in told and "the trial started anew" in told
+            assert seen in message and "the trial was restarted" in message

@@ -63,7 +63,7 @@ def test_what_a_kill_left_half_written_is_cleared_away(tmp_path):
         (SystemExit(3), "error", "SystemExit: 3"),
     ],
 )
-def test_an_exception_is_told_as_what_it_means(tmp_path, error, status, reason):
+def test_an_exception_is_reported_as_what_it_means(tmp_path, error, status, reason):
     found = diagnose(error, CPU, tmp_path)
     assert found[0] == status
     assert reason.replace("FOLDER", str(tmp_path)) in found[1]

@@ -37,7 +37,7 @@ def ended(planned):
         ("kills-itself", "killed", "by hand or because the machine ran out of memory; it held"),
     ],
 )
-def test_a_way_to_leave_is_told_as_what_it_was(ended, model, status, reason):
+def test_a_way_to_leave_is_reported_as_what_it_was(ended, model, status, reason):
     worker, row = ended(model)
     assert row.status == status, worker.log
     assert reason in row.reason
@@ -47,7 +47,7 @@ def test_a_way_to_leave_is_told_as_what_it_was(ended, model, status, reason):
         assert "in training_step" in worker.log
 
 
-def test_memory_that_cannot_be_had_is_told_with_the_peak(ended):
+def test_memory_that_cannot_be_had_is_reported_with_the_peak(ended):
     worker, row = ended("allocates")
     assert row.status == "out_of_memory", worker.log
     assert "DefaultCPUAllocator: can't allocate memory" in row.reason
@@ -195,13 +195,13 @@ def test_a_fork_that_comes_back_to_the_trial_ends(ended, planned):
     assert row.digests == planned.steady.digests
 
 
-def test_settings_that_a_plugin_changes_are_put_back_and_told(ended, planned):
+def test_settings_that_a_plugin_changes_are_put_back_and_reported(ended, planned):
     worker, row = ended("disturbs")
     assert row.status == "ok", worker.log
     assert row.digests == planned.steady.digests
     fid, expected = row.metrics["fid"], planned.steady.metrics["fid"]
     assert (fid.value, fid.protocol) == (expected.value, expected.protocol)
-    told = " ".join(row.provenance["disturbed"])
+    message = " ".join(row.provenance["restored"])
     for what in (
         "default dtype was changed to torch.float64",
         "deterministic algorithms was changed to (False, False)",
@@ -210,8 +210,8 @@ def test_settings_that_a_plugin_changes_are_put_back_and_told(ended, planned):
         "signal handlers",
         "convolutions",
     ):
-        assert what in told
-    assert "disturbed" not in planned.steady.provenance
+        assert what in message
+    assert "restored" not in planned.steady.provenance
 
 
 def test_a_worker_spends_nothing_on_tracking(planned, monkeypatch):

@@ -43,9 +43,9 @@ def ending(folder, code, **known):
 @pytest.mark.parametrize(
     ("code", "status", "reason"),
     [
-        (1, "error", "the worker left with exit code 1 at 50% of the budget"),
-        (0, "error", "the worker left with exit code 0 and without a row at 50% of the budget"),
-        (STOPPED, "error", "the worker left with exit code 75 at 50% of the budget"),
+        (1, "error", "the worker exited with code 1 at 50% of the budget"),
+        (0, "error", "the worker exited with code 0 and without a row at 50% of the budget"),
+        (STOPPED, "error", "the worker exited with code 75 at 50% of the budget"),
         (FULL, "killed", "no space is left for FOLDER; free some and run again to resume"),
         (-signal.SIGTERM, "killed", "stopped on request at 50% of the budget; run again to resume"),
         (
@@ -56,7 +56,7 @@ def ending(folder, code, **known):
         (-40, "error", "the worker died of signal 40 at 50% of the budget; its log shows where"),
     ],
 )
-def test_a_code_is_told_as_what_it_means(tmp_path, code, status, reason):
+def test_a_code_is_reported_as_what_it_means(tmp_path, code, status, reason):
     assert ending(tmp_path, code) == (status, reason.replace("FOLDER", str(tmp_path)))
 
 
@@ -64,17 +64,15 @@ def test_a_code_is_told_as_what_it_means(tmp_path, code, status, reason):
 def test_a_worker_that_somebody_ends_by_another_signal_resumes(tmp_path, name):
     status, reason = ending(tmp_path, -getattr(signal, name))
     assert status in RESUMABLE
-    assert (
-        reason == f"ended by {name} at 50% of the budget, which somebody sent; run again to resume"
-    )
+    assert reason == f"ended by {name} at 50% of the budget, sent from outside; run again to resume"
 
 
 def test_only_a_worker_that_was_asked_to_stop_was_stopped(tmp_path):
     expected = "killed", "stopped on request at 50% of the budget; run again to resume"
     assert ending(tmp_path, STOPPED, asked=True) == expected
     heartbeat = Heartbeat(tmp_path)
-    heartbeat.tell(Progress("train", 0.7))
-    heartbeat.tell_stopped()
+    heartbeat.report(Progress("train", 0.7))
+    heartbeat.report_stopped()
     expected = "killed", "stopped on request at 70% of the budget; run again to resume"
     assert ending(tmp_path, STOPPED) == expected
 
@@ -96,7 +94,7 @@ def test_a_row_that_a_plugin_faked_is_none(tmp_path):
     assert ending(tmp_path, 0)[0] == "error"
 
 
-def test_the_kernels_kill_is_told_from_a_hands(tmp_path, memory):
+def test_the_kernels_kill_is_distinguished_from_a_hands(tmp_path, memory):
     status, reason = ending(tmp_path, -signal.SIGKILL, memory=memory)
     assert status == "killed"
     assert "by hand or because the machine ran out of memory; it held 3.00 GiB at most" in reason
@@ -180,13 +178,13 @@ def test_silence_is_counted_from_the_last_word_whatever_the_wall_clock_says(tmp_
     now[0] += 7
     assert silence.seconds == 7
     heartbeat = Heartbeat(tmp_path)
-    heartbeat.tell(Progress("train", 0.1))
+    heartbeat.report(Progress("train", 0.1))
     assert silence.seconds == 0
     now[0] += 5
     assert silence.seconds == 5
     # The wall clock is set a year ahead, then a year back: each is a word, and none an alarm.
     for year in (2**25, -(2**25)):
-        heartbeat.tell(Progress("train", 0.1))
+        heartbeat.report(Progress("train", 0.1))
         path = tmp_path / FILE
         stamp = path.stat().st_mtime_ns + year * 10**9
         os.utime(path, ns=(stamp, stamp))

@@ -21,7 +21,7 @@ from support.stored import TRIAL
 from harness import api
 from harness.cli import _options
 from harness.launchers import Observer
-from harness.machine.process_state import ENVIRONMENT, GENERATORS, SETTINGS, Surroundings, unchanged
+from harness.machine.process_state import ENVIRONMENT, GENERATORS, SETTINGS, ProcessState, unchanged
 from harness.plugins import registry
 from harness.plugins.guard import PluginGuard
 
@@ -87,38 +87,38 @@ def test_there_is_a_change_for_every_setting():
 
 
 @pytest.mark.parametrize("name", [*CHANGES, *DRAWS])
-def test_one_change_is_put_back_and_told_alone(name):
-    before, surroundings = state(), Surroundings(tuple(EVERYTHING.values()))
+def test_one_change_is_put_back_and_reported_alone(name):
+    before, process_state = state(), ProcessState(tuple(EVERYTHING.values()))
     (CHANGES | DRAWS)[name]()
     changed = state()
     if name in ("locale", "CPUs") and changed == before:
         pytest.skip("it is so already")
     assert changed[name] != before[name]
-    told = EVERYTHING[name].describe(before[name], changed[name])
-    assert surroundings.restore() == {name: told}
-    assert "secret" not in told and len(told) < 500
+    message = EVERYTHING[name].describe(before[name], changed[name])
+    assert process_state.restore() == {name: message}
+    assert "secret" not in message and len(message) < 500
     assert state() == before
-    assert surroundings.restore() == {}
+    assert process_state.restore() == {}
 
 
 def test_a_folder_that_a_plugin_puts_on_the_path_comes_last(monkeypatch, tmp_path):
     """So its modules are found, and stand for nothing else; what means the current folder goes."""
     monkeypatch.setattr(sys, "path", list(sys.path))
-    before, surroundings = list(sys.path), Surroundings(SETTINGS)
+    before, process_state = list(sys.path), ProcessState(SETTINGS)
     sys.path[:0] = ["", ".", str(tmp_path)]
-    assert list(surroundings.restore()) == ["import path"]
+    assert list(process_state.restore()) == ["import path"]
     assert sys.path == [*before, str(tmp_path)]
-    assert surroundings.restore() == {}
+    assert process_state.restore() == {}
     sys.path.insert(0, str(tmp_path / "second"))
-    assert list(surroundings.restore()) == ["import path"]
+    assert list(process_state.restore()) == ["import path"]
     assert sys.path == [*before, str(tmp_path / "second"), str(tmp_path)]
 
 
 def test_a_filter_that_silences_warnings_is_everybodys_own():
-    surroundings = Surroundings(SETTINGS)
+    process_state = ProcessState(SETTINGS)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
-        assert surroundings.restore() == {}
+        assert process_state.restore() == {}
 
 
 def test_all_changes_at_once_are_put_back_when_a_plugin_raises():
@@ -134,8 +134,8 @@ def test_a_working_directory_that_is_gone_is_left(tmp_path):
     gone.mkdir()
     os.chdir(gone)
     gone.rmdir()
-    surroundings = Surroundings(SETTINGS)
-    assert surroundings.restore() == {}
+    process_state = ProcessState(SETTINGS)
+    assert process_state.restore() == {}
     os.chdir(tmp_path)
 
 
@@ -212,18 +212,18 @@ def test_a_plugin_that_is_not_used_changes_nothing(planned, tmp_path, monkeypatc
     row = fork(planned.store, planned.trials["steady"]).row()
     assert (row.status, row.digests) == ("ok", planned.steady.digests)
     assert row.metrics["fid"] == planned.steady.metrics["fid"]
-    reports = row.provenance["disturbed"]
+    reports = row.provenance["restored"]
     for name in ("default dtype", "flushing of denormals", "autocast", *DRAWS):
         (report,) = (report for report in reports if report.startswith(f"{name} was changed to "))
         assert report.endswith(" by plugin 'loud' of loud, and put back") and "secret" not in report
-    assert "disturbed" not in planned.steady.provenance
+    assert "restored" not in planned.steady.provenance
     assert "unhashed" not in row.provenance
 
 
 def test_what_a_plugin_changes_in_a_driver_reaches_no_worker(tmp_path, monkeypatch):
     """At a row's end, and when it is imported before anything is planned."""
-    told = LOUD.replace("harness_step(trial, usage)", "harness_trial_finished(row)")
-    install(tmp_path, "loud", {"loud.py": told}, {"loud": "loud"})
+    message = LOUD.replace("harness_step(trial, usage)", "harness_trial_finished(row)")
+    install(tmp_path, "loud", {"loud.py": message}, {"loud": "loud"})
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "loud", raising=False)
     registry._installed.cache_clear()
@@ -232,7 +232,7 @@ def test_what_a_plugin_changes_in_a_driver_reaches_no_worker(tmp_path, monkeypat
         with unchanged((*SETTINGS, *GENERATORS)):
             _options(strict=False, plugins="loud,genharness")
         assert "loud" in sys.modules and "LOUD" not in os.environ
-        driver = api._Telling(Observer(), None, None, registry.registry())
+        driver = api._EventForwarder(Observer(), None, None, registry.registry())
         driver.finished(TRIAL, TRIAL.row("ok"))
     finally:
         registry._installed.cache_clear()

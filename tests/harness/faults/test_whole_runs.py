@@ -26,7 +26,7 @@ ENDINGS = {
     "hangs": ("timeout", "silent for 40 s"),
     "hangs-at-birth": ("timeout", "silent for 40 s"),
     "hangs-in-sample": ("timeout", "silent for 40 s"),
-    "kills-itself": ("killed", "by hand or because"),
+    "kills-itself": ("killed", "by a user or because"),
     "diverges": ("diverged", "loss 'nats'"),
     "forks": ("ok", None),
     "leaves-threads": ("ok", None),
@@ -61,8 +61,8 @@ def test_every_fault_in_one_run_leaves_one_truthful_row_a_trial(tmp_path, enviro
         assert found[name]["digests"] == found["steady"]["digests"]
         fids = [found[label]["metrics"]["fid"]["value"] for label in (name, "steady")]
         assert fids[0] == fids[1]
-    assert "threads was changed to 3" in " ".join(found["disturbs"]["provenance"]["disturbed"])
-    assert not any("disturbed" in row["provenance"] for n, row in found.items() if n != "disturbs")
+    assert "threads was changed to 3" in " ".join(found["disturbs"]["provenance"]["restored"])
+    assert not any("restored" in row["provenance"] for n, row in found.items() if n != "disturbs")
     log = (trials(tmp_path) / found["prints"]["trial"] / "log.txt").read_bytes()
     assert log.startswith(b"first") or b"first" in log[:10_000]
     assert b"last" in log and len(log) < 20 * 2**20
@@ -140,8 +140,8 @@ def test_a_full_disk_stops_the_run_and_loses_nothing(tmp_path, environment):
         fill(disk / "ballast")
         full = end(driver)
         assert full.returncode == 2, full.stdout + full.stderr
-        told = "no space is left for results/mine; free some and run again to resume"
-        assert told in full.stderr
+        message = "no space is left for results/mine; free some and run again to resume"
+        assert message in full.stderr
         assert "Traceback" not in full.stderr
         assert not rows(disk)
         assert load_checkpoint(checkpoint.parent, torch.device("cpu")) is not None
@@ -166,7 +166,7 @@ def fill(path):
     os.close(descriptor)
 
 
-def test_a_damaged_checkpoint_is_told_and_the_trial_starts_anew(tmp_path, environment):
+def test_a_damaged_checkpoint_is_reported_and_the_trial_is_restarted(tmp_path, environment):
     model = '{model = "steady", settings = {step_seconds = 0.05}}'
     path = brief(tmp_path, model, "60 steps")
     driver = start(path, environment)
@@ -181,7 +181,7 @@ def test_a_damaged_checkpoint_is_told_and_the_trial_starts_anew(tmp_path, enviro
     assert resumed.returncode == 0, resumed.stderr
     row = rows(tmp_path)["steady"]
     assert row["usage"]["starts"] == 1
-    told = row["provenance"]["checkpoint"]
-    assert "checkpoint.pt is damaged: its SHA-256" in told and "started anew" in told
+    message = row["provenance"]["checkpoint"]
+    assert "checkpoint.pt is damaged: its SHA-256" in message and "was restarted" in message
     log = (trials(tmp_path) / row["trial"] / "log.txt").read_text()
     assert "checkpoint.pt is damaged" in log

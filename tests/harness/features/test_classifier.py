@@ -150,10 +150,10 @@ def test_further_seeds_differ_in_the_seed_alone():
 
 
 @pytest.mark.parametrize("data", sorted({classifier.data for classifier in CLASSIFIERS}))
-def test_the_seeds_of_the_rulers_are_told(data):
-    told = INFOS[f"{data}-classifier"].seeds
-    assert told == (f"{data}-classifier-2", f"{data}-classifier-3")
-    assert [Registry.load(INFOS[name]).weights for name in told] == [f"{data}-2", f"{data}-3"]
+def test_the_seeds_of_the_classifiers_are_reported(data):
+    message = INFOS[f"{data}-classifier"].seeds
+    assert message == (f"{data}-classifier-2", f"{data}-classifier-3")
+    assert [Registry.load(INFOS[name]).weights for name in message] == [f"{data}-2", f"{data}-3"]
     assert not INFOS[f"{data}-classifier-2"].seeds
 
 
@@ -169,7 +169,7 @@ def test_damaged_weights_are_named(tmp_path, monkeypatch):
         DigitsClassifier(DigitsClassifier.trained_on)
 
 
-def test_infos_tell_accuracy_and_hash():
+def test_infos_show_accuracy_and_hash():
     for classifier in CLASSIFIERS:
         number = classifier.weights.removeprefix(classifier.data)
         summary = INFOS[f"{classifier.data}-classifier{number}"].summary
@@ -179,7 +179,7 @@ def test_infos_tell_accuracy_and_hash():
         assert len(weights) < 1_200_000
 
 
-def test_infos_tell_what_they_need():
+def test_infos_show_what_they_need():
     for info in INFOS.values():
         extractor = Registry.load(info)
         assert issubclass(extractor, FeatureExtractor)

@@ -39,7 +39,7 @@ def test_values_are_at_most_256(shape, d):
     assert_close(extractor(full).vectors, torch.ones(2, d))
 
 
-def test_digests_tell_specs_apart():
+def test_digests_differ_between_specs():
     specs = [
         DataSpec.images((1, 8, 8)),
         DataSpec.images((1, 8, 8), levels=17),

@@ -104,7 +104,7 @@ def test_a_broken_download_leaves_nothing(served, folder, file):
 
 
 def test_another_content_is_not_kept(served, folder):
-    with pytest.raises(WeightsError, match="the SHA-256 of what came is"):
+    with pytest.raises(WeightsError, match="the SHA-256 of the download is"):
         weights(served + "net.pt", content=b"what was published").fetch()
     assert visible(folder) == []
 

@@ -5,7 +5,7 @@ from PIL import Image
 from torch.testing import assert_close
 
 from harness.contract import DataSpec
-from harness.features.resizing import normalise, resize, to_rgb, unlike_photographs
+from harness.features.resizing import normalise, resize, to_rgb, unsupported_channels
 
 
 def by_pil(image, size):
@@ -65,6 +65,6 @@ def test_normalisation_is_by_channel():
 
 @pytest.mark.parametrize("shape", [(2, 8, 8), (4, 8, 8), (8, 8), (3, 5, 8, 8)])
 def test_what_is_no_photograph_is_refused(shape):
-    assert "grey or RGB" in (unlike_photographs(DataSpec.images(shape)) or "")
-    assert unlike_photographs(DataSpec.images((1, 8, 8))) is None
-    assert unlike_photographs(DataSpec.images((3, 8, 6))) is None
+    assert "grey or RGB" in (unsupported_channels(DataSpec.images(shape)) or "")
+    assert unsupported_channels(DataSpec.images((1, 8, 8))) is None
+    assert unsupported_channels(DataSpec.images((3, 8, 6))) is None

@@ -30,7 +30,7 @@ def names(folder):
 
 
 def classes(folder, n=20):
-    """Write a folder of ``n`` images a class."""
+    """Write a folder of ``n`` images per class."""
     generator = np.random.default_rng(0)
     for name in CLASSES:
         (folder / name).mkdir(parents=True)
@@ -78,7 +78,7 @@ def test_links_that_lead_to_what_is_read_already_or_above_are_left_out_by_name(t
     )(tmp_path)
     found, [remark] = names(root)
     assert found == ["ant/a.png", "bee/b.png", "linked.png"]
-    assert "4 links to folders that are read already (again, ant/self, bee/around, ...)" in remark
+    assert "4 links to folders that were already read (again, ant/self, bee/around, ...)" in remark
     assert "1 link to a folder above (up)" in remark
 
 
@@ -135,11 +135,11 @@ def test_all_that_is_left_out_is_counted_with_examples(tmp_path):
         "x: left out: 5 GIF files (0.gif, 1.gif, 2.gif, ...); 1 HEIC file (photo.heic); "
         "1 JPEG 2000 file (b); 2 folders without images (__MACOSX, empty); "
         "2 hidden files (._a.png, __MACOSX/._a.png); 1 hidden folder (.cache); "
-        "2 files that are no images (Thumbs.db, labels.csv); 1 pipe, socket or device (fifo)"
+        "2 files that are not images (Thumbs.db, labels.csv); 1 pipe, socket or device (fifo)"
     )
 
 
-def test_images_are_known_by_their_content_where_their_name_does_not_tell(tmp_path):
+def test_images_are_known_by_their_content_where_their_name_does_not_show_it(tmp_path):
     formats = {"PNG": "a", "JPEG": "b.jfif", "TIFF": "c.x", "BMP": "d", "WEBP": "e", "PPM": "f.pnm"}
     for kind, name in formats.items():
         image = Image.new("L" if kind != "WEBP" else "RGB", (8, 8))
@@ -148,7 +148,8 @@ def test_images_are_known_by_their_content_where_their_name_does_not_tell(tmp_pa
     found, [remark] = names(tmp_path)
     assert found == ["G.PNG", *sorted(formats.values())]
     assert remark == (
-        "x: 6 of 7 images are known by their content, not by their names (a, b.jfif, c.x, ...)"
+        "x: 6 of 7 images are recognised by their content, not by their suffix (a, b.jfif, c.x, "
+        "...)"
     )
 
 
@@ -175,26 +176,26 @@ def test_lossy_content_is_warned_of_whatever_the_names_say(tmp_path, caplog):
         Image.fromarray(generator.integers(0, 256, (8, 8, 3)).astype(np.uint8)) for _ in range(30)
     ]
     real = saved(tmp_path / "real", images, "{}.png")
-    for name, options, told in (
-        ("{}.png", {"format": "JPEG"}, "30 of 30 files are JPEG: what its compression loses"),
-        ("{}.webp", {}, "30 of 30 files are lossy WebP: what its compression loses"),
-        ("{}.webp", {"exif": Image.Exif().tobytes()}, "30 of 30 files are lossy WebP: what"),
-        ("{}.tif", {"compression": "jpeg"}, "30 of 30 files are JPEG in TIFF: what"),
+    for name, options, message in (
+        ("{}.png", {"format": "JPEG"}, "30 of 30 files are JPEG: lossy compression affects"),
+        ("{}.webp", {}, "30 of 30 files are lossy WebP: lossy compression affects"),
+        ("{}.webp", {"exif": Image.Exif().tobytes()}, "30 of 30 files are lossy WebP: lossy"),
+        ("{}.tif", {"compression": "jpeg"}, "30 of 30 files are JPEG in TIFF: lossy"),
         ("{}.webp", {"lossless": True}, None),
         ("{}.tif", {"compression": "tiff_lzw"}, None),
     ):
         folder = saved(tmp_path / f"{len(list(tmp_path.iterdir()))}", images, name, **options)
         fid, warnings = warnings_of(folder, real)
         warnings = [warning for warning in warnings if "singular" not in warning]
-        assert bool(fid > 1e-3) is bool(told)
-        assert [warning.startswith(told) for warning in warnings] == ([True] if told else [])
+        assert bool(fid > 1e-3) is bool(message)
+        assert [warning.startswith(message) for warning in warnings] == ([True] if message else [])
         # Of the real images it is said where their names do not say it, and so of a data set.
         for _ in range(2):  # the second time their features are kept, and no file is decoded
             warnings = warnings_of(real, folder)[1]
-            assert any("has lost detail" in warning for warning in warnings) is bool(told)
+            assert any("are lossy" in warning for warning in warnings) is bool(message)
         caplog.clear()
         load(str(folder))
-        assert ("has lost detail" in caplog.text) is bool(told)
+        assert ("are lossy" in caplog.text) is bool(message)
     photographs = saved(tmp_path / "photographs", images, "{}.jpg")
     caplog.clear()
     load(str(photographs))
@@ -209,7 +210,7 @@ def test_images_that_viewers_turn_are_pointed_at(tmp_path, suffix):
     saved(tmp_path / "images", [image] * 2, f"{{}}.{suffix}", exif=exif)
     _, warnings = warnings_of(tmp_path / "images", tmp_path / "images")
     [turned] = [warning for warning in warnings if "EXIF" in warning]
-    assert f"2 files, such as {tmp_path}/images/0.{suffix}, are to be turned" in turned
+    assert f"2 files, such as {tmp_path}/images/0.{suffix}, have an EXIF orientation" in turned
     exif[274] = 1
     image.save(tmp_path / f"straight.{suffix}", exif=exif)
     assert not decode("x", tmp_path / f"straight.{suffix}").oddity.turned

@@ -154,7 +154,7 @@ def test_a_damaged_byte_is_found_before_the_last_batch(tmp_path):
     content[40_000] ^= 1
     (tmp_path / "a.npz").write_bytes(content)
     found = open_images(str(tmp_path / "a.npz"))
-    with pytest.raises(UserError, match="is no sound .npz file: Bad CRC-32"):
+    with pytest.raises(UserError, match="is not a valid .npz file: Bad CRC-32"):
         list(found.batches(BATCH))
-    with pytest.raises(UserError, match="is no sound .npz file: Bad CRC-32"):
+    with pytest.raises(UserError, match="is not a valid .npz file: Bad CRC-32"):
         assert found.fingerprint

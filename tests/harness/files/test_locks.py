@@ -22,8 +22,8 @@ def path(tmp_path):
 
 def test_the_holder_is_named_with_the_time(path):
     with Lock(path):
-        told = holder(path)
-    assert re.match(rf"process {os.getpid()}\b.* since 20\d\d-\d\d-\d\d \d\d:\d\d:\d\d", told)
+        message = holder(path)
+    assert re.match(rf"process {os.getpid()}\b.* since 20\d\d-\d\d-\d\d \d\d:\d\d:\d\d", message)
 
 
 @linux
@@ -38,9 +38,9 @@ print(subprocess.Popen(["sleep", "600"], pass_fds=[lock.fileno()], stdout=-3).pi
     taker = subprocess.Popen([sys.executable, "-c", source], stdout=subprocess.PIPE)
     daemon = int(taker.communicate()[0])
     try:
-        told = holder(path)
-        assert told.startswith(f"process {daemon} (sleep 600) since 20")
-        assert told.endswith(f"; process {taker.pid}, which took it, has ended")
+        message = holder(path)
+        assert message.startswith(f"process {daemon} (sleep 600) since 20")
+        assert message.endswith(f"; process {taker.pid}, which took it, has ended")
     finally:
         os.kill(daemon, signal.SIGKILL)
 

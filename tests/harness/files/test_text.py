@@ -34,10 +34,10 @@ def test_a_reason_of_megabytes_keeps_its_beginning_and_its_end():
     row = TRIAL.row(
         "error",
         reason,
-        provenance={"disturbed": [reason], "command": ["harness"]},
+        provenance={"restored": [reason], "command": ["harness"]},
         metrics={"fid": Measurement(value=1.0, reason=reason)},
     )
-    for text in (row.reason, row.metrics["fid"].reason, row.provenance["disturbed"][0]):
+    for text in (row.reason, row.metrics["fid"].reason, row.provenance["restored"][0]):
         assert text.startswith("ValueError: begins xx") and text.endswith("xx ends (model.py:7)")
         assert f"{len(reason) - LONGEST:,} characters are left out" in text
         assert len(text) < LONGEST + 60

@@ -33,7 +33,7 @@ def finish(agenda, assignment, status="ok"):
     agenda.finish(assignment, assignment.trial.row(status))
 
 
-def test_two_runs_share_the_trials_and_hear_of_each_others(store):
+def test_two_runs_share_the_trials_and_learn_of_each_others(store):
     one, two = agenda(store), agenda(store)
     mine, theirs, next_one = one.take(), two.take(), one.take()
     assert [a.trial.seed for a in (mine, theirs, next_one)] == [0, 1, 2]

@@ -7,7 +7,7 @@ import pytest
 from support.launching import Instant
 from support.stored import trial
 
-from harness.cli.plan_command import _cost, _sum_up
+from harness.cli.plan_command import _cost, _summary
 from harness.launchers.estimate import BASIS, CAP, estimate
 from harness.launchers.local import LocalLauncher
 from harness.planning.benchmark import Evaluation
@@ -169,7 +169,7 @@ def test_two_images_that_took_too_long_are_an_upper_bound():
     assert found[one.id].at_most
     assert found[one.id].evaluation > real(row, one)
     assert _cost(found[one.id])[1].startswith("at most ")
-    assert "at most" in _sum_up(found.values(), 1)
+    assert "at most" in _summary(found.values(), 1)
 
 
 def test_a_reference_trains_nothing_and_is_scored_once():

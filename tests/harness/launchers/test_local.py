@@ -206,7 +206,7 @@ def test_ctrl_c_while_a_row_is_written_lets_it_be_written(store, monkeypatch, nu
     assert not list(store.trials.glob(".*"))
 
 
-def test_ctrl_c_twice_does_not_wait_for_what_hears_of_a_row(store, monkeypatch):
+def test_ctrl_c_twice_does_not_wait_for_what_handles_a_row(store, monkeypatch):
     """A plugin that is told of a row may hang."""
     asked = []
 
@@ -235,8 +235,8 @@ def test_a_worker_that_stays_stopped_is_ended_and_resumes(store, monkeypatch):
     # Whatever a busy machine or a group of processes without a parent may do to it meanwhile.
     monkeypatch.setattr(local, "is_stopped", lambda pid: True)
     now = itertools.count(0.0, 0.5)
-    clock = functools.partial(silence.WakingClock, now=lambda: next(now))
-    monkeypatch.setattr(local, "WakingClock", clock)
+    clock = functools.partial(silence.RunningClock, now=lambda: next(now))
+    monkeypatch.setattr(local, "RunningClock", clock)
     impatient = trial(0).model_copy(update={"patience_seconds": 30.0})
     events = run(store, [impatient], devices=["cpu"], starter=Sleeper())
     assert events[-1] == ("finished", 0, "killed")

@@ -89,7 +89,7 @@ def test_each_worker_is_a_process_of_its_own(tmp_path, start):
     assert one["descriptors"] == two["descriptors"]
 
 
-def test_the_ending_is_told_while_another_runs(tmp_path, start):
+def test_the_ending_is_reported_while_another_runs(tmp_path, start):
     waits, dies = start("waits"), start("dies")
     assert dies.wait(60) == -signal.SIGKILL
     assert waits.poll() is None
@@ -142,7 +142,7 @@ if not here.exists():
     assert start("one").wait(60) == 7
 
 
-def test_a_fork_that_fails_is_told_and_harms_no_other_worker(tmp_path, start):
+def test_a_fork_that_fails_is_reported_and_harms_no_other_worker(tmp_path, start):
     (tmp_path / "stand_in.py").write_text(
         STAND_IN
         + f"""

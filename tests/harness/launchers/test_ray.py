@@ -10,7 +10,7 @@ import types
 
 import pytest
 from support.faulty_plugin import install
-from support.whole_runs import benchmark, end, lasting, rows, start, trials, wait_for
+from support.whole_runs import benchmark, end, reproducible_part, rows, start, trials, wait_for
 
 from harness import api
 from harness.cli import run_command
@@ -32,7 +32,7 @@ def test_without_ray_the_remedy_is_named(monkeypatch):
         launcher.RayLauncher()
 
 
-def test_an_address_where_nobody_listens_is_refused_at_once(monkeypatch):
+def test_an_address_where_nothing_listens_is_refused_at_once(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", types.ModuleType("ray"))
     scheduling = types.ModuleType("ray.util.scheduling_strategies")
     monkeypatch.setitem(sys.modules, "ray.util", types.ModuleType("ray.util"))
@@ -69,7 +69,7 @@ def test_tasks_are_not_given_the_current_folder(monkeypatch, tmp_path):
 )
 def test_options_that_do_not_go_together_are_refused(place, address, devices, workers, message):
     with pytest.raises(UserError, match=message):
-        run_command._launcher(run_command.Place(place), address, devices, workers, None)
+        run_command._launcher(run_command.LauncherKind(place), address, devices, workers, None)
 
 
 @pytest.fixture(scope="module")
@@ -125,8 +125,8 @@ def test_a_trial_goes_on_elsewhere_when_its_node_dies(cluster, environment, tmp_
     ended = end(driver)
     assert ended.returncode == 1, ended.stderr
     expected, found = rows(tmp_path / "here"), rows(there)
-    assert {label: lasting(row) for label, row in found.items()} == {
-        label: lasting(row) for label, row in expected.items()
+    assert {label: reproducible_part(row) for label, row in found.items()} == {
+        label: reproducible_part(row) for label, row in expected.items()
     }
     assert found["steady"]["usage"]["starts"] == 2
     assert "the plugin is broken" in found["raises"]["reason"]

@@ -95,8 +95,8 @@ def run(monkeypatch, store, script, seeds=1):
     """Run trials on a cluster as scripted, and return it."""
     ray = ScriptedRay(script)
     monkeypatch.setattr(launcher, "_connect", lambda address: ray)
-    news = SimpleNamespace(remote=ray.board.news)
-    monkeypatch.setattr(launcher, "_start_board", lambda ray: SimpleNamespace(news=news))
+    messages = SimpleNamespace(remote=ray.board.messages)
+    monkeypatch.setattr(launcher, "_start_board", lambda ray: SimpleNamespace(messages=messages))
     trials = [trial(seed) for seed in range(seeds)]
     try:
         launcher.RayLauncher().run(Agenda(trials, store, Heard()))
@@ -109,8 +109,8 @@ def seed_of(order):
     return Trial.model_validate_json(order.trial).seed
 
 
-def tell(ray, order, state):
-    ray.board.tell(order.claim, vars(Progress("train", 0.5)), {"checkpoint.pt": state})
+def post(ray, order, state):
+    ray.board.post(order.claim, vars(Progress("train", 0.5)), {"checkpoint.pt": state})
 
 
 @pytest.mark.parametrize(
@@ -136,18 +136,18 @@ def test_a_task_that_leaves_no_row_gets_one(monkeypatch, store, ending, status, 
     assert not (store.ended(row.trial) / CLAIM).exists()
 
 
-def test_what_was_told_before_a_node_died_is_kept_of_every_trial(monkeypatch, store):
+def test_what_was_reported_before_a_node_died_is_kept_of_every_trial(monkeypatch, store):
     died = []
 
     def script(order):
         ray = launcher._connect("")
         if not died:
             died.append(order)
-            for told in ray.orders:
-                tell(ray, told, f"state of {seed_of(told)}".encode())
+            for message in ray.orders:
+                post(ray, message, f"state of {seed_of(message)}".encode())
             return RayError("the node died")
         if len(ray.orders) == 3:  # the task that was given up is not quite dead
-            tell(ray, died[0], b"of the dead")
+            post(ray, died[0], b"of the dead")
         return Trial.model_validate_json(order.trial).row("ok")
 
     ray = run(monkeypatch, store, script, seeds=2)
@@ -188,7 +188,7 @@ def test_the_row_of_a_task_whose_worker_hangs_is_written_in_the_end(monkeypatch,
 
 
 @pytest.mark.parametrize("full", ["at the start", "at the end"])
-def test_a_full_disk_of_the_driver_is_told_and_the_others_are_ended(monkeypatch, store, full):
+def test_a_full_disk_of_the_driver_is_reported_and_the_others_are_ended(monkeypatch, store, full):
     """With the remedy, and with a row of each trial that was under way."""
     rows = {}
 

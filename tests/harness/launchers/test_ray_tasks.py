@@ -46,7 +46,7 @@ class Told:
 
     def __init__(self):
         self.heard = []
-        self.tell = self
+        self.post = self
 
     def remote(self, *what):
         self.heard.append(what)

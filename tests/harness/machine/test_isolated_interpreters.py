@@ -51,8 +51,8 @@ def test_the_command_imports_nothing_of_its_folder(work, tmp_path, started):
         "from harness.hooks import hookimpl\nimport colorsys, json, os, subprocess, sys\n"
         "@hookimpl\ndef harness_models():\n"
         "    code = 'import colorsys, os, sys; print(os.environ[\"PYTHONPATH\"])'\n"
-        "    told = subprocess.check_output([sys.executable, '-c', code], text=True)\n"
-        "    raise RuntimeError(json.dumps([sys.path[0], told.strip()]))\n"
+        "    output = subprocess.check_output([sys.executable, '-c', code], text=True)\n"
+        "    raise RuntimeError(json.dumps([sys.path[0], output.strip()]))\n"
     )
     (tools / "tool-1.dist-info").mkdir()
     (tools / "tool-1.dist-info/METADATA").write_text("Name: tool\nVersion: 1\n")

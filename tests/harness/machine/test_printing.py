@@ -17,10 +17,10 @@ import harness.cli as cli
 from harness.cli import run
 from harness.cli.progress_display import Lines
 from harness.machine.printing import (
-    answer_alone,
-    print_answer,
     print_in_any_encoding,
     print_in_utf8,
+    print_json,
+    reserved_stdout,
 )
 
 NOISE = """
@@ -66,8 +66,8 @@ def test_json_is_alone_on_standard_output_whatever_plugins_print(noisy, streams)
     done = harness(noisy, f"--strict list models --json {streams}")
     assert done.returncode == 0, done.stderr
     assert {model["name"] for model in json.loads(done.stdout)["models"]} >= {"vae"}
-    told = {line for line in done.stderr.splitlines() if line.startswith("noise ")}
-    assert len(told) == (0 if streams else 8), done.stderr
+    message = {line for line in done.stderr.splitlines() if line.startswith("noise ")}
+    assert len(message) == (0 if streams else 8), done.stderr
 
 
 def test_what_is_printed_while_a_command_works_stays_out_of_its_json(tmp_path, monkeypatch, capfd):
@@ -84,7 +84,7 @@ def test_what_is_printed_while_a_command_works_stays_out_of_its_json(tmp_path, m
     monkeypatch.setattr(Pixels, "__call__", noisy)
     path = str(tmp_path / "a.npy")
     monkeypatch.setattr(sys, "stdout", open(1, "w", closefd=False))  # as without pytest
-    with answer_alone():
+    with reserved_stdout():
         code = command(
             monkeypatch, "evaluate", path, "--reference", path, "--metrics", "fid,vendi", "--json"
         )
@@ -103,11 +103,11 @@ def test_all_commands_print_json_in_the_one_place():
     for module in Path(cli.__file__).parent.glob("*.py"):
         assert "json.dumps" not in module.read_text(encoding="utf-8"), module
         if '"--json"' in module.read_text(encoding="utf-8") and module.stem != "__init__":
-            assert "print_answer(" in module.read_text(encoding="utf-8"), module
+            assert "print_json(" in module.read_text(encoding="utf-8"), module
 
 
 def test_json_holds_nothing_that_programs_do_not_read(capsys):
-    print_answer({1: math.nan, "é": (math.inf, Path("x")), "\udcff": [1.5, True, None]})
+    print_json({1: math.nan, "é": (math.inf, Path("x")), "\udcff": [1.5, True, None]})
     printed = capsys.readouterr().out
     assert printed.isascii()
     assert json.loads(printed, parse_constant=pytest.fail) == {
@@ -172,7 +172,7 @@ def test_a_worker_logs_in_utf8_whatever_the_locale(stream):
     assert output.buffer.getvalue().decode("utf-8") == "é \\udcff\n"
 
 
-def test_a_reader_that_has_had_enough_ends_a_command_without_a_word(monkeypatch, capfd):
+def test_a_reader_that_has_had_enough_ends_a_command_silently(monkeypatch, capfd):
     ours, theirs = os.pipe()
     os.close(ours)
     with open(theirs, "w") as output:

@@ -10,7 +10,7 @@ import pytest
 
 from harness.machine import watcher
 from harness.machine.heartbeat import Heartbeat, Progress
-from harness.machine.silence import LONGEST_GAP, Silence, WakingClock, is_stopped
+from harness.machine.silence import LONGEST_GAP, RunningClock, Silence, is_stopped
 from harness.machine.watcher import HANG, LOOK_SECONDS, Pauses, watch
 
 
@@ -32,7 +32,7 @@ def clock(monkeypatch):
 
 
 def test_a_pause_of_hours_is_a_moment_of_silence(tmp_path, clock):
-    silence = Silence(tmp_path, WakingClock(now=clock))
+    silence = Silence(tmp_path, RunningClock(now=clock))
     for _ in range(8):
         clock.now += 0.25
         assert silence.seconds <= 2.0
@@ -43,13 +43,13 @@ def test_a_pause_of_hours_is_a_moment_of_silence(tmp_path, clock):
         clock.now += 0.25
         silence.seconds  # noqa: B018 - a look
     assert silence.seconds == 5.0 + LONGEST_GAP
-    Heartbeat(tmp_path).tell(Progress("train", 0.1))
+    Heartbeat(tmp_path).report(Progress("train", 0.1))
     assert silence.seconds == 0.0
 
 
 def test_while_a_worker_is_stopped_it_is_not_silent_and_that_is_counted_apart(tmp_path):
     stopped, now = [False], Time()
-    clock = WakingClock(lambda: stopped[0], now)
+    clock = RunningClock(lambda: stopped[0], now)
     silence = Silence(tmp_path, clock)
     for state, seconds, silent, still in (
         (False, 1.0, 1.0, 0.0),
@@ -76,7 +76,7 @@ def test_a_process_that_is_stopped_is_known_as_that(tmp_path):
     assert not is_stopped(process.pid)
 
 
-def test_pauses_are_told_for_the_time_that_is_asked_for(clock):
+def test_pauses_are_reported_for_the_time_that_is_asked_for(clock):
     pauses = Pauses()
     for seconds, stopped in ((0.25, False), (14.0, False), (0.25, False), (0.5, True)):
         clock.now += seconds

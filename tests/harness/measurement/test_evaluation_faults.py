@@ -240,8 +240,8 @@ def test_operators_without_a_flop_count_are_in_the_protocol_of_the_count():
             return super().sample(n, y)
 
     found = measure_speed(Sampler(Summing(), seed=0, batch_size=8, precision="fp32"), (1,), 0.0)
-    told = "counted by dispatch; without a formula: aten.cumsum (1 a batch)"
-    assert (found["flops_per_image"].value, found["flops_per_image"].protocol) == (256, told)
+    message = "counted by dispatch; without a formula: aten.cumsum (1 per batch)"
+    assert (found["flops_per_image"].value, found["flops_per_image"].protocol) == (256, message)
 
 
 SOURCE = """
@@ -283,7 +283,7 @@ def test_a_trained_model_keeps_its_figures_whatever_else_fails(tmp_path, monkeyp
     monkeypatch.setattr(vae, "__init__", with_half_precision)
     monkeypatch.setattr(vae, "sample", few)
     monkeypatch.setattr(vae, "log_likelihood", wraps(vae.log_likelihood)(fail))
-    monkeypatch.setattr(SampleScorer, "suspects", fail)
+    monkeypatch.setattr(SampleScorer, "likely_copies", fail)
     monkeypatch.setattr("harness.measurement.pictures.images.Image.fromarray", fail)
     monkeypatch.setattr(trial_run, "set_numerics", lambda precision: None)
     run = trial_run.TrialRun(trial, tmp_path, registry(), CPU, Ledger(), Heartbeat(tmp_path))

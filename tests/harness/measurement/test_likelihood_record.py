@@ -90,8 +90,8 @@ def test_timings_have_the_tail_of_a_call_and_the_other_batches():
 
 
 def test_details_are_columns_of_the_frame_and_absent_where_there_are_none():
-    told = Measurement(value=3.1, kind="estimate", details={"k": 64, "evaluations": 400.0})
-    rows = [make_row("vae", metrics={"bits_per_dim": told}), make_row("dcgan")]
+    message = Measurement(value=3.1, kind="estimate", details={"k": 64, "evaluations": 400.0})
+    rows = [make_row("vae", metrics={"bits_per_dim": message}), make_row("dcgan")]
     frame = rows_frame(rows)
     assert frame["bits_per_dim.k"].tolist()[0] == 64
     assert frame["bits_per_dim.evaluations"].tolist()[0] == 400

@@ -43,7 +43,7 @@ def test_all_batches_of_all_sets_are_counted():
         ((0.3, 0.0), (0.1, 0.0), 1.0, None),  # half a minute is nobody's concern
     ],
 )
-def test_only_what_dwarfs_the_training_is_worth_a_word(batch, scored, training_seconds, words):
+def test_only_what_dwarfs_the_training_is_worth_a_warning(batch, scored, training_seconds, words):
     costs = Costs(CallCost(*batch), CallCost(*scored))
     said = outlook.warning(planned(), costs, training_seconds)
     assert bool(said) == bool(words)
@@ -52,7 +52,7 @@ def test_only_what_dwarfs_the_training_is_worth_a_word(batch, scored, training_s
             raise AssertionError(said)
 
 
-def test_a_slow_sampler_is_told_of_while_it_trains(tmp_path, monkeypatch):
+def test_a_slow_sampler_is_reported_while_it_trains(tmp_path, monkeypatch):
     clock = iter(range(0, 1000, 30))
     monkeypatch.setattr(rehearsal.time, "perf_counter", lambda: next(clock))
     run, training = prepared(Table, tmp_path, budget="3 steps")
@@ -69,7 +69,7 @@ def test_a_slow_sampler_is_told_of_while_it_trains(tmp_path, monkeypatch):
     assert "sampling 40 min, likelihood 90 s" in said
 
 
-def test_sixteen_images_tell_what_one_more_costs(monkeypatch):
+def test_sixteen_images_show_what_one_more_costs(monkeypatch):
     """The first call is cold: of two images it is the quicker of two that counts."""
     seconds = iter([1.0, 0.2, 0.9])
     cost = rehearsal._cost(lambda n: next(seconds), 2, 16)

@@ -145,7 +145,7 @@ def test_a_distance_below_zero_is_no_distance(monkeypatch, name):
     )
 
 
-def test_sets_of_samples_that_are_equal_tell_of_no_uncertainty():
+def test_sets_of_samples_that_are_equal_give_no_uncertainty():
     scorer = SampleScorer(dataset(60), Pixels(SPEC), {"fid": FrechetDistance}, CPU)
     one, other = (torch.from_numpy(split(20, seed).x) for seed in (1, 2))
     for sets in ([one, one.clone()], [one, other, one]):

@@ -87,7 +87,7 @@ def test_the_key_is_the_content(dataset):
 
 
 @pytest.mark.parametrize("damage", ["flip", "truncate", "empty"])
-def test_a_damaged_file_is_made_anew(dataset, damage):
+def test_a_damaged_file_is_recreated(dataset, damage):
     whole = dataset_reference(dataset, "train", Pixels(SPEC)).moments
     path = path_of(dataset, "train", Pixels(SPEC))
     content = bytearray(path.read_bytes())
@@ -102,7 +102,7 @@ def test_a_damaged_file_is_made_anew(dataset, damage):
 
 
 @pytest.mark.parametrize("what", ["moments", "features", "predicted classes 1"])
-def test_a_whole_file_under_anothers_name_is_made_anew(dataset, what):
+def test_a_whole_file_under_anothers_name_is_recreated(dataset, what):
     """Its hash is right, but it is of other images."""
     train, test = (dataset_reference(dataset, name, Pixels(SPEC)) for name in ("train", "test"))
     if what != "moments":

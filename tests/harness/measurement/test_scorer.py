@@ -230,12 +230,12 @@ def test_curves_are_of_quick_metrics_only(pictures):
     assert set(scorer.metrics) == set(ALL)
 
 
-def test_suspects_are_the_copies_with_their_originals(pictures):
+def test_likely_copies_are_the_copies_with_their_originals(pictures):
     new = torch.from_numpy(split(20, 7, pictures.spec).x)
     copies = torch.from_numpy(pictures.train.x[[3, 500]])
-    suspects, originals = score_all(pictures).suspects(torch.cat([new, copies]), 2)
+    likely_copies, originals = score_all(pictures).likely_copies(torch.cat([new, copies]), 2)
     assert sorted(originals.tolist()) == [3, 500]
-    assert torch.equal(suspects, torch.from_numpy(pictures.train.x[originals.numpy()]))
+    assert torch.equal(likely_copies, torch.from_numpy(pictures.train.x[originals.numpy()]))
 
 
 def test_the_test_set_is_not_compared_with_itself(pictures):

@@ -22,7 +22,7 @@ HIGHER_IS_BETTER = {
 }
 
 
-def test_targets_are_metrics_whose_direction_is_told():
+def test_targets_are_metrics_whose_direction_is_reported():
     infos = {info.name: info for info in harness_metrics()}
     assert {name for name, info in infos.items() if not info.lower_is_better} == HIGHER_IS_BETTER
     for info in infos.values():

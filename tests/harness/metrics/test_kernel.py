@@ -187,7 +187,7 @@ def test_what_has_no_value_says_why():
         kid(y[:1], y)
     with pytest.raises(NonFiniteFeatures, match="1 of 50"):
         kid(torch.where(torch.arange(50)[:, None] == 3, torch.nan, y), y)
-    with pytest.raises(ValueError, match="there are only moments"):
+    with pytest.raises(ValueError, match="only moments are available"):
         updated(KernelDistance(Reference("train", moments([y]))), y).compute()
     with pytest.raises(ValueError, match="features are equal"):
         kid(y, torch.ones(10, 4), GaussianDistance)

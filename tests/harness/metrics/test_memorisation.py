@@ -72,7 +72,7 @@ def test_copies_are_flagged_though_some_held_out_images_are_copies_too(twins):
     assert not measured(honest + 100, train, test)["memorisation"].warning
 
 
-def test_copies_cannot_be_told_where_held_out_images_are_all_copies():
+def test_copies_cannot_be_detected_where_held_out_images_are_all_copies():
     found = measured(features(500, 8, seed=9), test=TRAIN[:500])["memorisation"]
     assert "100% of 500 unseen real images lie as near" in found
 

@@ -67,10 +67,10 @@ def test_mistakes_are_named_with_their_place(change, message):
         parse_benchmark(GOOD.replace(*change, 1), "mine.toml")
 
 
-def test_every_mistake_is_told_at_once():
-    with pytest.raises(UserError) as told:
+def test_every_mistake_is_reported_at_once():
+    with pytest.raises(UserError) as expected:
         parse_benchmark(GOOD.replace("90s", "90").replace("curve", "curves"), "mine.toml")
-    assert len(str(told.value).splitlines()) == 2
+    assert len(str(expected.value).splitlines()) == 2
 
 
 def test_shipped_benchmarks_are_sound_and_called_as_their_files():

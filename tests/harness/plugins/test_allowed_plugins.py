@@ -35,11 +35,11 @@ def harness(site, *arguments, **variables):
 
 
 def test_a_plugin_that_may_not_load_is_never_imported(site):
-    code, told = harness(site, "--plugins", "genharness,good-one", "list", "models")
-    assert code == 0 and "good " in told and "vae " in told
+    code, output = harness(site, "--plugins", "genharness,good-one", "list", "models")
+    assert code == 0 and "good " in output and "vae " in output
     assert not (site / "imported").exists()
-    code, told = harness(site, "list", "models", GENHARNESS_PLUGINS="fine")
-    assert code == 0 and "good " in told and "vae " not in told
+    code, output = harness(site, "list", "models", GENHARNESS_PLUGINS="fine")
+    assert code == 0 and "good " in output and "vae " not in output
     assert not (site / "imported").exists()
     harness(site, "list", "models")
     assert (site / "imported").exists(), "the telltale tells nothing"
@@ -90,11 +90,11 @@ def test_names_are_of_distributions_or_of_entry_points(site, monkeypatch):
     assert set(Registry(_chosen(points, ["fine"])).models) == {"good"}
     with pytest.raises(UserError, match=r"'gam' \(did you mean 'gan'\?\)"):
         chosen("gam")
-    with pytest.raises(UserError, match="names none"):
+    with pytest.raises(UserError, match="is empty"):
         chosen()
 
 
-def test_the_environment_of_a_result_tells_what_could_load(monkeypatch):
+def test_the_environment_of_a_result_shows_what_could_load(monkeypatch):
     monkeypatch.setenv("GENHARNESS_PLUGINS", "")
     assert allowed_plugins() is None and record_environment()["plugins"] is None
     monkeypatch.setenv("GENHARNESS_PLUGINS", "good-one, genharness,")

@@ -37,17 +37,17 @@ def test_a_class_has_the_capabilities_of_its_instances(model_class):
 
 @pytest.mark.parametrize("model_class", INSTALLED, ids=lambda model_class: model_class.__name__)
 def test_the_kind_of_a_likelihood_is_that_of_its_values(model_class):
-    told = likelihood_kind(model_class)
+    message = likelihood_kind(model_class)
     if "HasLikelihood" not in capabilities(model_class):
-        assert told is None
+        assert message is None
         return
     spec = DataSpec.images((1, 2, 2), levels=4)
     model = model_class(spec, model_class.Config()).eval()
     with torch.no_grad():
-        assert told == model.log_likelihood(torch.zeros(1, 1, 2, 2, dtype=torch.uint8)).kind
+        assert message == model.log_likelihood(torch.zeros(1, 1, 2, 2, dtype=torch.uint8)).kind
 
 
-def test_a_kind_that_only_a_score_would_tell_is_unknown():
+def test_a_kind_that_only_scoring_would_reveal_is_unknown():
     class Undecided(Histogram):
         def log_likelihood(self, x, y=None):
             nats = super().log_likelihood(x).nats
@@ -63,17 +63,17 @@ def test_a_kind_that_only_a_score_would_tell_is_unknown():
 def test_settings_are_read_from_the_config_in_order():
     @dataclass(frozen=True)
     class Config:
-        batch_size: int = setting(8, "images a step")
+        batch_size: int = setting(8, "images per step")
         sampler: Literal["a", "b"] = setting("b", "how")
         share: "float" = setting(0.5, "of what")
 
     assert settings(Config) == (
-        HyperParameter("batch_size", "int", 8, "images a step"),
+        HyperParameter("batch_size", "int", 8, "images per step"),
         HyperParameter("sampler", "Literal['a', 'b']", "b", "how"),
         HyperParameter("share", "float", 0.5, "of what"),
     )
 
 
-def test_stages_are_told():
+def test_stages_are_reported():
     assert [name for name, _ in describe(TwoStages).stages] == [n for n, _ in TwoStages.stages]
     assert describe(Histogram).stages == GenerativeModel.stages

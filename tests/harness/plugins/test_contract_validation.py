@@ -114,7 +114,7 @@ ATTRIBUTES = [
     (building(lambda m: setattr(m, "optimizers", [m.optimizers["adam"]])), f"a list; {OPTIMIZERS}"),
     (building(lambda m: m.optimizers.update(more=None)), rf"\['more'\] is None; {OPTIMIZERS}"),
     (building(scheduled), rf"\['adam'\] is a LambdaLR; {OPTIMIZERS}"),
-    (building(strangers), r"\['more'\] moves 2 tensors that are no parameters of the model"),
+    (building(strangers), r"\['more'\] moves 2 tensors that are not parameters of the model"),
     (building(lambda m: delattr(m, "network")), "there is no attribute 'network'"),
     (having(network=property(lambda self: torch.relu)), "network is a builtin_function_or_method"),
     (Lazy, "network.weight has no shape yet"),
@@ -164,7 +164,7 @@ def test_a_sound_model_is_let_through_and_its_trial_is_not_changed(tmp_path, mon
 
     with_it = trained(Noisy, tmp_path)
     assert (random.random(), np.random.random_sample()) == expected
-    monkeypatch.setattr("harness.worker.warm_up.rehearse", lambda *_, **__: Costs(FREE, FREE))
+    monkeypatch.setattr("harness.worker.warm_up.dry_run", lambda *_, **__: Costs(FREE, FREE))
     without = trained(Noisy, tmp_path / "other")
     assert torch.equal(with_it.model.network.weight, without.model.network.weight)
 

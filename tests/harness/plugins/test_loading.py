@@ -80,7 +80,7 @@ class WithoutBatchSize:
 
 @dataclass(frozen=True)
 class WithoutAnnotation:
-    batch_size: int = setting(8, "images a step")
+    batch_size: int = setting(8, "images per step")
     hidden = 3
 
 
@@ -103,15 +103,15 @@ class Plain:
 
 
 CONFIGS = [
-    (None, "Config is None, no dataclass; the contract asks for a class under @dataclass"),
-    (Plain, "Config is the class Plain, no dataclass"),
-    (Changeable, r"Config can be changed; write @dataclass\(frozen=True\)"),
+    (None, "Config is None, not a dataclass; the contract asks for a class under @dataclass"),
+    (Plain, "Config is the class Plain, not a dataclass"),
+    (Changeable, r"Config is mutable; write @dataclass\(frozen=True\)"),
     (WithoutBatchSize, "Config has no batch_size"),
     (WithoutAnnotation, "Config.hidden has no annotation.*write 'hidden: int = 3'"),
-    (TypeChecking, "Config.folder has an annotation that means nothing .*'Path'.*TYPE_CHECKING"),
-    (Config.of("Nowhere"), "Config.hidden has an annotation that means nothing.*Nowhere"),
-    (Config.of(torch.dtype, torch.float32), "Config.hidden is of a type that no file can set"),
-    (Config.of(np.ndarray, None), "Config.hidden is of a type that no file can set"),
+    (TypeChecking, "Config.folder has an annotation that does not resolve .*'Path'.*TYPE_CHECKING"),
+    (Config.of("Nowhere"), "Config.hidden has an annotation that does not resolve.*Nowhere"),
+    (Config.of(torch.dtype, torch.float32), "Config.hidden is of a type that a file cannot set"),
+    (Config.of(np.ndarray, None), "Config.hidden is of a type that a file cannot set"),
     (Config.of(Callable, torch.relu), "hidden is a builtin_function_or_method by default, which"),
     (
         Config.of(Any, lambda x: x),
@@ -119,7 +119,7 @@ CONFIGS = [
     ),
     (Config.of(type, torch.nn.ReLU), "Config.hidden is the class ReLU by default"),
     (Config.of(int, 0.5), r"Config.hidden: 0.5: .*\(its own default does not fit its type\)"),
-    (Config.of(Any, (1, 2)), r"Config.hidden is \(1, 2\), and \[1, 2\] when it was written"),
+    (Config.of(Any, (1, 2)), r"Config.hidden is \(1, 2\), but \[1, 2\] after being written"),
     (Config.of(int, 3, batch_size="8"), "Config.batch_size is '8'; the contract asks for an int"),
     (Config.of(int, 3, batch_size=True), "Config.batch_size is true; the contract asks for an int"),
     (Raising, "KeyError in Config: 'hidden'"),
@@ -185,17 +185,17 @@ def images(array, labels=True, of="train"):
 
 GOOD = split(8).x
 DATASETS = [
-    (3, "it is an int; a function is asked for"),
-    (lambda: None, "its function returned None; a harness.dataset.Dataset is asked for"),
+    (3, "it is an int; expected a function"),
+    (lambda: None, "its function returned None; expected a harness.dataset.Dataset"),
     (lambda: 1 / 0, r"raised ZeroDivisionError: division by zero \(test_loading.py:"),
-    (changed(name="digits"), "its name is 'digits'; 'toy' was asked for"),
-    (changed(spec=(1, 2, 2)), "its spec is a tuple; a harness.contract.DataSpec"),
+    (changed(name="digits"), "its name is 'digits'; expected 'toy'"),
+    (changed(spec=(1, 2, 2)), "its spec is a tuple; expected a harness.contract.DataSpec"),
     (
         changed(spec=DataSpec.images((2, 2), 4, 3)),
         r"the shape \(2, 2\); image has 3 axes",
     ),
     (changed(spec=DataSpec.images([1, 2, 2], 4, 3)), r"the shape \[1, 2, 2\]; image has 3 axes"),
-    (changed(spec=DataSpec.images((1, 2, 2), 300, 3)), "300 levels; 2 to 256"),
+    (changed(spec=DataSpec.images((1, 2, 2), 300, 3)), "300 levels; expected 2 to 256"),
     (changed(spec=DataSpec.images((1, 2, 2), 4, -1)), "y of its spec has -1 levels"),
     (
         changed(spec=DataSpec.images((1, 2, 3), 4, 3)),
@@ -213,7 +213,7 @@ DATASETS = [
         changed(spec=DataSpec.images((1, 2, 2), 4, 0)),
         "train split has a condition y",
     ),
-    (changed(test=None), "its test split is None; a harness.dataset.Split"),
+    (changed(test=None), "its test split is None; expected a harness.dataset.Split"),
     (changed(validation=(GOOD, None)), "its validation split is a tuple"),
     (changed(entropy=float("nan")), "its entropy is nan"),
     (images(GOOD.astype(np.float32)), r"images of train are <f4 .*uint8 \(N, 1, 2, 2\)"),
@@ -323,8 +323,8 @@ class Nameless(Pixels):
 EXTRACTORS = [
     (Blind, r"features 'odd' raised OSError: the lens is gone \(test_loading.py:"),
     (Nameless, "features 'odd' of .*: digest is None; the contract asks for text"),
-    (lambda spec: None, "features 'odd' of .*: None is no extractor; the contract asks for"),
-    (torch.nn.Linear, "features 'odd' of .*: the class Linear is no extractor"),
+    (lambda spec: None, "features 'odd' of .*: None is not an extractor; the contract asks for"),
+    (torch.nn.Linear, "features 'odd' of .*: the class Linear is not an extractor"),
 ]
 
 

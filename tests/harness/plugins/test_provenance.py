@@ -18,7 +18,7 @@ def site(tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_a_plugin_is_told_by_the_libraries_that_it_alone_requires(site):
+def test_a_plugin_is_identified_by_the_libraries_that_it_alone_requires(site):
     requirements = [
         "genharness>=0.1",
         "torch>=2.11",  # the harness's own
@@ -55,20 +55,20 @@ def test_the_commit_is_that_of_the_tree_which_tracks_the_harness(tmp_path, monke
     copy.write_text(Path(provenance.__file__).read_text())
     monkeypatch.setattr(provenance, "__file__", str(copy))
 
-    def told():
+    def recorded():
         return record_environment()["commit"], record_environment()["dirty"]
 
-    assert told() == (None, None)
+    assert recorded() == (None, None)
     git(tmp_path, "init", "-q")
     (tmp_path / "README").write_text("")
     git(tmp_path, "add", "README")
     git(tmp_path, "commit", "-q", "-m", "not the package")
-    assert told() == (None, None)
+    assert recorded() == (None, None)
     git(tmp_path, "add", "package")
     git(tmp_path, "commit", "-q", "-m", "the package")
     head = git(tmp_path, "rev-parse", "HEAD")
-    assert told() == (head, False)
+    assert recorded() == (head, False)
     (tmp_path / "untracked").write_text("")
-    assert told() == (head, False)
+    assert recorded() == (head, False)
     (tmp_path / "README").write_text("edited")
-    assert told() == (head, True)
+    assert recorded() == (head, True)

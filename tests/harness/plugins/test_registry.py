@@ -89,14 +89,17 @@ BROKEN = {
         def harness_models():
             return []
         """,
-        "harness_models() brings nothing, for it is no hook: write @hookimpl above it",
+        "harness_models() is not a hook, so it provides nothing: write @hookimpl above it",
     ),
     "event-without-mark": (
         models_plugin("a") + "def harness_step(trial, usage):\n    pass\n",
-        "harness_step() brings nothing",
+        "harness_step() is not a hook",
     ),
-    "without-hooks": ("def harness_modells(): pass", "it brings nothing: it has none of the hooks"),
-    "class-instead-of-a-module": ("class Plugin: pass", "it brings nothing"),
+    "without-hooks": (
+        "def harness_modells(): pass",
+        "it provides nothing: it has none of the hooks",
+    ),
+    "class-instead-of-a-module": ("class Plugin: pass", "it provides nothing"),
     "misspelt-argument": (
         """
         from harness.hooks import hookimpl
@@ -161,14 +164,14 @@ def test_one_name_may_serve_two_kinds(site):
     assert found.conflicts == ()
 
 
-def test_an_unknown_name_is_met_with_the_nearest_and_with_suspects(site):
+def test_an_unknown_name_is_met_with_the_nearest_and_with_broken_plugins(site):
     add(site, "sound", models_plugin("realnvp", "dcgan"))
     with pytest.raises(UserError, match=r"no model is called 'RealNPV' \(did you mean 'realnvp'"):
         discover("sound").model("RealNPV")
     with pytest.raises(UserError, match="no model is called 'zzz'; there are: dcgan, realnvp$"):
         discover("sound").model("zzz")
     add(site, "sick", "import no_such_module")
-    with pytest.raises(UserError, match="plugin 'plugin' of sick is broken.*may hold 'glow'"):
+    with pytest.raises(UserError, match="plugin 'plugin' of sick is broken.*may provide 'glow'"):
         discover("sound", "sick").model("glow")
 
 

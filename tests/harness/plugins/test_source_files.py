@@ -208,7 +208,7 @@ def test_the_harness_itself_is_left_out_and_so_are_other_families(family):
     assert family in found and found <= {family, "harness_nets"}
 
 
-def test_a_digest_tells_its_rule():
+def test_a_digest_shows_its_rule():
     assert rule_of(source_digest("harness_gan.dcgan:DCGAN")) == source_files.RULE == 2
     assert rule_of("0" * 64) == 1
 

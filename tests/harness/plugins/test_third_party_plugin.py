@@ -66,7 +66,7 @@ PROJECT = {
         class PixelHistogram(GenerativeModel):
             @dataclass(frozen=True)
             class Config:
-                batch_size: int = setting(64, "images a step")
+                batch_size: int = setting(64, "images per step")
                 learning_rate: float = setting(0.1, "of Adam")
 
             def __init__(self, spec, config):
@@ -118,8 +118,8 @@ def with_plugin(site, *command):
 
 def test_it_is_listed(site):
     code = "import sys; from harness.cli import main; main()"
-    told = json.loads(with_plugin(site, "-c", code, "--strict", "list", "models", "--json"))
-    [model] = [model for model in told["models"] if model["name"] == "pixel-histogram"]
+    output = json.loads(with_plugin(site, "-c", code, "--strict", "list", "models", "--json"))
+    [model] = [model for model in output["models"] if model["name"] == "pixel-histogram"]
     assert (model["distribution"], model["version"]) == ("pixel-histogram", "0.3")
     assert model["type"] == "histogram"
 
@@ -172,9 +172,9 @@ def test_it_stands_on_a_leaderboard(site, tmp_path):
     (tmp_path / "mine.toml").write_text(BENCHMARK)
     results = str(tmp_path / "results")
     options = ["--results", results, "--tracking", "off", "--threads", "1"]
-    told = with_plugin(site, "-m", "harness", "run", str(tmp_path / "mine.toml"), *options)
+    output = with_plugin(site, "-m", "harness", "run", str(tmp_path / "mine.toml"), *options)
     own = "| pixel-histogram | histogram"
-    [line] = [line for line in told.splitlines() if line.startswith(own)]
+    [line] = [line for line in output.splitlines() if line.startswith(own)]
     assert line.rstrip("| ").endswith("ok")
     table = tmp_path / "results/mine/report/rows.csv"
     # pandas would take the row called "null" for a missing name.

@@ -112,7 +112,7 @@ def test_the_interval_holds_two_trainings_as_often_as_it_says():
     assert LEVEL - 0.01 < np.mean(held) < LEVEL + 0.02
 
 
-def test_with_one_seed_the_sets_tell_what_they_can():
+def test_with_one_seed_the_sets_show_what_they_can():
     rng = np.random.default_rng(1)
     held = []
     for then, now in rng.normal(size=(4000, 2, 3)):

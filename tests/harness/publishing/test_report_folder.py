@@ -163,7 +163,7 @@ def test_rows_are_read_from_lines_and_from_a_single_row(report, tmp_path):
     assert read_results(tmp_path / "row.json").rows == (row,)
     found = read_results(report / "rows.jsonl")
     assert len(found.rows) == len(results().rows)
-    with pytest.raises(UserError, match="tables leave out parts of rows"):
+    with pytest.raises(UserError, match="tables omit parts of rows"):
         read_results(report / "rows.csv")
     with pytest.raises(UserError, match="there is no .*nowhere"):
         read_results(tmp_path / "nowhere")
@@ -196,7 +196,7 @@ def test_a_manifest_reaches_nothing_outside(report, tmp_path, path):
     manifest.files[path] = "0" * 64
     manifest.write(folder)
     for act in (report_folder.read, lambda f: report_folder.write(results(), f, registry())):
-        with pytest.raises(UserError, match="is no path of a file in this folder"):
+        with pytest.raises(UserError, match="is not a path of a file in this folder"):
             act(folder)
     assert (tmp_path / "outside.txt").read_text() == "theirs"
 

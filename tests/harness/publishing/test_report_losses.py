@@ -79,7 +79,7 @@ def test_the_first_report_may_be_empty_and_an_empty_one_is_replaced(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("fault", "told"),
+    ("fault", "expected"),
     [
         (breaks, "RuntimeError: no such font"),
         (leaves, "SystemExit: bye"),
@@ -90,12 +90,12 @@ def test_the_first_report_may_be_empty_and_an_empty_one_is_replaced(tmp_path):
     ],
 )
 def test_a_format_that_fails_is_named_and_leaves_nothing_and_the_others_are_written(
-    tmp_path, fault, told
+    tmp_path, fault, expected
 ):
     formats = written_by(a=fault, text=text)
     written = report_folder.write(make_results(FULL), tmp_path / "report", formats)
     assert written.files == {"text": tmp_path / "report/rows.txt"}
-    assert written.failed.keys() == {"a"} and told in written.failed["a"]
+    assert written.failed.keys() == {"a"} and expected in written.failed["a"]
     assert not list((tmp_path / "report").rglob("*.html"))
     assert report_folder.read(tmp_path / "report").rows
 

@@ -52,15 +52,15 @@ def installed(folder, shapes):
 
 
 def listed(site):
-    told = json.loads(python("-m", "harness", "list", "models", "--json", site=site))
-    assert not told["broken"] and not told["conflicts"]
-    return {model["name"] for model in told["models"]}
+    output = json.loads(python("-m", "harness", "list", "models", "--json", site=site))
+    assert not output["broken"] and not output["conflicts"]
+    return {model["name"] for model in output["models"]}
 
 
 def own_tests(site, project):
     # The project's settings, not ours.
-    told = python("-m", "pytest", "-q", "-p", "no:cacheprovider", site=site, folder=project)
-    assert " passed" in told and "failed" not in told
+    output = python("-m", "pytest", "-q", "-p", "no:cacheprovider", site=site, folder=project)
+    assert " passed" in output and "failed" not in output
 
 
 @pytest.fixture
@@ -92,8 +92,8 @@ def test_plugins_of_other_kinds_pass_their_own_tests_and_checks_and_serve_a_run(
     site = installed(outside, [*kinds, Family.flow])
     for kind in kinds:
         own_tests(site, outside / kind)
-        told = python("-m", "harness", "check", f"toy-{kind}", site=site, folder=outside)
-        assert " passed" in told
+        output = python("-m", "harness", "check", f"toy-{kind}", site=site, folder=outside)
+        assert " passed" in output
     brief = BENCHMARK.replace('["digits"]', '["toy-dataset"]').replace("references = false", "")
     (outside / "brief.toml").write_text(brief)
     python("-m", "harness", "run", "brief.toml", "--tracking", "off", site=site, folder=outside)

@@ -62,7 +62,7 @@ CHECKS = [
 
 @pytest.mark.parametrize("check", CHECKS)
 @pytest.mark.parametrize(
-    "spec", [SPEC, DataSpec.images((3, 6, 5), levels=256)], ids=["gray", "colour"]
+    "spec", [SPEC, DataSpec.images((3, 6, 5), levels=256)], ids=["grey", "colour"]
 )
 def test_every_template_passes_the_checks(check, spec):
     try:
@@ -324,8 +324,8 @@ def test_what_is_written_is_clean(tmp_path):
     ruff = [sys.executable, "-m", "ruff"]
     (tmp_path / "ruff.toml").write_text("line-length = 100\nlint.select = ['E', 'F', 'B', 'UP']\n")
     for command in (["check"], ["format", "--check"]):
-        told = subprocess.run([*ruff, *command, str(tmp_path)], capture_output=True, text=True)
-        assert told.returncode == 0, told.stdout
+        result = subprocess.run([*ruff, *command, str(tmp_path)], capture_output=True, text=True)
+        assert result.returncode == 0, result.stdout
 
 
 @pytest.mark.parametrize(
@@ -337,7 +337,7 @@ def test_what_is_written_is_clean(tmp_path):
         ("my--flow", "try 'my-flow'"),
         ("../up", "lower-case letters.*try 'up'"),
         ("", "lower-case letters"),
-        ("lambda", "a word of Python's grammar"),
+        ("lambda", "a keyword of Python"),
         ("json", "a module of Python's standard library"),
         ("torch", "the distribution torch"),
         ("sklearn", "a module that can be imported"),

@@ -53,8 +53,8 @@ def said(folder):
         text=True,
     )
     assert done.returncode == 0, done.stdout
-    told = re.split(r"^--- .* ended with (\d)\n", done.stdout, flags=re.MULTILINE)
-    return dict(zip(SESSIONS, zip(told[::2], map(int, told[1::2]), strict=False), strict=True))
+    output = re.split(r"^--- .* ended with (\d)\n", done.stdout, flags=re.MULTILINE)
+    return dict(zip(SESSIONS, zip(output[::2], map(int, output[1::2]), strict=False), strict=True))
 
 
 def test_its_json_loads_into_the_frame_of_sweeps(folder, said):
@@ -63,8 +63,8 @@ def test_its_json_loads_into_the_frame_of_sweeps(folder, said):
     frame = read_benchmarks(folder / "out.json")
     assert list(frame.columns) == list(COLUMNS)
     [line] = frame.to_dict("records")
-    told = (line["model"], line["dataset"], line["device"], line["batch_size"])
-    assert told == ("vae", "known-density:markov", "cpu", 2)
+    output = (line["model"], line["dataset"], line["device"], line["batch_size"])
+    assert output == ("vae", "known-density:markov", "cpu", 2)
     assert line["repetitions"] >= 5 and line["nfe"] == 1 and line["parameters"] > 0
     assert pd.isna(line["cold_start"]) and pd.isna(line["peak_memory"])
 
@@ -102,8 +102,8 @@ def test_a_misspelt_model_is_an_error_and_other_projects_see_no_option(said):
 
 
 def test_figures_come_from_the_single_timings(tmp_path):
-    told = {"model": "x", "dataset": "d", "device": "cpu", "batch_size": 8, "threads": 3}
-    benchmark = {"extra_info": told, "stats": {"data": [1.0, 2.0, 4.0, 5.0, 8.0]}}
+    output = {"model": "x", "dataset": "d", "device": "cpu", "batch_size": 8, "threads": 3}
+    benchmark = {"extra_info": output, "stats": {"data": [1.0, 2.0, 4.0, 5.0, 8.0]}}
     path = tmp_path / "saved.json"
     path.write_text(json.dumps({"benchmarks": [benchmark]}))
     [line] = read_benchmarks(path).to_dict("records")

@@ -183,15 +183,15 @@ class Summing(Regressor):
         return super().sample(n)
 
 
-def test_operators_without_a_flop_count_are_told(monkeypatch):
+def test_operators_without_a_flop_count_are_reported(monkeypatch):
     found = Sweep(Request("summing", "digits", (1,)))
     for message in run(Summing(SPEC, Config()), (1,)):
         found.take(message)
     [line] = sweeps_frame([found]).to_dict("records")
     assert (line["flops_per_image"], line["uncounted"]) == (256, '{"aten.cumsum": 1}')
     monkeypatch.setattr("harness.speed.sweep.measure", lambda request: found)
-    told = CliRunner().invoke(app, ["speed", "vae"]).stdout
-    assert "without a FLOP count: aten.cumsum\n" in told
+    output = CliRunner().invoke(app, ["speed", "vae"]).stdout
+    assert "without a FLOP count: aten.cumsum\n" in output
 
 
 def test_the_command_prints_one_record_a_batch_size(monkeypatch):
@@ -209,7 +209,7 @@ def test_the_command_prints_one_record_a_batch_size(monkeypatch):
     assert all(set(record) == set(COLUMNS) for record in records)
     lines = CliRunner().invoke(app, command).stdout.splitlines()
     assert lines[0].startswith("vae on digits, cpu, untrained, ")
-    assert "148 parameters, 1 network calls, 256 FLOPs an image" in lines[0]
+    assert "148 parameters, 1 network calls, 256 FLOPs per image" in lines[0]
 
 
 @pytest.mark.parametrize(

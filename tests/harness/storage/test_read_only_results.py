@@ -41,7 +41,7 @@ def finished(tmp_path_factory):
     (folder / "mine.toml").write_text(BENCHMARK)
     planned = api.plan(str(folder / "mine.toml"), folder / "results")
     planned.store.prepare()
-    planned.store.keep_source(planned.source)
+    planned.store.write_source(planned.source)
     for trial in planned.trials:
         planned.store.begin(trial)
         measured = make_row(trial.label).metrics
@@ -107,10 +107,10 @@ def test_what_reads_works_and_what_writes_says_where_it_cannot(
         code, printed, message = harness(*arguments)
         assert (code, expected in printed) == (0, True), message
     code, _, message = harness("report", "mine.toml")
-    told = (
+    text = (
         "cannot write the report to results/mine/report: Permission denied; 'harness report ... -"
     )
-    assert code == 2 and told in message
+    assert code == 2 and text in message
     code, _, message = harness("report", "mine.toml", "--out", "new", "--format", "csv")
     assert code == 2 and "cannot write the report to new: Permission denied" in message
     code, _, message = harness("export", "mine.toml")

@@ -41,7 +41,7 @@ def test_a_killed_trial_resumes_with_its_files_and_without_its_row(store):
     assert store.row(TRIAL.id) is None
 
 
-def test_a_failed_trial_begins_anew(store):
+def test_a_failed_trial_restarts(store):
     (store.begin(TRIAL) / "checkpoint.pt").write_text("state")
     store.finish(TRIAL.row("error", "broken"))
     assert not (store.begin(TRIAL) / "checkpoint.pt").exists()
@@ -89,7 +89,7 @@ def test_a_working_folder_that_cannot_be_made_is_named(store):
     store.prepare()
     place = store.working(TRIAL.id)
     place.write_text("in the way")
-    with pytest.raises(UserError, match=f"cannot write to {place}: File exists; mend"):
+    with pytest.raises(UserError, match=f"cannot write to {place}: File exists; fix"):
         store.begin(TRIAL)
 
 
@@ -273,7 +273,7 @@ def test_the_folder_of_a_trial_that_was_copied_to_anothers_place_is_refused(stor
 def test_two_rows_of_one_trial_are_no_two_trials():
     line = TRIAL.row("ok").model_dump_json().encode() + b"\n"
     other = trial(1).row("ok").model_dump_json().encode() + b"\n"
-    with pytest.raises(UserError, match=r"rows.jsonl, line 3: the row of .* stands in line 1"):
+    with pytest.raises(UserError, match=r"rows.jsonl, line 3: the row of .* is also in line 1"):
         read_rows(line + other + line, Path("rows.jsonl"))
     assert len(read_rows(line + other, Path("rows.jsonl"))) == 2
 

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from harness import api
 from harness.cli import app
-from harness.publishing.formats import Written
+from harness.publishing.formats import WrittenReport
 from harness.storage.store import Store
 from harness.storage.unplanned import unplanned
 
@@ -32,7 +32,7 @@ def store(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("now", "told"),
+    ("now", "expected"),
     [
         (
             changed(plugin=TRIAL.plugin | {"source": "1"}),
@@ -54,12 +54,12 @@ def store(tmp_path):
         ),
     ],
 )
-def test_rows_that_are_not_planned_are_counted_with_the_reason(store, now, told):
+def test_rows_that_are_not_planned_are_counted_with_the_reason(store, now, expected):
     ended(store, SEEDS)
     lines = unplanned(store, now)
     number = len(SEEDS) - len({t.id for t in SEEDS} & {t.id for t in now})
     assert lines[0] == f"not planned, so not reported: {number} rows in {store.trials}"
-    assert told in "\n".join(lines[1:-1])
+    assert expected in "\n".join(lines[1:-1])
     assert lines[-1].startswith(f"'harness report {store.folder} --out")
 
 
@@ -91,7 +91,7 @@ def reported(planned, monkeypatch):
     def write(results, folder, *others):
         path = folder / "rows.txt"
         path.write_text(f"{len(results.rows)}")
-        return Written({"text": path}, {"page": "RuntimeError: no font"} if breaks else {})
+        return WrittenReport({"text": path}, {"page": "RuntimeError: no font"} if breaks else {})
 
     breaks = []
     monkeypatch.setattr("harness.publishing.report_folder.write_formats", write)

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from harness.cli import app
 from harness.doctor.tracking import tracking_findings
 from harness.errors import UserError
-from harness.tracking import Courier, Tracker, tracked_frame
+from harness.tracking import BackgroundSender, Tracker, tracked_frame
 
 ADDRESSES = [
     # written, what people see of it, what nobody may see
@@ -66,7 +66,9 @@ def said_by(uri):
 
 
 @pytest.mark.parametrize(("uri", "public", "secrets"), ADDRESSES)
-def test_no_part_of_a_password_is_told(uri, public, secrets, tmp_path, monkeypatch, caplog, capfd):
+def test_no_part_of_a_password_is_reported(
+    uri, public, secrets, tmp_path, monkeypatch, caplog, capfd
+):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     row = make_row()
     folder = finish(tmp_path, row, curve=False)
@@ -76,31 +78,31 @@ def test_no_part_of_a_password_is_told(uri, public, secrets, tmp_path, monkeypat
 
     monkeypatch.setattr(Tracker, "_connect", fail)
     tracker = Tracker(tmp_path)
-    with Courier(tracker) as courier:
-        courier.send(row, folder)
+    with BackgroundSender(tracker) as sender:
+        sender.send(row, folder)
     answer = CliRunner().invoke(app, ["sync", "--results", str(tmp_path)])
     assert isinstance(answer.exception, UserError)
-    told = [answer.output, *traceback.format_exception(answer.exception)]
+    printed = [answer.output, *traceback.format_exception(answer.exception)]
     with pytest.raises(UserError) as refused:
         tracked_frame("digits", tmp_path)
-    told.append(str(refused.value))
-    told += [str(finding) for finding in tracking_findings(tmp_path)]
-    told += [caplog.text, *capfd.readouterr()]
+    printed.append(str(refused.value))
+    printed += [str(finding) for finding in tracking_findings(tmp_path)]
+    printed += [caplog.text, *capfd.readouterr()]
     assert tracker.address == public
     for secret in secrets.split():
-        assert not [text for text in told if secret in text]
+        assert not [text for text in printed if secret in text]
         assert not [f for f in tmp_path.rglob("*.json") if secret in f.read_text()]
 
 
 @pytest.mark.parametrize("uri", PLAIN)
-def test_an_address_without_a_password_is_told_as_it_is(uri, tmp_path, monkeypatch):
+def test_an_address_without_a_password_is_reported_as_it_is(uri, tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     tracker = Tracker(tmp_path)
     assert tracker.address == uri
     assert tracker.hide(f"cannot open {uri}") == f"cannot open {uri}"
 
 
-def test_passwords_of_the_environment_are_not_told(tmp_path, monkeypatch):
+def test_passwords_of_the_environment_are_not_reported(tmp_path, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "me")
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "p w/1")

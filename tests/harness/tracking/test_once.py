@@ -10,7 +10,7 @@ from support.rows import make_row
 from support.tracked import finish, runs
 from werkzeug.serving import make_server
 
-from harness.tracking import DATABASE, Courier, Tracker, sync, tracked_frame
+from harness.tracking import DATABASE, BackgroundSender, Tracker, sync, tracked_frame
 from harness.tracking.tracker import TRIAL_TAG
 
 
@@ -55,8 +55,8 @@ def test_a_server_that_answers_too_late_makes_one_run_of_a_trial(slow_server, re
     row = make_row()
     folder = finish(results, row)
     tracker = Tracker(results)
-    with Courier(tracker) as courier:
-        courier.send(row, folder)
+    with BackgroundSender(tracker) as sender:
+        sender.send(row, folder)
     assert len(slow_server) == 1
     assert tracker.holds(folder)
     [run] = runs(tracker)

@@ -83,7 +83,7 @@ def test_a_row_of_a_benchmark_outside_the_results_is_not_sent(folder, tracker, c
     (folder / "row.json").write_text(row.model_dump_json())
     before = sorted(tracker.results.parents[1].glob("*"))
     assert sync(tracker.results, tracker) == ([], [folder.name])
-    assert "no name of a benchmark" in caplog.text
+    assert "not a name of a benchmark" in caplog.text
     assert tracker._client.mock_calls == []
     assert sorted(tracker.results.parents[1].glob("*")) == before
 
@@ -96,9 +96,9 @@ def test_the_marker_is_written_through_no_link(folder, tracker, tmp_path):
     assert json.loads((folder / MARKER).read_text())["uri"] == tracker.address
 
 
-@pytest.mark.parametrize("told", ["", "[1]", "{}", '{"uri": 1}'])
-def test_a_marker_that_says_nothing_does_not_count(folder, tracker, told):
-    (folder / MARKER).write_text(told)
+@pytest.mark.parametrize("expected", ["", "[1]", "{}", '{"uri": 1}'])
+def test_a_marker_that_says_nothing_does_not_count(folder, tracker, expected):
+    (folder / MARKER).write_text(expected)
     (tracker.results / "mlflow.db").write_text("")
     assert not tracker.holds(folder)
 

@@ -94,7 +94,7 @@ def test_artifacts_that_stayed_behind_are_still_found(tmp_path, empty_store, mon
     assert all("samples.png" in artifacts(tracker, run) for run in found.values())
 
 
-def test_a_store_that_was_made_anew_is_sent_all_and_asked_once(results, empty_store, monkeypatch):
+def test_a_store_that_was_recreated_is_sent_all_and_asked_once(results, empty_store, monkeypatch):
     import mlflow
 
     for seed in range(2):
@@ -157,8 +157,8 @@ def test_sync_sends_a_report_that_the_store_lacks(results):
     (report / "a.txt").write_text("first")
     (report / "link.txt").symlink_to(results / DATABASE)
     arguments = ["sync", "--results", str(results)]
-    told = [CliRunner().invoke(app, arguments).output for _ in range(2)]
-    assert ["reports sent: digits" in text for text in told] == [True, False]
+    printed = [CliRunner().invoke(app, arguments).output for _ in range(2)]
+    assert ["reports sent: digits" in text for text in printed] == [True, False]
     tracker = Tracker(results)
     [run] = runs(tracker)
     files = {f.path for f in tracker.client.list_artifacts(run.info.run_id, "report")}

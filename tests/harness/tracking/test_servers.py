@@ -27,20 +27,20 @@ SEND = """
 import sys, time
 from pathlib import Path
 from harness.row import Row
-from harness.tracking import Courier, Tracker
+from harness.tracking import BackgroundSender, Tracker
 results = Path(sys.argv[1])
 tracker = Tracker(results)
 assert tracker.client
 before = time.process_time()
-with Courier(tracker, patience=300) as courier:
+with BackgroundSender(tracker, patience=300) as sender:
     for folder in sorted(results.glob("*/trials/*")):
-        courier.send(Row.model_validate_json((folder / "row.json").read_text()), folder)
+        sender.send(Row.model_validate_json((folder / "row.json").read_text()), folder)
 print(before, time.process_time() - before)
 """
 
 
 def send(results: Path) -> subprocess.Popen[str]:
-    """Start a driver that sends all trials; it tells of CPU-seconds before the first and since."""
+    """Start a driver that sends all trials; it prints CPU-seconds before the first and since."""
     command = [sys.executable, "-c", SEND, str(results)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
 
@@ -127,8 +127,8 @@ def test_what_a_dying_server_missed_is_delivered_once(tmp_path, monkeypatch):
 def spent(results: Path) -> tuple[float, float]:
     """Send the trials of the published report; return CPU-seconds and seconds of a trial's own."""
     rows = publish(results)
-    told, _ = send(results).communicate(timeout=600)
-    before, since = map(float, told.split())
+    output, _ = send(results).communicate(timeout=600)
+    before, since = map(float, output.split())
     cost, wall = since / len(rows), sum(row.usage.wall for row in rows) / len(rows)
     print(f"{cost:.3f} CPU-seconds for a trial of {wall:.0f} s, after {before:.1f} at the start")
     assert sync(results, Tracker(results)) == ([], [])

@@ -17,7 +17,7 @@ from harness.doctor.tracking import tracking_findings
 from harness.errors import UserError
 from harness.files.locks import is_held
 from harness.storage.store import Store
-from harness.tracking import DATABASE, MARKER, Courier, Tracker, sync, tracked_frame
+from harness.tracking import DATABASE, MARKER, BackgroundSender, Tracker, sync, tracked_frame
 from harness.tracking.refusals import remedy
 
 
@@ -49,10 +49,10 @@ def test_a_stuck_server_is_given_up_once_and_not_asked_again(stuck, tmp_path, ca
     store = Store(tmp_path, "digits")
     store.prepare()
     tracker = Tracker(tmp_path, patience=0.2)
-    with Courier(tracker, patience=30) as courier:
+    with BackgroundSender(tracker, patience=30) as sender:
         for row in rows:
-            courier.send(row, finish(tmp_path, row, curve=False))
-        courier.send_report("digits", report)
+            sender.send(row, finish(tmp_path, row, curve=False))
+        sender.send_report("digits", report)
     asked = stuck.asked
     assert tracker.gave_up
     assert not tracker.log(rows[0], finish(tmp_path, rows[0], curve=False))
@@ -92,8 +92,8 @@ def test_a_report_is_sent_while_others_write_it(results, monkeypatch):
         store=store, benchmark=SimpleNamespace(name="digits"), results=lambda: None
     )
     tracker = Tracker(results)
-    with Courier(tracker) as courier:
-        api.publish(planned, courier)
+    with BackgroundSender(tracker) as sender:
+        api.publish(planned, sender)
     assert seen == [False]
     [run] = runs(tracker)
     assert [f.path for f in tracker.client.list_artifacts(run.info.run_id, "report")] == [
@@ -102,7 +102,7 @@ def test_a_report_is_sent_while_others_write_it(results, monkeypatch):
 
 
 @pytest.mark.parametrize("fault", ["a folder", "no database", "locked"])
-def test_a_file_that_cannot_be_opened_is_told_at_once(results, monkeypatch, caplog, fault):
+def test_a_file_that_cannot_be_opened_is_reported_at_once(results, monkeypatch, caplog, fault):
     monkeypatch.setattr("harness.tracking.database.BUSY_SECONDS", 0.01)
     database = results / DATABASE
     row = make_row()
@@ -115,8 +115,8 @@ def test_a_file_that_cannot_be_opened_is_told_at_once(results, monkeypatch, capl
             database.mkdir() if fault == "a folder" else database.write_text("no database" * 99)
         tracker = Tracker(results, patience=30)
         assert not tracker.log(row, folder)
-    told = {"a folder": "is a folder", "no database": "not a database", "locked": "is locked"}
-    assert told[fault] in caplog.text and "then 'harness sync' sends them" in caplog.text
+    message = {"a folder": "is a folder", "no database": "not a database", "locked": "is locked"}
+    assert message[fault] in caplog.text and "then 'harness sync' sends them" in caplog.text
     assert "no answer within" not in caplog.text
     if fault == "a folder":
         database.rmdir()
@@ -125,7 +125,7 @@ def test_a_file_that_cannot_be_opened_is_told_at_once(results, monkeypatch, capl
     assert sync(results, Tracker(results)).sent == [row.trial]
 
 
-def test_a_file_that_is_locked_while_trials_run_is_told_at_once(results, monkeypatch, caplog):
+def test_a_file_that_is_locked_while_trials_run_is_reported_at_once(results, monkeypatch, caplog):
     monkeypatch.setattr("harness.tracking.database.BUSY_SECONDS", 0.01)
     rows = [make_row(seed=seed) for seed in range(2)]
     folders = [finish(results, row, curve=False) for row in rows]
@@ -138,7 +138,7 @@ def test_a_file_that_is_locked_while_trials_run_is_told_at_once(results, monkeyp
     assert tracker.log(rows[1], folders[1])
 
 
-def test_a_file_of_another_version_of_mlflow_is_told_as_such(results, caplog):
+def test_a_file_of_another_version_of_mlflow_is_reported_as_such(results, caplog):
     with closing(sqlite3.connect(results / DATABASE)) as database:
         database.execute("UPDATE alembic_version SET version_num = 'ffffffffffff'")
         database.commit()

@@ -19,7 +19,7 @@ from harness.row import Measurement
 from harness.tracking import (
     DATABASE,
     MARKER,
-    Courier,
+    BackgroundSender,
     Tracker,
     open_tracker,
     sync,
@@ -183,15 +183,15 @@ def test_a_resumed_trial_brings_its_run_up_to_date(results):
 
 
 @pytest.mark.parametrize(
-    ("status", "told"),
+    ("status", "expected"),
     [("diverged", "FAILED"), ("out_of_memory", "FAILED"), ("skipped", "FINISHED")],
 )
-def test_failures_are_runs_too(results, status, told):
+def test_failures_are_runs_too(results, status, expected):
     row = failed("sngan", status, "loss is NaN at step 7")
     tracker = Tracker(results)
     assert tracker.log(row, finish(results, row, curve=False))
     [run] = runs(tracker)
-    assert run.info.status == told
+    assert run.info.status == expected
     assert run.data.tags["genharness.status"] == status
     assert run.data.tags["mlflow.note.content"] == "loss is NaN at step 7"
     assert "fid" not in run.data.metrics
@@ -235,14 +235,14 @@ def test_a_marker_that_cannot_be_read_marks_nothing(results):
     assert all(map(tracker.holds, folders))
 
 
-def test_a_marker_that_cannot_be_written_stops_no_courier(results, caplog):
+def test_a_marker_that_cannot_be_written_stops_no_sender(results, caplog):
     rows = digits_rows()[2:5]
     folders = [finish(results, row) for row in rows]
     (folders[0] / MARKER).mkdir()
     tracker = Tracker(results)
-    with Courier(tracker) as courier:
+    with BackgroundSender(tracker) as sender:
         for row, folder in zip(rows, folders, strict=True):
-            courier.send(row, folder)
+            sender.send(row, folder)
     assert [tracker.holds(folder) for folder in folders] == [False, True, True]
     assert os.listdir(folders[0] / MARKER) == []
     assert MARKER in caplog.text and "'harness sync'" in caplog.text
@@ -263,7 +263,7 @@ def dead_server(monkeypatch):
         yield uri
 
 
-def test_a_server_that_is_down_hurts_no_trial_and_is_told_once(
+def test_a_server_that_is_down_hurts_no_trial_and_is_reported_once(
     dead_server, empty_store, tmp_path, caplog, monkeypatch
 ):
     rows = digits_rows()[2:4]
@@ -289,9 +289,9 @@ def test_a_store_that_takes_nothing_does_not_hold_up_a_run(results, caplog):
             return never.wait()
 
     rows = digits_rows()
-    with Courier(Stuck(results), patience=0.05) as courier:
+    with BackgroundSender(Stuck(results), patience=0.05) as sender:
         for row in rows:
-            courier.send(row, results)
+            sender.send(row, results)
         assert asked.wait(10)
     never.set()
     assert f"{len(rows)} trials or reports are left to 'harness sync'" in caplog.text
@@ -306,9 +306,9 @@ def test_the_end_has_one_limit_however_many_trials_a_slow_store_takes_within_it(
             return not self.gave_up
 
     row = make_row()
-    with Courier(Slow(results), patience=0.1) as courier:
+    with BackgroundSender(Slow(results), patience=0.1) as sender:
         for _ in range(10_000):
-            courier.send(row, results)
+            sender.send(row, results)
     over.set()
     assert "needs more than 0.1 s" in caplog.text
 
@@ -322,9 +322,9 @@ def test_what_a_busy_store_refuses_is_tried_once_more(results):
             return attempts.count(row.label) > 1 or row.label != "vae"
 
     rows = digits_rows()[2:5]
-    with Courier(Busy(results)) as courier:
+    with BackgroundSender(Busy(results)) as sender:
         for row in rows:
-            courier.send(row, results)
+            sender.send(row, results)
     assert attempts == ["vae", "dcgan", "sngan", "vae"]
 
 
@@ -376,8 +376,8 @@ def test_the_command_line_syncs(results):
     folder = finish(results, row)
     arguments = ["sync", "--results", str(results)]
     where = f"sqlite:///{results / DATABASE}"
-    told = [CliRunner().invoke(app, arguments).output for _ in range(2)]
-    assert told == [f"trials sent to MLflow at {where}: {n}\n" for n in (1, 0)]
+    expected = [CliRunner().invoke(app, arguments).output for _ in range(2)]
+    assert expected == [f"trials sent to MLflow at {where}: {n}\n" for n in (1, 0)]
     assert Tracker(results).holds(folder)
 
 

@@ -11,7 +11,7 @@ from torch import nn
 from harness.training.divergence import Diverged
 
 
-class Watched(Regressor):
+class LevelCheckedImages(Regressor):
     """Has buffers of several kinds, and does something to itself in every step."""
 
     def __init__(self, *arguments):
@@ -34,7 +34,7 @@ class Watched(Regressor):
 
 
 def test_masks_ranges_and_what_is_not_set_yet_are_sound():
-    class Honest(Watched):
+    class Honest(LevelCheckedImages):
         def act(self, step):
             self.low.copy_(torch.minimum(self.low, torch.tensor(1.0 / step)))
             self.scale[0] = math.inf if step == 4 else 1.0
@@ -47,7 +47,7 @@ def test_masks_ranges_and_what_is_not_set_yet_are_sound():
 def of_a_step(change):
     """Return a model to which ``change`` is done in step 5, and undone in step 6."""
 
-    class Sick(Watched):
+    class Sick(LevelCheckedImages):
         def act(self, step):
             if step == 5:
                 change(self, math.nan)
@@ -78,7 +78,7 @@ def test_nan_for_one_step_within_a_window_ends_the_trial(name):
 
 
 def test_nan_in_a_buffer_at_the_end_ends_the_trial_however_it_came_there():
-    class Sick(Watched):
+    class Sick(LevelCheckedImages):
         def act(self, step):
             if step == 12:
                 self.scale.data.fill_(math.nan)
@@ -88,7 +88,7 @@ def test_nan_in_a_buffer_at_the_end_ends_the_trial_however_it_came_there():
 
 
 def test_what_was_set_may_not_become_nan_again():
-    class Sick(Watched):
+    class Sick(LevelCheckedImages):
         def act(self, step):
             self.unset.fill_(math.nan if step == 8 else 1.0)
 
@@ -99,7 +99,7 @@ def test_what_was_set_may_not_become_nan_again():
 
 
 def test_a_statistic_that_becomes_infinite_ends_the_trial():
-    class Sick(Watched):
+    class Sick(LevelCheckedImages):
         def act(self, step):
             if step == 3:
                 self.norm.running_var[1] = math.inf

@@ -371,7 +371,7 @@ def test_what_computed_was_not_paused_whatever_the_watcher_says(work):
     assert charged(work, lambda: work.compute(3.0)) == (3.0, 0.0, 0.0)
 
 
-def test_time_without_cpu_time_is_charged_and_told(work):
+def test_time_without_cpu_time_is_charged_and_reported(work):
     """A model that waits, or a machine that others keep busy: nobody can tell them apart."""
     wait = lambda: work.time.sleep(3.0)  # noqa: E731
     assert charged(work, lambda: work.compute(1.0), wait) == (4.0, 0.0, 3.0)

@@ -16,7 +16,7 @@ from support.broken_models import (
 from support.prepared import prepared, trained
 
 from harness.training.averaging import WeightAverage
-from harness.training.resumability import LoadedBack, training_state
+from harness.training.resumability import CheckpointVerifier, training_state
 
 ASKED = "the contract asks for tensors, numbers and text"
 BUILT = "would not load into the model as __init__ builds it"
@@ -86,7 +86,7 @@ def test_each_structure_is_loaded_back_once():
         return model, WeightAverage(model, 1e3)
 
     model, average = build()
-    verifier = LoadedBack(build)
+    verifier = CheckpointVerifier(build)
     for odd in ([], [1.0], [1.0, 2.0], {"more": 1}):
         model.odd = odd
         verifier.verify(training_state(model, average))
@@ -107,5 +107,5 @@ def test_memory_that_runs_out_in_loading_back_costs_nothing(caplog):
 
     model = OddState(*Table_arguments())
     model.odd = 1
-    LoadedBack(build).verify(training_state(model, WeightAverage(model, 1e3)))
-    assert "for want of memory" in caplog.text
+    CheckpointVerifier(build).verify(training_state(model, WeightAverage(model, 1e3)))
+    assert "for lack of memory" in caplog.text

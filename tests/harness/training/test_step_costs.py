@@ -163,7 +163,7 @@ def test_a_later_stage_that_nothing_counts_against_is_refused_too():
     assert training("2k images", Later, costs=costs_of(Later))
 
 
-def test_warming_up_is_heard():
+def test_warming_up_sends_heartbeats():
     beats = []
     stream = BatchStream(split(50), 8, 0, CPU)
     measure_steps(Regressor, stream, "fp32", beat=lambda: beats.append(1))

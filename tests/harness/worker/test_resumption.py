@@ -36,21 +36,21 @@ def test_on_the_same_machine_nothing_is_said(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "expected"),
     [
         ({"threads": 2}, "threads 1, then 2"),
         ({"cpu": "another", "cores": 64, "threads": 1}, "cpu .*, then another; cores .*, then 64"),
         ({"instructions": "DEFAULT", "threads": 1}, "instructions .*, then DEFAULT"),
     ],
 )
-def test_another_machine_stands_in_the_row_beside_the_first(tmp_path, changes, told):
+def test_another_machine_stands_in_the_row_beside_the_first(tmp_path, changes, expected):
     there = machine(**changes)
     found = resumption.find(tmp_path, begun(tmp_path, HERE), CPU, there)
     assert found.state is not None and found.machines == [HERE, there]
     provenance = found.provenance()
     assert provenance["machines"] == [HERE["id"], there["id"]]
     [change] = provenance["machine_changes"]
-    assert re.fullmatch(told, change)
+    assert re.fullmatch(expected, change)
 
 
 def test_each_of_several_moves_is_kept(tmp_path):
@@ -62,16 +62,16 @@ def test_each_of_several_moves_is_kept(tmp_path):
     assert found.provenance()["machine_changes"] == ["threads 1, then 2"]
 
 
-def test_under_device_seconds_it_starts_anew_elsewhere_and_says_so(tmp_path):
+def test_under_device_seconds_it_is_restarted_elsewhere_and_says_so(tmp_path):
     trial = TRIAL.model_copy(update={"budget": "60 device-seconds"})
     two = machine(threads=2)
     begun(tmp_path, HERE, trial=trial)
     found = resumption.find(tmp_path, trial, CPU, two)
     assert found.state is None and found.machines == [two]
-    told = found.provenance()["checkpoint"]
-    assert told == (
-        f"{tmp_path} holds a checkpoint of another machine (threads 1, then 2), and device-seconds "
-        "of two do not add up; the trial started anew"
+    expected = found.provenance()["checkpoint"]
+    assert expected == (
+        f"{tmp_path} holds a checkpoint of another machine (threads 1, then 2), and "
+        "device-seconds of two machines cannot be added; the trial was restarted"
     )
     assert resumption.find(tmp_path, trial, CPU, HERE).state is not None
     # What changes bits and no speed is said alone.
@@ -92,5 +92,5 @@ def test_a_damaged_checkpoint_and_that_of_another_trial_are_refused(tmp_path):
     (tmp_path / FILE).write_bytes(b"damaged")
     found = resumption.find(tmp_path, TRIAL, CPU, HERE)
     assert found.state is None
-    assert found.provenance()["checkpoint"].endswith("is cut short; the trial started anew")
+    assert found.provenance()["checkpoint"].endswith("is cut short; the trial was restarted")
     assert resumption.find(tmp_path / "none", TRIAL, CPU, HERE).provenance() == {}

@@ -66,7 +66,7 @@ def test_only_quick_distances_are_repeated():
     assert list(scorer.metrics) == ["fid", "is", "mmd"]
 
 
-def test_the_identity_tells_further_seeds_and_is_otherwise_what_it_was():
+def test_the_identity_shows_further_seeds_and_is_otherwise_what_it_was():
     with_seeds = planned()[0]
     without = planned(SOURCE.replace("true", "false"))[0]
     unsaid = planned(SOURCE.replace("robustness = true", ""))[0]
@@ -76,5 +76,5 @@ def test_the_identity_tells_further_seeds_and_is_otherwise_what_it_was():
 
 
 def test_features_without_further_seeds_are_refused():
-    with pytest.raises(UserError, match="'pixels' come with one training seed only.*digits-cl"):
+    with pytest.raises(UserError, match="'pixels' have only one training seed.*digits-cl"):
         planned(SOURCE.replace("[evaluation]", '[evaluation]\nfeatures = "pixels"'))

@@ -6,7 +6,7 @@ import pytest
 import torch
 from support.oracles import GaussianOracle
 
-from harness.checks.subject import stir
+from harness.checks.subject import perturb
 from harness_diffusion.denoisers import NetworkDenoiser
 from harness_diffusion.ode import hutchinson, log_density, noise_levels, rademacher, rk4
 from harness_diffusion.paths import LinearVP, like
@@ -47,7 +47,7 @@ def test_noise_levels_are_even_in_their_logarithm_and_meet_the_times():
 
 def test_orthogonal_probes_give_the_trace_of_the_jacobian():
     torch.manual_seed(0)
-    net = stir(UNet((1, 2, 2), 8, 1), 0.3).double().eval()
+    net = perturb(UNet((1, 2, 2), 8, 1), 0.3).double().eval()
     x = torch.randn(3, 1, 2, 2, dtype=torch.float64)
     t = torch.full((3,), 0.4, dtype=torch.float64)
     value, trace = hutchinson(lambda x: net(x, t), x, every_probe(3))

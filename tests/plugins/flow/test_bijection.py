@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from harness.checks.subject import stir
+from harness.checks.subject import perturb
 from harness_flow.bijection import ActNorm, Bijection, Chain, Logit, Squeeze
 from harness_flow.coupling import (
     AffineCoupling,
@@ -87,7 +87,7 @@ CASES = {
 def case(request):
     torch.manual_seed(0)
     shape, build = CASES[request.param]
-    return stir(build(), 0.1).double().eval(), torch.rand(2, *shape, dtype=torch.float64)
+    return perturb(build(), 0.1).double().eval(), torch.rand(2, *shape, dtype=torch.float64)
 
 
 def test_log_determinant_is_that_of_autograds_jacobian(case):
@@ -118,7 +118,7 @@ def test_the_density_given_each_label_is_one_and_its_own():
     """p(x | y) of two pixels integrates to one for each y; a batch mixes labels freely."""
     torch.manual_seed(0)
     couplings = [by_label((1, 1, 2), i) for i in range(2)]
-    flow = stir(Chain(*couplings), 0.1).double().requires_grad_(False)
+    flow = perturb(Chain(*couplings), 0.1).double().requires_grad_(False)
     line = torch.linspace(-16, 16, 321, dtype=torch.float64)
     x = torch.cartesian_prod(line, line).view(-1, 1, 1, 2).repeat(2, 1, 1, 1)
     label = torch.arange(2).repeat_interleave(len(x) // 2)
@@ -149,7 +149,7 @@ def test_a_coupling_keeps_half_and_changes_the_rest_by_what_it_kept(make, parity
     torch.manual_seed(0)
     shape = (2, 4, 4)
     mask = make(shape, parity).flatten()
-    block = stir(coupling(make(shape, parity)), 0.3).double()
+    block = perturb(coupling(make(shape, parity)), 0.3).double()
     jacobian = torch.autograd.functional.jacobian(
         lambda v: block.inverse(v[None])[0].flatten(), torch.rand(shape, dtype=torch.float64)
     ).reshape(32, 32)
@@ -190,7 +190,7 @@ def test_actnorm_remembers_in_a_checkpoint_that_it_has_seen_a_batch():
 
 def test_couplings_compute_in_float32_under_autocast():
     torch.manual_seed(0)
-    flow = stir(build_flow((1, 8, 8), 8, 1, 0.05), 0.05).eval()
+    flow = perturb(build_flow((1, 8, 8), 8, 1, 0.05), 0.05).eval()
     y = torch.rand(4, 1, 8, 8)
     exact = flow.inverse(y)[1]
     with torch.autocast("cpu", torch.bfloat16):

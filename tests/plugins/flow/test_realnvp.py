@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from harness.checks.subject import all_images, stir, train
+from harness.checks.subject import all_images, perturb, train
 from harness.contract import Batch, DataSpec
 from harness_flow.bijection import Bijection
 from harness_flow.realnvp import RealNVP
@@ -32,7 +32,7 @@ class UniformFlow(Bijection):
 def realnvp(spec, size=0.2, **settings):
     torch.manual_seed(0)
     model = RealNVP(spec, RealNVP.Config(**{"width": 8, "blocks": 1, **settings}))
-    return stir(model, size).eval()
+    return perturb(model, size).eval()
 
 
 @pytest.mark.parametrize("levels", [2, 17, 256])

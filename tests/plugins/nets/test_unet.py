@@ -6,14 +6,14 @@ import pytest
 import torch
 from torch import nn
 
-from harness.checks.subject import stir
+from harness.checks.subject import perturb
 from harness_nets.embeddings import SinusoidalEmbedding
 from harness_nets.unet import SelfAttention, TimeResidualBlock, UNet
 
 
 def build(shape, channels=8, blocks=1):
     torch.manual_seed(0)
-    return stir(UNet(shape, channels, blocks), 0.1).eval()
+    return perturb(UNet(shape, channels, blocks), 0.1).eval()
 
 
 def without_norms(module):
@@ -83,7 +83,7 @@ def test_a_new_network_predicts_nothing_and_passes_its_input_through():
 
 def test_attention_is_the_softmax_of_scaled_products():
     torch.manual_seed(0)
-    layer = stir(SelfAttention(64), 0.3).double()
+    layer = perturb(SelfAttention(64), 0.3).double()
     x = torch.randn(1, 64, 2, 3, dtype=torch.float64)
     tokens = layer.norm(x).flatten(2)[0].T
     q, k, v = layer.qkv(tokens).split(64, dim=1)

@@ -37,11 +37,11 @@ class DiffusersDDPM(GenerativeModel):
     class Config:
         """Hyper-parameters of ``DiffusersDDPM``."""
 
-        batch_size: int = setting(64, "images a step")
-        learning_rate: float = setting(1e-3, "of Adam")
+        batch_size: int = setting(64, "images per step")
+        learning_rate: float = setting(1e-3, "learning rate (Adam)")
         width: int = setting(16, "channels at full resolution, a multiple of 8; doubled below")
         steps: int = setting(1000, "T, steps of the forward process")
-        sampling_steps: int = setting(50, "calls of the network for a sample, at most T")
+        sampling_steps: int = setting(50, "network calls per sample, at most T")
 
     def __init__(self, spec: DataSpec, config: Config) -> None:
         super().__init__(spec, config)

@@ -33,10 +33,10 @@ class ZukoNSF(LatentVariableModel):
     class Config:
         """Hyper-parameters of ``ZukoNSF``."""
 
-        batch_size: int = setting(64, "images a step")
-        learning_rate: float = setting(2e-3, "of Adam; falls to 0 with a cosine")
+        batch_size: int = setting(64, "images per step")
+        learning_rate: float = setting(2e-3, "peak learning rate (Adam); cosine to 0")
         couplings: int = setting(6, "spline couplings")
-        bins: int = setting(8, "of a spline")
+        bins: int = setting(8, "bins per spline")
         width: int = setting(128, "hidden units in each of two layers of a coupling")
         dequantisations: int = setting(16, "draws of the uniform noise in the likelihood bound")
 
@@ -60,7 +60,7 @@ class ZukoNSF(LatentVariableModel):
         return log_density + self.spec.dimensions * math.log(2 * BOUND) + volume
 
     def training_step(self, batch: Batch, progress: float) -> dict[str, Tensor]:
-        """Descend the negative log-density, in nats a sub-pixel."""
+        """Descend the negative log-density, in nats per sub-pixel."""
         loss = -self.dequantised_log_density(batch.x).mean() / self.spec.dimensions
         adam = self.optimizers["adam"]
         adam.param_groups[0]["lr"] = self.config.learning_rate * math.cos(progress * math.pi / 2)

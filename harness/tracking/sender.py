@@ -1,4 +1,4 @@
-"""Sends rows to MLflow while trials run, so that no trial waits for a server."""
+"""Sends rows to MLflow in the background, so that no trial waits for a server."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from harness.tracking.tracker import Tracker
 log = logging.getLogger(__name__)
 
 END_SECONDS = 45.0
-"""How long the end of a run waits for MLflow in all."""
+"""Maximum seconds that the end of a run waits for MLflow."""
 
 
-class Courier:
-    """Takes rows and the report to a tracker in a thread of its own, in order.
+class BackgroundSender:
+    """Sends rows and the report to a tracker in a background thread, in order.
 
-    What a busy store refuses is tried once more, after all others. The end waits until that is
-    done, or as long as ``patience`` says; the rest is left to ``harness sync``.
+    What a busy store refuses is retried once, after all others. ``close`` waits until that is done,
+    for at most ``patience``; the rest is left to ``harness sync``.
 
     Args:
-        tracker: what sends them.
-        patience: seconds for all that is left at the end.
+        tracker: sends them.
+        patience: seconds for everything that is left at the end.
     """
 
     def __init__(self, tracker: Tracker, patience: float = END_SECONDS) -> None:
@@ -39,15 +39,15 @@ class Courier:
         self._thread.start()
 
     def send(self, row: Row, folder: Path) -> None:
-        """Leave a trial to be sent; see ``Tracker.log``."""
+        """Queue a trial to be sent; see ``Tracker.log``."""
         self._leave(lambda: self._tracker.log(row, folder))
 
     def send_report(self, benchmark: str, folder: Path) -> None:
-        """Leave a report to be sent; see ``Tracker.log_report``."""
+        """Queue a report to be sent; see ``Tracker.log_report``."""
         self._leave(lambda: self._tracker.log_report(benchmark, folder))
 
     def close(self) -> None:
-        """Wait for what is on its way, and say what was not sent."""
+        """Wait for what is queued, and warn about what was not sent."""
         self._waiting.put(None)
         self._thread.join(self._patience)
         if late := self._thread.is_alive():
