@@ -15,7 +15,7 @@ from harness.contract import ArraySpec, Batch, DataSpec, GenerativeModel, HasLik
 ROUNDS = (100, 800)
 REPEATS = 4
 SAMPLES = 64
-# Conditions that are told apart, where they are no labels.
+# Conditions that are trained apart, where they are no labels.
 FEW = 3
 # Share of x that have to be likelier given their own condition than given another.
 LIKELIER = 0.75
@@ -66,8 +66,8 @@ def check_condition(
 
 
 def _after(shares: Iterable[float]) -> str:
-    told = zip(shares, ROUNDS, strict=True)
-    return ", ".join(f"{share:.0%} after {steps}" for share, steps in told) + " steps"
+    trained = zip(shares, ROUNDS, strict=True)
+    return ", ".join(f"{share:.0%} after {steps}" for share, steps in trained) + " steps"
 
 
 def _judged(model: GenerativeModel, kinds: Batch) -> _Found:

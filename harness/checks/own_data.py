@@ -73,13 +73,13 @@ def without_condition(spec: DataSpec) -> DataSpec:
 def describe_spec(spec: DataSpec) -> str:
     """Return kind, size, levels and condition of data, for people."""
     x, y = spec.x, spec.y
-    told = f"{plural(x)} {_size(x)} with {x.levels} levels"
+    text = f"{plural(x)} {_size(x)} with {x.levels} levels"
     if y is None:
-        return told
+        return text
     if y.kind == "label":
-        return f"{told} and {y.levels} classes"
+        return f"{text} and {y.levels} classes"
     beside = "" if spec.paired else "unpaired "
-    return f"{told} and {beside}{plural(y)} {_size(y)} with {y.levels} levels as conditions"
+    return f"{text} and {beside}{plural(y)} {_size(y)} with {y.levels} levels as conditions"
 
 
 def values_of(spec: DataSpec) -> str:

@@ -52,24 +52,24 @@ def _expected(results: Results) -> str:
 
 
 def _environments(results: Results) -> list[str]:
-    told = []
+    lines = []
     for number, env in enumerate(environments(results), start=1):
         packages = f"packages{'' if number == 1 else f'-{number}'}.txt"
-        told.append(
+        lines.append(
             f"- {_count(len(env.trials))}: {_text(env.tree)}, Python {_text(env.python)}, "
             f"`pip install -r {packages}`"
         )
-    return ["\n".join(told)] if told else []
+    return ["\n".join(lines)] if lines else []
 
 
 def _machines(results: Results) -> list[str]:
-    told = []
+    lines = []
     for machine in machines(results.rows):
         parts = [machine.get("gpu"), machine.get("cpu"), machine.get("instructions")]
         parts += [f"{machine.get('threads')} threads", f"torch {machine.get('torch')}"]
         what = _text(", ".join(str(part) for part in parts if part))
-        told.append(f"- {_count(len(machine['trials']))}: {what}")
-    return ["\n".join(told)] if told else []
+        lines.append(f"- {_count(len(machine['trials']))}: {what}")
+    return ["\n".join(lines)] if lines else []
 
 
 def _text(value: object) -> str:

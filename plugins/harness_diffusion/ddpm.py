@@ -48,7 +48,7 @@ class DDPM(DiffusionModel):
     Its likelihood is the variational bound of all T steps, a bound on log P in expectation: each
     image evaluates ``likelihood_terms`` of the T - 1 middle terms, stratified and weighted so that
     their sum is unbiased, each with noise of its own. All of them would take a thousand
-    evaluations an image.
+    evaluations per image.
     """
 
     @dataclass(frozen=True)
@@ -56,10 +56,10 @@ class DDPM(DiffusionModel):
         """Hyper-parameters of DDPM."""
 
         steps: int = setting(1000, "T, steps of the forward process")
-        schedule: Literal["linear", "cosine"] = setting("linear", "of the noise's variances")
+        schedule: Literal["linear", "cosine"] = setting("linear", "schedule of the noise variances")
         sampler: Literal["ancestral", "ddim"] = setting("ancestral", "how samples are drawn")
         sampling_steps: int = setting(64, "steps of the sampler, at most T")
-        likelihood_terms: int = setting(64, "of the T - 1 middle terms of the bound, evaluated")
+        likelihood_terms: int = setting(64, "evaluated terms of the T - 1 middle ones of the bound")
 
     config: Config
     path: DiscretePath

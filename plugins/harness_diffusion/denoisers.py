@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from harness_diffusion.paths import Path, like
+from harness_diffusion.paths import Path, broadcast_like
 
 Target = Literal["noise", "data", "v", "velocity"]
 
@@ -49,15 +49,15 @@ def target_coefficients(target: Target, a: Tensor, s: Tensor) -> tuple[Tensor, T
 def combine(target: Target, x: Tensor, e: Tensor, a: Tensor, s: Tensor) -> Tensor:
     """Return u = p x + q e, what the network learns to predict; ``a`` and ``s`` are (B,)."""
     p, q = target_coefficients(target, a, s)
-    return like(p, x) * x + like(q, x) * e
+    return broadcast_like(p, x) * x + broadcast_like(q, x) * e
 
 
 def split(target: Target, u: Tensor, x_t: Tensor, a: Tensor, s: Tensor) -> Prediction:
     """Solve for data and noise, given a prediction u at x_t; ``a`` and ``s`` are (B,)."""
     p, q = target_coefficients(target, a, s)
     determinant = a * q - s * p
-    data = like(q / determinant, u) * x_t - like(s / determinant, u) * u
-    noise = like(a / determinant, u) * u - like(p / determinant, u) * x_t
+    data = broadcast_like(q / determinant, u) * x_t - broadcast_like(s / determinant, u) * u
+    noise = broadcast_like(a / determinant, u) * u - broadcast_like(p / determinant, u) * x_t
     return Prediction(data, noise)
 
 
@@ -110,4 +110,4 @@ class Clipped:
         """Split ``x_t`` (B, C, H, W) at times ``t``, () or (B,), all above 0."""
         a, s = self.path(t)
         data = self.denoiser(x_t, t).data.clamp(-1, 1)
-        return Prediction(data, (x_t - like(a, x_t) * data) / like(s, x_t))
+        return Prediction(data, (x_t - broadcast_like(a, x_t) * data) / broadcast_like(s, x_t))

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from harness_diffusion.denoisers import Denoiser
-from harness_diffusion.paths import LinearVP, Path, SmoothPath, like
+from harness_diffusion.paths import LinearVP, Path, SmoothPath, broadcast_like
 
 Field = Callable[[Tensor, Tensor], Tensor]
 
@@ -43,7 +43,7 @@ def velocity(denoiser: Denoiser, path: SmoothPath, x: Tensor, t: Tensor) -> Tens
     """Return dx/dt = a' x^ + s' e^ of the probability flow at x (B, C, H, W) and t ()."""
     da, ds = path.derivatives(t)
     data, noise = denoiser(x, t)
-    return like(da, x) * data + like(ds, x) * noise
+    return broadcast_like(da, x) * data + broadcast_like(ds, x) * noise
 
 
 def probability_flow_field(denoiser: Denoiser, path: LinearVP) -> Field:
@@ -51,7 +51,7 @@ def probability_flow_field(denoiser: Denoiser, path: LinearVP) -> Field:
 
     def field(x: Tensor, log_sigma: Tensor) -> Tensor:
         t = path.time(log_sigma.exp())
-        s = like(path(t)[1], x)
+        s = broadcast_like(path(t)[1], x)
         return s * (denoiser(x, t).noise - s * x)
 
     return field
@@ -60,7 +60,7 @@ def probability_flow_field(denoiser: Denoiser, path: LinearVP) -> Field:
 def rk4(field: Field, x: Tensor, grid: Tensor) -> Tensor:
     """Solve dx/du = field(x, u) from ``grid[0]`` to ``grid[-1]``, four evaluations a step."""
     for u, v in pairwise(grid):
-        h = like(v - u, x)
+        h = broadcast_like(v - u, x)
         middle = (u + v) / 2
         k1 = field(x, u)
         k2 = field(x + h / 2 * k1, middle)

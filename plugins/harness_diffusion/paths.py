@@ -1,7 +1,7 @@
 """Paths from data to noise: how much of each is in x_t = a(t) x + s(t) e.
 
 t = 0 is data, t = 1 is noise. Coefficients are float64, because 1 - a^2 loses its digits in
-float32; ``like`` hands them to images.
+float32; ``broadcast_like`` hands them to images.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 
-def like(coefficient: Tensor, images: Tensor) -> Tensor:
+def broadcast_like(coefficient: Tensor, images: Tensor) -> Tensor:
     """Shape a coefficient (B,) or () to multiply images (B, C, H, W), in their dtype."""
     return coefficient.to(images.dtype).reshape(-1, *(1,) * (images.ndim - 1))
 
@@ -34,7 +34,7 @@ class Transition(NamedTuple):
 
     def mean(self, x: Tensor, x_t: Tensor) -> Tensor:
         """Return the posterior's mean, for data ``x`` and the state ``x_t``, both (B, C, H, W)."""
-        return like(self.data, x) * x + like(self.state, x) * x_t
+        return broadcast_like(self.data, x) * x + broadcast_like(self.state, x) * x_t
 
 
 class Path(nn.Module, ABC):
@@ -53,7 +53,7 @@ class Path(nn.Module, ABC):
     def diffuse(self, x: Tensor, e: Tensor, t: Tensor) -> Tensor:
         """Return x_t = a(t) x + s(t) e for images and noise (B, C, H, W) at times (B,)."""
         a, s = self(t)
-        return like(a, x) * x + like(s, x) * e
+        return broadcast_like(a, x) * x + broadcast_like(s, x) * e
 
     def posterior(self, r: Tensor, t: Tensor) -> Transition:
         """Return q(x_r | x_t, x) for times r < t of one shape.

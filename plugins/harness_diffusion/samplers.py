@@ -16,7 +16,7 @@ from torch import Tensor
 
 from harness_diffusion.denoisers import Denoiser
 from harness_diffusion.ode import log_noise_level, probability_flow_field, rk4, velocity
-from harness_diffusion.paths import LinearVP, Path, SmoothPath, like
+from harness_diffusion.paths import LinearVP, Path, SmoothPath, broadcast_like
 
 Step = Callable[[Tensor, Tensor, Tensor], Tensor]
 """Maps (x_t, t, r) to x_r."""
@@ -53,7 +53,7 @@ class Ancestral:
         """Return a draw of x_r."""
         posterior = self.path.posterior(r, t)
         mean = posterior.mean(self.denoiser(x, t).data, x)
-        return mean + like(posterior.variance.sqrt(), x) * torch.randn_like(x)
+        return mean + broadcast_like(posterior.variance.sqrt(), x) * torch.randn_like(x)
 
 
 @dataclass(frozen=True)
@@ -76,8 +76,8 @@ class DDIM:
         fresh = self.eta * self.path.posterior(r, t).variance.clamp(min=0).sqrt()
         kept = torch.sqrt(s_r**2 - fresh**2)
         data, noise = self.denoiser(x, t)
-        x = like(a_r, x) * data + like(kept, x) * noise
-        return x + like(fresh, x) * torch.randn_like(x) if self.eta > 0 else x
+        x = broadcast_like(a_r, x) * data + broadcast_like(kept, x) * noise
+        return x + broadcast_like(fresh, x) * torch.randn_like(x) if self.eta > 0 else x
 
 
 @dataclass(frozen=True)
@@ -93,9 +93,9 @@ class EulerMaruyama:
     def __call__(self, x: Tensor, t: Tensor, r: Tensor) -> Tensor:
         """Return a draw of x_r."""
         f, g2 = self.path.diffusion(t)
-        score = -self.denoiser(x, t).noise / like(self.path(t)[1], x)
-        x = x - like((t - r) * f, x) * x + like((t - r) * g2, x) * score
-        return x + like(((t - r) * g2).sqrt(), x) * torch.randn_like(x)
+        score = -self.denoiser(x, t).noise / broadcast_like(self.path(t)[1], x)
+        x = x - broadcast_like((t - r) * f, x) * x + broadcast_like((t - r) * g2, x) * score
+        return x + broadcast_like(((t - r) * g2).sqrt(), x) * torch.randn_like(x)
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ class Langevin:
 
     def __call__(self, x: Tensor, t: Tensor) -> Tensor:
         """Return another draw of x_t."""
-        s = like(self.path(t)[1], x)
+        s = broadcast_like(self.path(t)[1], x)
         size = 2 * (self.ratio * s) ** 2
         score = -self.denoiser(x, t).noise / s
         return x + size * score + torch.sqrt(2 * size) * torch.randn_like(x)
@@ -146,7 +146,7 @@ class Euler:
 
     def __call__(self, x: Tensor, t: Tensor, r: Tensor) -> Tensor:
         """Return x_r."""
-        return x + like(r - t, x) * velocity(self.denoiser, self.path, x, t)
+        return x + broadcast_like(r - t, x) * velocity(self.denoiser, self.path, x, t)
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,7 @@ class Heun:
 
     def __call__(self, x: Tensor, t: Tensor, r: Tensor) -> Tensor:
         """Return x_r."""
-        h = like(r - t, x)
+        h = broadcast_like(r - t, x)
         first = velocity(self.denoiser, self.path, x, t)
         if r == 0:  # the denoiser knows nothing there
             return x + h * first

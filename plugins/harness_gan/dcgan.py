@@ -31,7 +31,9 @@ class DCGAN(AdversarialModel):
         width: int = setting(
             32, "channels at the largest hidden resolution; doubled at every halving"
         )
-        learning_rate: float = setting(1e-3, "Adam's step size, of both players (the paper: 2e-4)")
+        learning_rate: float = setting(
+            1e-3, "learning rate (Adam) of both players (the paper: 2e-4)"
+        )
 
     config: Config
 

@@ -25,10 +25,10 @@ class LSGAN(DCGAN):
     class Config(DCGAN.Config):
         """Hyper-parameters: those of ``DCGAN``, and the targets of the paper's equation 8."""
 
-        learning_rate: float = setting(2e-3, "Adam's step size, of both players")
-        a: float = setting(-1.0, "what D is drawn to on fakes")
-        b: float = setting(1.0, "what D is drawn to on real images")
-        c: float = setting(0.0, "what G draws D to on fakes")
+        learning_rate: float = setting(2e-3, "learning rate (Adam) of both players")
+        a: float = setting(-1.0, "target of D on fakes")
+        b: float = setting(1.0, "target of D on real images")
+        c: float = setting(0.0, "target of G for D on fakes")
 
     config: Config
 

@@ -30,7 +30,7 @@ class SNGAN(AdversarialModel):
         discriminator_width: int = setting(32, "channels of every block of D (the paper: 128)")
         n_critic: int = setting(1, "updates of D for each of G (the paper: 5)")
         learning_rate: float = setting(
-            4e-3, "Adam's first step size (the paper: 2e-4); falls to zero"
+            4e-3, "peak learning rate (Adam; the paper: 2e-4); linear to 0"
         )
         beta1: float = setting(0.0, "Adam's decay of the mean gradient")
         beta2: float = setting(0.9, "Adam's decay of the mean squared gradient")

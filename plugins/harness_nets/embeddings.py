@@ -17,7 +17,7 @@ class SinusoidalEmbedding(nn.Module):
         y_k = sin(1000 t w_k),  y_{k + d/2} = cos(1000 t w_k),  w_k = 10000^(-2k / d)
 
     The factor 1000 makes it the embedding of the step of a process with 1000 steps. Float32 under
-    autocast too: half precision cannot tell neighbouring steps apart.
+    autocast too: half precision cannot distinguish neighbouring steps.
 
     Vaswani et al., 2017, arXiv:1706.03762; for diffusion Ho et al., 2020, arXiv:2006.11239.
 

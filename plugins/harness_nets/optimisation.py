@@ -1,6 +1,6 @@
 """One step of an optimizer, and its learning rate as a function of progress, not of steps.
 
-Under a time budget nobody knows how many steps there will be; ``progress`` is the fraction of the
+Under a time budget the number of steps is unknown; ``progress`` is the fraction of the
 budget that is used.
 """
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from harness_diffusion.denoisers import Denoiser, Prediction
-from harness_diffusion.paths import Path, like
+from harness_diffusion.paths import Path, broadcast_like
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class GaussianOracle:
     std: float
 
     def __call__(self, x_t: Tensor, t: Tensor) -> Prediction:
-        a, s = (like(c, x_t) for c in self.path(t))
+        a, s = (broadcast_like(c, x_t) for c in self.path(t))
         gain = a * self.std**2 / ((a * self.std) ** 2 + s**2)
         data = self.mean + gain * (x_t - a * self.mean)
         return Prediction(data, (x_t - a * data) / s)
@@ -41,7 +41,7 @@ class DiscreteOracle:
     probabilities: Tensor
 
     def __call__(self, x_t: Tensor, t: Tensor) -> Prediction:
-        a, s = (like(c, x_t) for c in self.path(t))
+        a, s = (broadcast_like(c, x_t) for c in self.path(t))
         points = self.values.to(x_t.dtype).flatten(1)
         distances = ((x_t / a).flatten(1)[:, None] - points).square().sum(2)
         width = (s / a).flatten(1)
@@ -57,7 +57,7 @@ class UniformOracle:
     path: Path
 
     def __call__(self, x_t: Tensor, t: Tensor) -> Prediction:
-        a, s = (like(c, x_t) for c in self.path(t))
+        a, s = (broadcast_like(c, x_t) for c in self.path(t))
         centre, width = x_t / a, s / a
         low, high = (-1 - centre) / width, (1 - centre) / width
         # Beyond the nearer edge by far, both masses underflow: the mean is that edge.

@@ -7,7 +7,7 @@ import torch
 from support.oracles import GaussianOracle
 
 from harness_diffusion.denoisers import Clipped, NetworkDenoiser, combine, split
-from harness_diffusion.paths import LinearVP, like
+from harness_diffusion.paths import LinearVP, broadcast_like
 
 VP = LinearVP()
 TARGETS = ["noise", "data", "v", "velocity"]
@@ -32,7 +32,7 @@ def test_data_and_noise_come_back_from_every_prediction(target):
 def test_targets_are_what_the_papers_define():
     x, e, t = state()
     a, s = VP(t)
-    expected = {"noise": e, "data": x, "v": like(a, x) * e - like(s, x) * x}
+    expected = {"noise": e, "data": x, "v": broadcast_like(a, x) * e - broadcast_like(s, x) * x}
     expected["velocity"] = e - x
     for target, u in expected.items():
         torch.testing.assert_close(combine(target, x, e, a, s), u)
@@ -43,7 +43,7 @@ def test_v_is_the_derivative_along_the_circle():
     angle = torch.tensor([0.1, 0.5, 1.0, 1.5], dtype=torch.float64)
 
     def on_circle(phi):
-        return like(phi.cos(), x) * x + like(phi.sin(), x) * e
+        return broadcast_like(phi.cos(), x) * x + broadcast_like(phi.sin(), x) * e
 
     h = 1e-6
     slope = (on_circle(angle + h) - on_circle(angle - h)) / (2 * h)
@@ -73,7 +73,7 @@ def test_a_condition_chooses_the_expectation():
     means, label = torch.tensor([-1.0, 2.0]).double(), torch.tensor([0, 1, 1, 0])
 
     def network(x_t, t, y):
-        return GaussianOracle(VP, like(means[y], x_t), 0.5)(x_t, t).noise
+        return GaussianOracle(VP, broadcast_like(means[y], x_t), 0.5)(x_t, t).noise
 
     t = torch.tensor(0.4, dtype=torch.float64)
     found = NetworkDenoiser(network, VP, "noise", label)(x_t, t)

@@ -9,7 +9,7 @@ from support.oracles import GaussianOracle
 from harness.checks.subject import perturb
 from harness_diffusion.denoisers import NetworkDenoiser
 from harness_diffusion.ode import hutchinson, log_density, noise_levels, rademacher, rk4
-from harness_diffusion.paths import LinearVP, like
+from harness_diffusion.paths import LinearVP, broadcast_like
 from harness_nets.unet import UNet
 
 VP = LinearVP()
@@ -121,7 +121,7 @@ def test_density_of_a_network_without_a_closed_form_integrates_to_one():
 
     def network(x_t, t):
         ripple = torch.tanh(x_t.flatten(1) @ weight.T + bias).view_as(x_t)
-        a, s = (like(c, x_t) for c in VP(t))
+        a, s = (broadcast_like(c, x_t) for c in VP(t))
         return s * x_t + 0.5 * a * ripple
 
     proposal = torch.distributions.Normal(torch.zeros((), dtype=torch.float64), 1.5)
