@@ -139,7 +139,8 @@ def climb(
     """
     found = registry()
     data, drawn = generator_and_held_out(first(load_dataset(found, dataset), most))
-    metrics = {name: found.load(entry.info) for name, entry in found.metrics.items()}
+    entries = found.metrics.items()
+    metrics = {n: found.load(entry.info) for n, entry in entries if not entry.info.conditions}
     extractor = load_extractor(found, features, data)
     scorer = SampleScorer(data, extractor, metrics, torch.device("cpu"))
     images, labels = torch.from_numpy(drawn.x), torch.from_numpy(drawn.y)

@@ -71,7 +71,7 @@ def test_every_ending_gives_one_truthful_row_and_harms_no_other_trial(tmp_path, 
     assert "RuntimeError: the plugin is broken <b>here</b>" in reasons["raises"]
     assert "faulty_plugin.py:" in reasons["raises"]
     assert "SIGSEGV" in reasons["segfaults"]
-    assert "exit code 3" in reasons["leaves"]
+    assert "exited with code 3" in reasons["leaves"]
     assert "'nats' is" in reasons["diverges"]
     assert "1 EiB" in reasons["overflows-memory"]
     assert "torch.float32" in reasons["samples-floats"]

@@ -10,7 +10,7 @@ from torch import nn
 from harness.checks import check_samples
 from harness.checks.subject import all_images
 from harness.contract import Batch, DataSpec, to_symmetric
-from harness_diffusion.paths import LinearVP, like
+from harness_diffusion.paths import LinearVP, broadcast_like
 from harness_diffusion.score_sde import ScoreSDE
 from harness_gan.sngan import SNGAN
 
@@ -29,7 +29,7 @@ class Noise(nn.Module):
 
     def forward(self, x_t, t, y=None):
         self.asked.append(y)
-        mean = 0.0 if y is None else like(MEANS[y].double(), x_t.double())
+        mean = 0.0 if y is None else broadcast_like(MEANS[y].double(), x_t.double())
         oracle = GaussianOracle(LinearVP(), mean, 0.3)
         return oracle(x_t.double(), t).noise.float() + self.bias
 

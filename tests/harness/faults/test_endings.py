@@ -30,11 +30,11 @@ def ended(planned):
     ("model", "status", "reason"),
     [
         ("exits", "error", "SystemExit: 0 (faulty_plugin.py:"),
-        ("exits-as-if-done", "error", "exit code 0 and without a row at 0% of the budget"),
-        ("exits-as-if-stopped", "error", "exit code 75 at 0% of the budget"),
+        ("exits-as-if-done", "error", "exited with code 0 and without a row at 0% of the budget"),
+        ("exits-as-if-stopped", "error", "exited with code 75 at 0% of the budget"),
         ("interrupts", "error", "KeyboardInterrupt"),
         ("crashes", "error", "the worker died of SIGSEGV at 0% of the budget"),
-        ("kills-itself", "killed", "by hand or because the machine ran out of memory; it held"),
+        ("kills-itself", "killed", "by a user or because the machine ran out of memory; it held"),
     ],
 )
 def test_a_way_to_leave_is_reported_as_what_it_was(ended, model, status, reason):

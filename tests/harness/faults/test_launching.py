@@ -64,7 +64,10 @@ def test_a_code_is_reported_as_what_it_means(tmp_path, code, status, reason):
 def test_a_worker_that_somebody_ends_by_another_signal_resumes(tmp_path, name):
     status, reason = ending(tmp_path, -getattr(signal, name))
     assert status in RESUMABLE
-    assert reason == f"ended by {name} at 50% of the budget, sent from outside; run again to resume"
+    assert (
+        reason
+        == f"ended by signal {name} at 50% of the budget, sent from outside; run again to resume"
+    )
 
 
 def test_only_a_worker_that_was_asked_to_stop_was_stopped(tmp_path):
@@ -97,7 +100,7 @@ def test_a_row_that_a_plugin_faked_is_none(tmp_path):
 def test_the_kernels_kill_is_distinguished_from_a_hands(tmp_path, memory):
     status, reason = ending(tmp_path, -signal.SIGKILL, memory=memory)
     assert status == "killed"
-    assert "by hand or because the machine ran out of memory; it held 3.00 GiB at most" in reason
+    assert "by a user or because the machine ran out of memory; it held 3.00 GiB at most" in reason
     assert ending(tmp_path, -signal.SIGKILL, memory=memory, asked=True)[1].startswith("asked to st")
     memory.kills.count += 1
     row = row_of(TRIAL, tmp_path, -signal.SIGKILL, memory=memory)

@@ -19,7 +19,7 @@ ENDINGS = {
     "steady": ("ok", None),
     "exits": ("error", "SystemExit"),
     "exits-as-if-done": ("error", "without a row"),
-    "exits-as-if-stopped": ("error", "exit code 75"),
+    "exits-as-if-stopped": ("error", "exited with code 75"),
     "interrupts": ("error", "KeyboardInterrupt"),
     "crashes": ("error", "SIGSEGV"),
     "allocates": ("out_of_memory", "DefaultCPUAllocator"),

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from harness.contract import DataSpec
+from harness.contract import ArraySpec, DataSpec
 from harness.features.pixels import Pixels
 
 
@@ -49,7 +49,14 @@ def test_digests_differ_between_specs():
     assert Pixels(specs[0]).digest == Pixels(DataSpec.images((1, 8, 8))).digest
 
 
-def test_refuses_what_is_no_image():
-    assert "(C, H, W)" in (Pixels.supports(DataSpec.images((3, 5, 8, 8))) or "")
-    with pytest.raises(ValueError, match="C, H, W"):
-        Pixels(DataSpec.images((3, 5, 8, 8)))
+@pytest.mark.parametrize(
+    ("kind", "shape", "dimensions"),
+    [("video", (3, 1, 4, 5), 60), ("audio", (1, 400), 256), ("audio", (2, 100), 200)],
+)
+def test_reads_values_of_any_kind(kind, shape, dimensions):
+    spec = DataSpec(ArraySpec(kind, shape, 16))
+    assert Pixels.refuses(spec) is None
+    x = torch.randint(16, (6, *shape)).to(torch.uint8)
+    vectors = Pixels(spec)(x).vectors
+    assert vectors.shape == (6, dimensions)
+    assert_close(vectors.mean(1), x.flatten(1).float().mean(1) / 15, atol=0.02, rtol=0)

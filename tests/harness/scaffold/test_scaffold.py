@@ -280,7 +280,7 @@ def test_a_project_of_another_kind_has_no_blank_left(kind):
 def test_a_family_is_of_models_alone(tmp_path):
     words = ["new", "toy-gauge", str(tmp_path / "it"), "--kind", "metric", "--family", "flow"]
     refused = CliRunner().invoke(app, words)
-    assert "--family is for models, and this is to be a metric" in str(refused.exception)
+    assert "--family is for models, and this is a metric" in str(refused.exception)
     assert not (tmp_path / "it").exists()
     answer = CliRunner().invoke(app, words[:-2])
     assert answer.exit_code == 0, answer.output

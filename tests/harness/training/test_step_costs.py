@@ -144,7 +144,7 @@ def test_a_budget_in_flops_that_nothing_counts_against_is_refused_at_once(tmp_pa
         training("2 GFLOP", Uncounted, costs=costs)
     status, reason = diagnose(caught.value, CPU, tmp_path)
     assert status == "error"
-    assert reason.startswith("a budget of 2 GFLOP would never be used: steps of stage")
+    assert reason.startswith("a budget of 2 GFLOP would never be used up: no FLOPs are")
     run = training("20 steps", Uncounted, costs=costs)
     train(run)
     assert run.ledger.uncounted == {"aten.cumsum": 1}

@@ -71,7 +71,7 @@ def test_budgets_and_metrics_without_direction_are_not_ranked_together():
     rows = [*trials({"vae": (3.0,)}), make_row(budget="5k steps")]
     with pytest.raises(ValueError, match="one metric and budget"):
         ranks(observations(rows, "fid"))
-    with pytest.raises(ValueError, match="no better"):
+    with pytest.raises(ValueError, match="no direction"):
         ranks(observations(rows[:1], "nfe"))
     empty = ranks(observations([], "fid"))
     assert empty.mean.empty and np.isnan(empty.critical_difference)
