@@ -57,6 +57,12 @@ class ArraySpec:
         """D, the number of integers in one example."""
         return math.prod(self.shape)
 
+    @property
+    def planes(self) -> tuple[int, int, int]:
+        """One example as (C, H, W): frames count as channels, and a length has one row."""
+        height, width = self.shape[-2:] if len(self.shape) > 2 else (1, self.shape[-1])
+        return self.dimensions // (height * width), height, width
+
 
 @dataclass(frozen=True)
 class DataSpec:

@@ -74,14 +74,13 @@ def spot_batch(spec: DataSpec, n: int) -> Batch:
 
     Of a sound or a text, which have a length alone, half of it is bright.
     """
-    shape = spec.shape
-    height, width = (shape[-2] if len(shape) > 2 else 1), shape[-1]
-    x = torch.zeros(n, spec.dimensions // (height * width), height, width, dtype=torch.uint8)
+    channels, height, width = spec.x.planes
+    x = torch.zeros(n, channels, height, width, dtype=torch.uint8)
     h, w = max(height // 2, 1), max(width // 2, 1)
     for i, plane in enumerate(x):
         top, left = (i * 3) % (height - h + 1), (i * 5) % (width - w + 1)
         plane[:, top : top + h, left : left + w] = spec.levels - 1
-    return Batch(x.view(n, *shape), conditions(spec, n))
+    return Batch(x.view(n, *spec.shape), conditions(spec, n))
 
 
 def train(

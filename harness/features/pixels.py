@@ -26,11 +26,7 @@ class Pixels(FeatureExtractor):
 
     def __init__(self, spec: DataSpec) -> None:
         super().__init__(spec)
-        *leading, height, width = (
-            spec.shape if len(spec.shape) > 2 else (*spec.shape[:-1], 1, spec.shape[-1])
-        )
-        self._plane = (math.prod(leading), height, width)
-        channels = self._plane[0]
+        channels, height, width = spec.x.planes
         side = (
             max(1, math.isqrt(LARGEST // channels)) if height > 1 else max(1, LARGEST // channels)
         )
@@ -41,5 +37,5 @@ class Pixels(FeatureExtractor):
 
     def forward(self, images: Tensor) -> Features:
         """Extract features (B, C h w) of uint8 x (B, *x.shape)."""
-        x = images.view(-1, *self._plane).float() / (self.spec.levels - 1)
+        x = images.view(-1, *self.spec.x.planes).float() / (self.spec.levels - 1)
         return Features(F.adaptive_avg_pool2d(x, self.grid).flatten(1), None)

@@ -16,7 +16,7 @@ from harness.measurement.likelihood import likelihood_details, likelihood_protoc
 from harness.measurement.references import HELD_OUT
 from harness.measurement.scorer import SampleScorer
 from harness.measurement.tasks import TaskScorer
-from harness.metrics.anchors import COMPRESSORS, COUNTED, ContextCounts, as_planes, code_length
+from harness.metrics.anchors import COMPRESSORS, COUNTED, ContextCounts, code_length
 from harness.metrics.likelihood import BitsPerDimension
 from harness.row import Measurement
 
@@ -89,7 +89,8 @@ def measure_anchors(dataset: Dataset, images: int | None = None) -> Metrics:
         images: of the test split, the first that many; all by default.
     """
     spec = dataset.spec
-    train, chosen = as_planes(dataset.train.x), as_planes(dataset.test.x[:images])
+    train = dataset.train.x.reshape(-1, *spec.x.planes)
+    chosen = dataset.test.x[:images].reshape(-1, *spec.x.planes)
     scored, details = likelihood_protocol(len(chosen), spec), likelihood_details(spec, len(chosen))
     counted = f"; counts of {len(dataset.train)} images of train, plus one"
     metrics: Metrics = {}

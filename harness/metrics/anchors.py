@@ -13,7 +13,6 @@ so a code of l(x) bits stands for a probability of at least 2^-l(x): its length 
 from __future__ import annotations
 
 import lzma
-import math
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -57,13 +56,6 @@ def neighbours(images: Images, levels: int) -> Contexts:
     channels = images.shape[1]
     channel = np.arange(channels).reshape(-1, 1, 1)
     return Contexts((channel * bins + left) * bins + upper, channels * bins**2)
-
-
-def as_planes(x: NDArray[np.uint8]) -> Images:
-    """Return arrays of any kind as (N, C, H, W): frames become channels, a length has one row."""
-    n, *shape = x.shape
-    leading, plane = (shape[:-2], shape[-2:]) if len(shape) > 2 else (shape[:-1], [1, shape[-1]])
-    return x.reshape(n, math.prod(leading), *plane)
 
 
 class ContextCounts:

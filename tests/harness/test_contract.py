@@ -8,6 +8,7 @@ from support.toy_models import Histogram, TwoPlayers, TwoStages
 
 from harness.checks import NotApplicable, checks_for
 from harness.contract import (
+    ArraySpec,
     Batch,
     DataSpec,
     HasEncoder,
@@ -164,3 +165,16 @@ def test_values_beyond_the_ends_are_clamped():
 
 def test_dimensions_are_the_product_of_the_shape():
     assert DataSpec.images((3, 4, 5)).dimensions == 60
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape", "planes"),
+    [
+        ("image", (3, 8, 4), (3, 8, 4)),
+        ("video", (5, 3, 8, 4), (15, 8, 4)),
+        ("audio", (2, 100), (2, 1, 100)),
+        ("text", (7,), (1, 1, 7)),
+    ],
+)
+def test_every_kind_has_planes(kind, shape, planes):
+    assert ArraySpec(kind, shape).planes == planes
